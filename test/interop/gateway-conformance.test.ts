@@ -1,4 +1,4 @@
-// Gateway API's conformance suite against Serin in the lab: gateways that it deploys, and sidecars. Counts: docs/conformance.md.
+// Gateway API's conformance suite against Serin in the lab: gateways that it deploys, sidecars, and ambient with a waypoint. Counts: docs/conformance.md.
 import assert from "node:assert/strict";
 import { copyFileSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -13,8 +13,8 @@ const [kubectl] = kubectls().slice(-1);
 const minute = 60_000;
 /** A Service of the suite's: an address that a Gateway can have. */
 const backend = "infra-backend-v1";
-/** Without those of Gateways, which have tests of their own; sidecars tell Services apart by the host of a request, as upstream's. */
-const meshFeatures = supportedFeatures.filter((name) => /^(Mesh|HTTPRoute|GRPC)/.test(name) && name !== "MeshClusterIPMatching");
+/** Without those of Gateways, which have tests of their own. */
+const meshFeatures = supportedFeatures.filter((name) => /^(Mesh|HTTPRoute|GRPC)/.test(name));
 
 interface Outcome {
   readonly name: string;
@@ -80,6 +80,20 @@ function conformance(): void {
   });
 
   test("the mesh passes with sidecars", async () => {
-    assert.deepEqual(failuresOf(await run(["MESH-HTTP", "MESH-GRPC"], `-namespace-labels=istio-injection=enabled -supported-features=${meshFeatures.join(",")}`)), []);
+    // Sidecars tell Services apart by the host of a request, as upstream's do.
+    const features = meshFeatures.filter((name) => name !== "MeshClusterIPMatching");
+    assert.deepEqual(failuresOf(await run(["MESH-HTTP", "MESH-GRPC"], `-namespace-labels=istio-injection=enabled -supported-features=${features.join(",")}`)), []);
+  });
+
+  test("the mesh passes in ambient, all of it through one waypoint", async () => {
+    await ok("serin install --set profile=ambient -y");
+    const listener = { name: "mesh", port: 15_008, protocol: "HBONE", allowedRoutes: { namespaces: { from: "All" } } };
+    const waypoint = { apiVersion: "gateway.networking.k8s.io/v1", kind: "Gateway", metadata: { name: "waypoint", namespace: "waypoints" }, spec: { gatewayClassName: "istio-waypoint", listeners: [listener] } };
+    await ok(`kubectl create namespace waypoints && kubectl apply -f - <<< '${JSON.stringify(waypoint)}' && kubectl -n waypoints wait gateway/waypoint --for=condition=Programmed --timeout=120s`);
+    const labels = { "istio.io/dataplane-mode": "ambient", "istio.io/use-waypoint": "waypoint", "istio.io/use-waypoint-namespace": "waypoints" };
+    // Routes of the clients' namespace are no matter of a waypoint of another: upstream leaves them out, too.
+    const features = meshFeatures.filter((name) => name !== "MeshConsumerRoute");
+    const flags = `-namespace-labels=${Object.entries(labels).map((label) => label.join("=")).join(",")} -supported-features=${features.join(",")}`;
+    assert.deepEqual(failuresOf(await run(["MESH-HTTP", "MESH-GRPC"], flags)), []);
   });
 }

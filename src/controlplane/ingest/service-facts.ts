@@ -113,7 +113,8 @@ export function sliceFacts(slice: EndpointSlice): SliceFacts | undefined {
     name: slice.metadata.name ?? "",
     service: `${namespace}/${service}`,
     ports: (slice.ports ?? []).flatMap((port) => (port.port === undefined || (port.protocol ?? "TCP") !== "TCP" ? [] : { name: port.name ?? "", port: port.port })),
-    endpoints: (slice.endpoints ?? []).map((endpoint) => ({
+    // One that ends takes nothing more, wherever even those that are not ready are wanted.
+    endpoints: (slice.endpoints ?? []).filter(({ conditions }) => conditions?.ready !== false || conditions.terminating !== true).map((endpoint) => ({
       addresses: endpoint.addresses,
       ready: endpoint.conditions?.ready ?? true,
       node: endpoint.nodeName ?? "",

@@ -221,6 +221,8 @@ export interface GatewayFacts extends ConfigFacts<Gateway["spec"]> {
   readonly programmed: boolean;
   /** Of a Gateway that is the way into a network: where it is. */
   readonly networkAddresses?: readonly string[];
+  /** Of one that is served by somebody else's proxies: on which ports these listen, by its own; absent: on the same. */
+  readonly targetPorts?: ReadonlyMap<number, number>;
 }
 export type HttpRouteFacts = ConfigFacts<HttpRoute["spec"]>;
 export type GrpcRouteFacts = ConfigFacts<GrpcRoute["spec"]>;

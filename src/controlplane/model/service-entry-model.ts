@@ -61,10 +61,9 @@ export function declaredProtocol({ protocol = "" }: Pick<IstioPort, "protocol">)
   return namedProtocols.has(protocol) ? (protocols[protocol] ?? "unknown") : "unknown";
 }
 
-/** As its `protocol` says, else as its name does. */
-export function istioPortProtocol(port: IstioPort): AppProtocol {
-  const name = (port.name ?? "").toUpperCase();
-  return protocols[port.protocol ?? (name.startsWith("GRPC-WEB") ? "GRPC-WEB" : (name.split("-")[0] ?? ""))] ?? "unknown";
+/** As its `protocol` says; unlike that of a Service's port its name says nothing, as upstream has it. */
+export function istioPortProtocol({ protocol = "" }: Pick<IstioPort, "protocol">): AppProtocol {
+  return protocols[protocol] ?? "unknown";
 }
 
 /** `10.0.0.1/32` is an address. */

@@ -74,7 +74,7 @@ function clusterOf({ name, service, port, subset, rule }: PassthroughTarget, { m
       clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.EDS },
       edsClusterConfig: { serviceName: name, edsConfig: overAds },
       commonLbConfig: { healthyPanicThreshold: {} },
-      metadata: filterMetadata({ istio: { services: [{ host: service.hostname, name: service.name, namespace: service.namespace }] } }),
+      metadata: filterMetadata({ istio: { services: [{ host: service.hostname, name: service.name, namespace: service.namespace }], ...(subset === undefined ? {} : { subset: subset.name }) } }),
       filters: [clusterMetadataExchange()],
     }),
   };

@@ -1,7 +1,7 @@
 import { VirtualHost_TlsRequirementType, type Listener, type RouteConfiguration } from "../../wire/envoy/index.ts";
 import { concernsServer, hostsForNamespace, serverNamesOf, withoutNamespace, type GatewayListenerModel, type GatewayServerModel } from "../model/classic-gateway.ts";
 import { destinationRuleFor, type DestinationRuleModel } from "../model/destination-rule-model.ts";
-import { compareText } from "../model/facts.ts";
+import { compareText, type MeshSettings } from "../model/facts.ts";
 import { intersectHosts } from "../model/service-hostname.ts";
 import type { ServiceModel } from "../model/service-model.ts";
 import { destinationService } from "../model/sidecar-scope.ts";
@@ -150,7 +150,7 @@ export function classicRouteTable(name: string, servers: readonly GatewayServerM
     }
     if (redirects) for (const host of server.hosts) tableOf(withoutNamespace(host)).redirects = true;
   }
-  return routeConfiguration(name, hosts.size === 0 ? [nobody(port)] : virtualHosts([...hosts.values()], port));
+  return routeConfiguration(name, hosts.size === 0 ? [nobody(port)] : virtualHosts([...hosts.values()], port, context.mesh));
 }
 
 function routesOf(virtualService: VirtualServiceModel, server: GatewayServerModel, context: ClassicGatewayContext): readonly RouteInit[] {
@@ -166,7 +166,7 @@ function routesOf(virtualService: VirtualServiceModel, server: GatewayServerMode
 }
 
 /** Hosts with the same routes share a virtual host, named by the first of them. */
-function virtualHosts(tables: readonly HostTable[], port: number) {
+function virtualHosts(tables: readonly HostTable[], port: number, mesh: MeshSettings) {
   const sorted = [...tables].sort((left, right) => compareText(left.host, right.host));
   const alike = Map.groupBy(sorted, ({ sources, redirects }) => `${redirects} ${sources.join(",")}`);
   return [...alike.values()].flatMap((same) => {
@@ -176,7 +176,7 @@ function virtualHosts(tables: readonly HostTable[], port: number) {
       name: `${first.host}:${port}`,
       domains: same.map(({ host }) => host),
       routes: catchAllLast(first.routes),
-      includeRequestAttemptCount: true,
+      includeRequestAttemptCount: !mesh.proxyHeaders.attemptCountDisabled,
       ...(first.redirects ? { requireTls: VirtualHost_TlsRequirementType.ALL } : {}),
     };
   });

@@ -34,9 +34,9 @@ export interface GatewayListenerOptions {
   readonly telemetry: Pick<ProxyTelemetry, "accessLogs">;
 }
 
-/** A port of a gateway; connections are told apart by server names, where there are any. */
+/** A port of a gateway; connections are told apart by server names, where there are any. TLS is looked at wherever it ends, as upstream has it: logs tell of its server name. */
 export function gatewayListener(bind: string, port: number, chains: readonly GatewayChain[], { telemetry, mesh }: GatewayListenerOptions): Listener {
-  const bySni = chains.some((chain) => chain.serverNames.length > 0 || chain.applicationProtocols !== undefined);
+  const inspected = chains.some((chain) => chain.serverNames.length > 0 || chain.applicationProtocols !== undefined || chain.transportSocket !== undefined);
   return create(ListenerSchema, {
     name: listenerName(port, bind),
     address: { address: tcpAddress(bind, port) },
@@ -45,7 +45,7 @@ export function gatewayListener(bind: string, port: number, chains: readonly Gat
     accessLog: unmatchedAccessLogs(telemetry.accessLogs, mesh),
     listenerFilters: [
       ...(mesh.gatewayTopology.proxyProtocol ? [filterInit("envoy.filters.listener.proxy_protocol", ProxyProtocolSchema, {})] : []),
-      ...(bySni ? [tlsInspector()] : []),
+      ...(inspected ? [tlsInspector()] : []),
     ],
     filterChains: chains.map((chain) => ({
       ...matchOf(chain),

@@ -49,9 +49,6 @@ function servicesOf(gateway: GatewayFacts, inputs: MeshInputs, reader: Collectio
 }
 
 function withTargets(gateway: GatewayFacts, service: ServiceFacts): GatewayFacts {
-  const targetOf = (port: number): number => {
-    const target = service.ports.find((candidate) => candidate.port === port)?.target;
-    return typeof target === "number" && target > 0 ? target : port;
-  };
-  return { ...gateway, spec: { ...gateway.spec, listeners: gateway.spec.listeners.map((listener) => ({ ...listener, port: targetOf(listener.port) })) } };
+  const targets = service.ports.flatMap(({ port, target }) => (typeof target === "number" && target > 0 ? [[port, target] as const] : []));
+  return { ...gateway, targetPorts: new Map(targets) };
 }

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { create, toJson, type JsonObject } from "@bufbuild/protobuf";
-import { envoyRegistry, HttpConnectionManagerSchema } from "../../wire/envoy/index.ts";
+import { create, toJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
+import { envoyRegistry, HttpConnectionManagerSchema, ListenerSchema } from "../../wire/envoy/index.ts";
 import { valueAt } from "../testing/decode-resource.ts";
 import { testMesh } from "../testing/model-fixture.ts";
 import { httpConnectionManager, type HttpConnectionManagerOptions } from "./http-connection-manager.ts";
+import { connectTerminateListener } from "./inbound-hbone.ts";
 
 function manager(options: Partial<HttpConnectionManagerOptions>): JsonObject {
   const message = create(HttpConnectionManagerSchema, httpConnectionManager({ direction: "outbound", statPrefix: "outbound_0.0.0.0_80", mesh: testMesh, routes: { rds: "80" }, ...options }));
@@ -39,6 +40,14 @@ test("a client's certificate goes on to an application, is replaced at a gateway
 test("what an application is told of a certificate can be more or less", () => {
   const mesh = { ...testMesh, proxyHeaders: { ...testMesh.proxyHeaders, clientCertificateDetails: { dns: false, cert: true } } };
   assert.deepEqual(manager({ direction: "inbound", mesh })["setCurrentClientCertDetails"], { subject: true, cert: true, uri: true });
+});
+
+test("what the mesh config says of headers holds for an application's own requests too, and at the end of tunnels", () => {
+  const mesh = { ...testMesh, proxyHeaders: { ...testMesh.proxyHeaders, serverValue: "own", requestIdDisabled: true, forwardedClientCert: "SANITIZE", envoyDebugHeadersDisabled: true } } as const;
+  assert.equal(manager({ mesh })["serverName"], "own");
+  const tunnel = toJson(ListenerSchema, connectTerminateListener(mesh, "0.0.0.0"), { registry: envoyRegistry() });
+  const { serverName, generateRequestId, forwardClientCertDetails = "SANITIZE", httpFilters } = valueAt(tunnel, "filterChains", 0, "filters", 0, "typedConfig") as Record<string, JsonValue>;
+  assert.deepEqual([serverName, generateRequestId, forwardClientCertDetails, valueAt(httpFilters, 2, "typedConfig", "suppressEnvoyHeaders")], ["own", false, "SANITIZE", true]);
 });
 
 test("paths are normalized and accesses logged as the mesh config says", () => {

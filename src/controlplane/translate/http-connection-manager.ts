@@ -75,9 +75,10 @@ function identity(direction: HttpDirection, mesh: MeshSettings): ConnectionManag
   const server = serverNaming(mesh);
   switch (direction) {
     case "outbound":
-      return {};
+      // Envoy's own name, where nobody gives one.
+      return proxyHeaders.serverDisabled || proxyHeaders.serverValue !== undefined ? server : {};
     case "inbound":
-      return { ...certificateForwarding(proxyHeaders.forwardedClientCert, "APPEND_FORWARD", { subject: true, dns: true, uri: true, ...proxyHeaders.clientCertificateDetails }), ...server };
+      return { ...inboundCertificate(mesh, proxyHeaders.clientCertificateDetails), ...server };
     case "gateway":
       return {
         ...certificateForwarding(gatewayTopology.forwardClientCertDetails, "SANITIZE_SET", { subject: true, cert: true, dns: true, uri: true }),
@@ -99,6 +100,21 @@ function certificateForwarding(
   const details = wanted === "UNDEFINED" ? usual : wanted;
   const forwardClientCertDetails = HttpConnectionManager_ForwardClientCertDetails[details];
   return details === "SANITIZE_SET" || details === "APPEND_FORWARD" ? { forwardClientCertDetails, setCurrentClientCertDetails } : { forwardClientCertDetails };
+}
+
+/** How the certificate of whoever connects to a workload is told on. */
+function inboundCertificate({ proxyHeaders: { forwardedClientCert: wanted } }: MeshSettings, details: MeshSettings["proxyHeaders"]["clientCertificateDetails"] = {}): ConnectionManagerInit {
+  const forwardClientCertDetails = HttpConnectionManager_ForwardClientCertDetails[wanted === "UNDEFINED" ? "APPEND_FORWARD" : wanted];
+  return { forwardClientCertDetails, setCurrentClientCertDetails: { subject: true, dns: true, uri: true, ...details } };
+}
+
+/** What the mesh config says of headers, at the end of tunnels: what is in them says the rest. */
+export function tunnelHeaders(mesh: MeshSettings): ConnectionManagerInit {
+  return { ...inboundCertificate(mesh), ...serverNaming(mesh), ...(mesh.proxyHeaders.requestIdDisabled ? { generateRequestId: false } : {}) };
+}
+
+export function routerFilter({ proxyHeaders }: MeshSettings): FilterInit {
+  return filterInit("envoy.filters.http.router", RouterSchema, proxyHeaders.envoyDebugHeadersDisabled ? { suppressEnvoyHeaders: true } : {});
 }
 
 function serverNaming({ proxyHeaders }: MeshSettings): ConnectionManagerInit {
@@ -133,6 +149,6 @@ function httpFilters({ direction, mesh, security = [], grpcWeb = false, hbone = 
     filterInit("envoy.filters.http.cors", CorsSchema, {}),
     ...(direction === "waypoint" ? [peerMetadata("waypoint_upstream_peer_metadata", { upstream_discovery: [{ workload_discovery: {} }] })] : []),
     ...telemetry.stats(direction === "outbound" ? "client" : direction === "waypoint" ? "waypoint" : "server"),
-    filterInit("envoy.filters.http.router", RouterSchema, mesh.proxyHeaders.envoyDebugHeadersDisabled ? { suppressEnvoyHeaders: true } : {}),
+    routerFilter(mesh),
   ];
 }

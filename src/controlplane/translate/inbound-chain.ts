@@ -3,12 +3,13 @@ import { TcpProxySchema, type FilterChainMatchSchema } from "../../wire/envoy/in
 import type { MeshSettings } from "../model/facts.ts";
 import type { EffectiveMutualTls } from "../model/peer-authentication.ts";
 import type { AccessLogInit } from "./access-log.ts";
+import { filterMetadata } from "./envoy-any.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
 import { httpConnectionManagerFilter } from "./http-connection-manager.ts";
 import { carriedBy, inboundChainMatches, type InboundChainMatch } from "./inbound-chain-match.ts";
 import { inboundRoute } from "./inbound-route.ts";
 import type { InboundTarget } from "./inbound-target.ts";
-import { istioStats, tcpMetadataExchange } from "./istio-filters.ts";
+import { tcpMetadataExchange } from "./istio-filters.ts";
 import type { SecurityFilters } from "./security-filters.ts";
 import type { ProxyTelemetry } from "./telemetry-policies.ts";
 import { downstreamTls, mutualTlsServer, type TransportSocketInit } from "./tls-context.ts";
@@ -19,6 +20,7 @@ export interface FilterChainInit {
   readonly filterChainMatch?: Exclude<MessageInitShape<typeof FilterChainMatchSchema>, { $typeName: string }>;
   readonly filters: FilterInit[];
   readonly transportSocket?: TransportSocketInit;
+  readonly metadata?: ReturnType<typeof filterMetadata>;
 }
 
 export const inboundListenerName = "virtualInbound";
@@ -55,6 +57,8 @@ interface Destination {
   readonly http2: boolean;
   readonly grpc: boolean;
   readonly hbone: boolean;
+  /** Key of the Sidecar that declares the port. */
+  readonly sidecar?: string | undefined;
 }
 
 /** The chains of a port that the workload declares. */
@@ -70,6 +74,7 @@ export function targetChains(target: InboundTarget, mode: EffectiveMutualTls, co
     http2: target.protocol === "http2" || target.protocol === "grpc",
     grpc: target.protocol === "grpc",
     hbone,
+    sidecar: target.sidecar,
   };
   // TLS of the user's own, where Istio's is off: what comes is what that TLS carries.
   if (target.tls !== undefined && mode === "DISABLE" && !hbone) {
@@ -97,11 +102,11 @@ export function passthroughChains(port: number, mode: EffectiveMutualTls, contex
 }
 
 /** A connection to the listener's own port would come back to it for ever. */
-export function blackHoleChain({ proxyInboundListenPort }: MeshSettings): FilterChainInit {
+export function blackHoleChain({ mesh: { proxyInboundListenPort }, telemetry }: InboundContext): FilterChainInit {
   return {
     name: blackHoleChainName,
     filterChainMatch: { destinationPort: proxyInboundListenPort },
-    filters: [tcpMetadataExchange(), istioStats("server"), tcpProxy(blackHoleCluster, [])],
+    filters: [tcpMetadataExchange(), ...telemetry.stats("server"), tcpProxy(blackHoleCluster, [])],
   };
 }
 
@@ -115,8 +120,14 @@ function chainOf(match: InboundChainMatch, destination: Destination, context: In
       applicationProtocols: [...match.applicationProtocols],
     },
     filters: match.serves === "http" ? httpFilters(destination, context) : tcpFilters(destination, context),
+    ...(destination.sidecar === undefined ? {} : { metadata: filterMetadata({ istio: { config: sidecarPath(destination.sidecar) } }) }),
     ...(match.terminates ? { transportSocket: downstreamTls(mutualTlsServer(context.mesh, alpn)) } : {}),
   };
+}
+
+function sidecarPath(key: string): string {
+  const [namespace = "", name = ""] = key.split("/");
+  return `/apis/networking.istio.io/v1/namespaces/${namespace}/sidecar/${name}`;
 }
 
 /** The chains of declared ports and of all others, for an internal listener. */

@@ -29,7 +29,7 @@ export function inboundCluster(target: InboundTarget, rule: DestinationRuleModel
       altStatName: `${name};`,
       commonLbConfig: {},
       metadata: filterMetadata({ istio: { services, ...(shaping === undefined ? {} : { config: destinationRulePath(shaping) }) } }),
-      ...(target.endpoint === undefined ? { ...originalDestination(target.bind), cleanupInterval: durationOfMs(neverMs) } : fixedEndpoint(name, target.endpoint)),
+      ...(target.endpoint === undefined ? { ...originalDestination(target.bind), cleanupInterval: durationOfMs(neverMs) } : fixedEndpoint(name, target)),
     }),
     http: create(HttpProtocolOptionsSchema),
   };
@@ -59,21 +59,23 @@ export function inboundPassthrough(mesh: MeshSettings): Cluster {
 }
 
 function originalDestination(bind: string): ClusterInit {
-  const address = bind.includes(":") ? ownAddress.ipv6 : ownAddress.ipv4;
-  return {
-    clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST },
-    lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
-    upstreamBindConfig: { sourceAddress: { address, portSpecifier: { case: "portValue", value: 0 } } },
-  };
+  return { clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST }, lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED, ...fromOwnAddress(bind) };
 }
 
-function fixedEndpoint(clusterName: string, endpoint: string): ClusterInit {
+function fromOwnAddress(bind: string): Pick<ClusterInit, "upstreamBindConfig"> {
+  const address = bind.includes(":") ? ownAddress.ipv6 : ownAddress.ipv4;
+  return { upstreamBindConfig: { sourceAddress: { address, portSpecifier: { case: "portValue", value: 0 } } } };
+}
+
+function fixedEndpoint(clusterName: string, { endpoint = "", bind, sidecar }: Pick<InboundTarget, "endpoint" | "bind" | "sidecar">): ClusterInit {
   const socket = /^\[?(.+?)\]?:(\d+)$/.exec(endpoint);
   const address = endpoint.startsWith("unix://")
     ? { case: "pipe" as const, value: { path: endpoint.slice("unix://".length) } }
     : tcpAddress(socket?.[1] ?? "127.0.0.1", Number(socket?.[2] ?? 0));
   return {
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC },
+    // What goes to the loopback meets no redirect.
+    ...(sidecar === undefined || /^(127\.|\[?::1\]?:)/.test(endpoint) ? {} : fromOwnAddress(bind)),
     loadAssignment: { clusterName, endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: "endpoint", value: { address: { address } } } }] }] },
   };
 }

@@ -3,13 +3,11 @@ import {
   Cluster_DiscoveryType,
   ClusterSchema,
   FilterStateValue_SharedWithUpstream,
-  HttpConnectionManager_ForwardClientCertDetails,
   HttpConnectionManagerSchema,
   HttpProtocolOptionsSchema,
   HttpSetFilterStateSchema,
   InternalUpstreamTransportSchema,
   ListenerSchema,
-  RouterSchema,
   TrafficDirection,
   type Cluster,
   type Listener,
@@ -20,6 +18,7 @@ import type { AccessLogInit } from "./access-log.ts";
 import { internalAddress, tcpAddress } from "./envoy-address.ts";
 import { durationOfMs, packed } from "./envoy-any.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
+import { routerFilter, tunnelHeaders } from "./http-connection-manager.ts";
 import { hboneChains, type FilterChainInit, type HboneContext } from "./inbound-chain.ts";
 import { inspectors } from "./inbound-listener.ts";
 import { type InboundTarget, wildcardOf } from "./inbound-target.ts";
@@ -28,6 +27,9 @@ import { originalDestination } from "./listener-filters.ts";
 import { downstreamTls, hboneServer } from "./tls-context.ts";
 
 export const mainInternalName = "main_internal";
+/** Where the end of a tunnel notes the authority of its CONNECT, and what kind of proxy sends it. */
+export const connectAuthorityState = "io.istio.connect_authority";
+export const connectSourceState = "io.istio.source";
 const connectTerminateName = "connect_terminate";
 const hbonePort = 15_008;
 const maxTunnels = 100;
@@ -50,28 +52,26 @@ export function hboneListeners(targets: readonly InboundTarget[], context: Hbone
 }
 
 /** Ends HBONE tunnels of the mesh's workloads; each CONNECT goes to {@link mainInternalName}, with who asks and for what. */
-export function connectTerminateListener(mesh: MeshSettings, wildcard: string, accessLogs: readonly AccessLogInit[] = []): Listener {
+export function connectTerminateListener(mesh: MeshSettings, wildcard: string, accessLogs: readonly AccessLogInit[] = [], notesSource = false): Listener {
   return create(ListenerSchema, {
     name: connectTerminateName,
     address: { address: tcpAddress(wildcard, hbonePort) },
     connectionBalanceConfig: { balanceType: { case: "exactBalance", value: {} } },
-    filterChains: [terminateChain(mesh, accessLogs)],
+    filterChains: [terminateChain(mesh, accessLogs, notesSource)],
   });
 }
 
-function terminateChain(mesh: MeshSettings, accessLogs: readonly AccessLogInit[]): FilterChainInit {
+function terminateChain(mesh: MeshSettings, accessLogs: readonly AccessLogInit[], notesSource: boolean): FilterChainInit {
   const manager = filterInit("envoy.filters.network.http_connection_manager", HttpConnectionManagerSchema, {
     statPrefix: connectTerminateName,
     accessLog: [...accessLogs],
     routeSpecifier: { case: "routeConfig", value: connectRoute },
     httpFilters: [
       peerMetadata("waypoint_downstream_peer_metadata", { downstream_discovery: [{ workload_discovery: {} }], shared_with_upstream: true }),
-      connectState(),
-      filterInit("envoy.filters.http.router", RouterSchema, {}),
+      connectState(notesSource),
+      routerFilter(mesh),
     ],
-    forwardClientCertDetails: HttpConnectionManager_ForwardClientCertDetails.APPEND_FORWARD,
-    setCurrentClientCertDetails: { subject: true, dns: true, uri: true },
-    serverName: "istio-envoy",
+    ...tunnelHeaders(mesh),
     useRemoteAddress: false,
     streamIdleTimeout: durationOfMs(0),
     upgradeConfigs: [{ upgradeType: "CONNECT" }],
@@ -101,7 +101,7 @@ const connectRoute: Extract<NonNullable<Exclude<MessageInitShape<typeof HttpConn
 };
 
 /** What the tunnel knows and the connection inside it must know too. */
-function connectState(): FilterInit {
+function connectState(notesSource: boolean): FilterInit {
   const value = (objectKey: string, format: string, hashable = false) => ({
     key: { case: "objectKey" as const, value: objectKey },
     value: { case: "formatString" as const, value: { format: { case: "textFormatSource" as const, value: { specifier: { case: "inlineString" as const, value: format } } } } },
@@ -111,7 +111,8 @@ function connectState(): FilterInit {
   return filterInit("connect_authority", HttpSetFilterStateSchema, {
     onRequestHeaders: [
       value("envoy.filters.listener.original_dst.local_ip", "%REQ(:AUTHORITY)%"),
-      value("io.istio.connect_authority", "%REQ(:AUTHORITY)%", true),
+      value(connectAuthorityState, "%REQ(:AUTHORITY)%", true),
+      ...(notesSource ? [value(connectSourceState, "%REQ(x-istio-source)%", true)] : []),
       value("envoy.filters.listener.original_dst.remote_ip", "%DOWNSTREAM_REMOTE_ADDRESS%"),
       value("io.istio.peer_principal", "%DOWNSTREAM_PEER_URI_SAN%", true),
       value("io.istio.local_principal", "%DOWNSTREAM_LOCAL_URI_SAN%", true),

@@ -128,7 +128,7 @@ test("without a redirect only a Sidecar's ingress is listened for", () => {
   apply(...base, workload({ env: [{ name: "ISTIO_META_INTERCEPTION_MODE", value: "NONE" }] }));
   assert.deepEqual(names(), []);
   apply(config("Sidecar", "shop/web", { ingress: [{ port: { number: 7000, protocol: "HTTP", name: "http" }, defaultEndpoint: "127.0.0.1:8080" }] }));
-  assert.deepEqual(names(), ["shop/web-1 0.0.0.0_7000", "shop/web-1 inbound|7000||"]);
+  assert.deepEqual(names(), ["shop/web-1 10.244.1.5_7000", "shop/web-1 inbound|7000||"]);
 });
 
 test("HBONE to a sidecar meets the same policies, with the identity that the tunnel tells, and reaches its own addresses only", () => {

@@ -103,7 +103,7 @@ function listenersOf(workload: Workload, sources: Sources, reader: CollectionRea
     else redirected.push(...chains);
   }
   if (sidecar.interception !== "NONE") {
-    const chains = [blackHoleChain(mesh), ...passthroughOf(targets, modes, context), ...redirected];
+    const chains = [blackHoleChain(context), ...passthroughOf(targets, modes, context), ...redirected];
     listeners.unshift(virtualInboundListener(chains, { mesh, wildcard: wildcardOf(pod), transparent: sidecar.interception === "TPROXY", telemetry }));
   }
   if (sidecar.hbone) {

@@ -122,18 +122,19 @@ function entryTargets(entry: ServiceEntryFacts, { pod }: Workload): readonly Inb
   );
 }
 
-function ingressTarget(ingress: SidecarIngress, sidecar: SidecarFacts, { pod, sidecar: proxy }: Workload): InboundTarget {
+function ingressTarget(ingress: SidecarIngress, sidecar: SidecarFacts, { pod, sidecar: proxy, mesh }: Workload): InboundTarget {
   const endpoint = endpointOf(ingress.defaultEndpoint, pod);
   const connectionPool = ingress.connectionPool ?? sidecar.spec.inboundConnectionPool;
   const host = `${sidecar.name}.${sidecar.namespace}`;
+  const qualified = `${host}.svc.${mesh.domain}`;
   return {
     port: ingress.port.number,
     servicePort: ingress.port.number,
     // HTTPS whose TLS ends here is HTTP.
     protocol: ingress.tls !== undefined && ingress.port.protocol === "HTTPS" ? "http" : istioPortProtocol(ingress.port),
     host,
-    services: [{ host, name: sidecar.name, namespace: sidecar.namespace }],
-    bind: ingress.bind ?? wildcardOf(pod),
+    services: [{ host: qualified, name: sidecar.name, namespace: sidecar.namespace }],
+    bind: ingress.bind ?? pod.addresses[0] ?? wildcardOf(pod),
     bindsToPort: ingress.captureMode === "NONE" || (ingress.captureMode === "DEFAULT" && proxy.interception === "NONE"),
     sidecar: factsKey(sidecar),
     ...(endpoint === undefined ? {} : { endpoint }),

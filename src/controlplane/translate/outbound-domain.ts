@@ -10,7 +10,7 @@ export function serviceDomains(service: ServiceModel, aliases: readonly string[]
 }
 
 function spellings(host: string, clientNamespace: string, domain: string): readonly string[] {
-  const absolute = host.startsWith("*") ? [] : [`${host}.`];
+  const absolute = host === "*" ? [] : [`${host}.`];
   const suffix = `.svc.${domain}`;
   if (!host.endsWith(suffix)) return absolute;
   const qualified = host.slice(0, -suffix.length);

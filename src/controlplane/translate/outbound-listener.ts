@@ -7,7 +7,7 @@ import type { EndpointModel } from "../model/service-endpoint-model.ts";
 import { hostsOverlap } from "../model/service-hostname.ts";
 import type { ServiceModel } from "../model/service-model.ts";
 import { meshGateway, type VirtualServiceModel } from "../model/virtual-service-model.ts";
-import { meshAccessLogs, unmatchedAccessLogs } from "./access-log.ts";
+import { unmatchedAccessLogs } from "./access-log.ts";
 import { blackHoleName } from "./cluster.ts";
 import { tcpAddress } from "./envoy-address.ts";
 import { durationOfMs } from "./envoy-any.ts";
@@ -18,7 +18,7 @@ import { httpInspector, tlsInspector } from "./listener-filters.ts";
 import { filterChain, sameMatch, takesEverything, type OutboundChain } from "./outbound-chain.ts";
 import { subsetClusterName } from "./outbound-cluster.ts";
 import { unknownTrafficCluster, type ResolvedPort, type ResolvedService } from "./outbound-route.ts";
-import type { ProxyTelemetry } from "./telemetry-policies.ts";
+import { meshTelemetry, type ProxyTelemetry } from "./telemetry-policies.ts";
 import { l4Matches, tcpClusterFilters, tcpRouteFilters, type TcpRouteContext } from "./virtual-service-tcp.ts";
 import { virtualServicePath } from "./virtual-service-route.ts";
 
@@ -215,7 +215,9 @@ function unknownTrafficFilters({ mesh, port, serviceOf, telemetry }: UnknownTraf
 /** Where redirected connections arrive: handed to the listener of their original destination, if there is one. */
 export function virtualOutboundListener(traffic: UnknownTraffic): Listener {
   const { proxyListenPort: port } = traffic.mesh;
-  const context = { mesh: traffic.mesh, role: "client" as const, ...(traffic.telemetry === undefined ? {} : { telemetry: traffic.telemetry }) };
+  const telemetry = traffic.telemetry ?? meshTelemetry(traffic.mesh);
+  // What leads nowhere is not logged, as upstream has it.
+  const context = { mesh: traffic.mesh, role: "client" as const, telemetry: { ...telemetry, accessLogs: [] } };
   return create(ListenerSchema, {
     name: "virtualOutbound",
     address: { address: tcpAddress(wildcard, port) },
@@ -227,6 +229,6 @@ export function virtualOutboundListener(traffic: UnknownTraffic): Listener {
       { name: "virtualOutbound-blackhole", filterChainMatch: { destinationPort: port }, filters: [...tcpClusterFilters(blackHoleName, { rule: undefined, subset: undefined, context })] },
       { name: "virtualOutbound-catchall-tcp", filters: [...unknownTrafficFilters(traffic)] },
     ],
-    accessLog: unmatchedAccessLogs(traffic.telemetry?.accessLogs ?? meshAccessLogs(traffic.mesh), traffic.mesh),
+    accessLog: unmatchedAccessLogs(telemetry.accessLogs, traffic.mesh),
   });
 }

@@ -114,7 +114,7 @@ function encodeHost(plan: HostPlan, key: string, model: MeshModel, reader: Colle
       return service === undefined ? undefined : { service, routes: routesToService(service, source.port, source.client.namespace, model, reader) };
     },
   };
-  const bytes = toBinary(VirtualHostSchema, create(VirtualHostSchema, { domains: [...plan.domains], includeRequestAttemptCount: true, routes: [...hostRoutes(plan, sources)] }));
+  const bytes = toBinary(VirtualHostSchema, create(VirtualHostSchema, { domains: [...plan.domains], includeRequestAttemptCount: !mesh.proxyHeaders.attemptCountDisabled, routes: [...hostRoutes(plan, sources)] }));
   return [[key, { plan, version: contentHash(bytes), bytes }]];
 }
 

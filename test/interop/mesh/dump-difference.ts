@@ -90,6 +90,9 @@ function nameOf(item: Json): string | undefined {
   if (typeof name === "string" && name !== "") return name;
   if (typeof key === "string") return key;
   if (isObject(header) && typeof header["key"] === "string") return header["key"];
+  // Chains are told apart by what they match, groups of endpoints by where they are: their order means nothing.
+  if (Array.isArray(item["filters"]) && item["filterChainMatch"] !== null) return `chain ${JSON.stringify(item["filterChainMatch"] ?? {})}`;
+  if (Array.isArray(item["lbEndpoints"])) return `locality ${JSON.stringify(item["locality"] ?? {})} ${JSON.stringify(item["priority"] ?? 0)}`;
   const { endpoint } = item;
   return isObject(endpoint) ? JSON.stringify(endpoint["address"]) : undefined;
 }
