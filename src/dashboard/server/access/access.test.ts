@@ -1,0 +1,147 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { silentLogger, type Clock } from "../../../base/index.ts";
+import type { UntypedObject } from "../../../api/index.ts";
+import { FakeKubeApi } from "../testing/fake-kube-api.ts";
+import { syntheticIdentity } from "../testing/synthetic-access.ts";
+import { ClusterAccess } from "./cluster-access.ts";
+import { readerOf } from "./identity.ts";
+import { KubeconfigAccess } from "./kubeconfig-access.ts";
+import { Sessions } from "./sessions.ts";
+
+class HandClock implements Clock {
+  ms = 1_800_000_000_000;
+  nowMs = (): number => this.ms;
+  steadyMs = (): number => this.ms;
+  sleep = async (): Promise<void> => await Promise.resolve();
+  after = (): Disposable => ({ [Symbol.dispose]: () => undefined });
+}
+
+const config = { server: "https://10.0.0.1:6443", context: "c", namespace: "dev" };
+const namespaces: readonly UntypedObject[] = ["dev", "prod", "shop"].map((name) => ({ apiVersion: "v1", kind: "Namespace", metadata: { name } }));
+
+function clusterAccess({ server, user, clock = new HandClock(), anonymousReads = false }: { server: FakeKubeApi; user: FakeKubeApi; clock?: Clock; anonymousReads?: boolean }): ClusterAccess {
+  return new ClusterAccess({
+    config,
+    client: server,
+    anonymousReads,
+    namespace: "istio-system",
+    clock,
+    log: silentLogger,
+    credentialsOfToken: () => ({ client: user, config, connectToPod: async () => await Promise.reject(new Error("no pods here")) }),
+  });
+}
+
+test("a token is reviewed by the server, and rights are asked with the token itself", async () => {
+  const server = new FakeKubeApi({ objects: namespaces, tokens: { good: "bob" } });
+  const user = new FakeKubeApi({ user: "bob", allows: ({ verb, resource, namespace }) => resource === "pods" && verb === "list" && (namespace === "dev" || namespace === "shop") });
+  const identity = await clusterAccess({ server, user }).logIn("good");
+  assert.deepEqual([identity.user, identity.authentication], ["bob", "token"]);
+  assert.deepEqual(await identity.namespaces(), new Set(["dev", "shop"]));
+  assert.equal(await identity.may({ verb: "patch", group: "rollout.serin.dev", resource: "canaries", namespace: "dev" }), false);
+  assert.deepEqual(server.requests.map(({ line }) => line), ["POST /apis/authentication.k8s.io/v1/tokenreviews"]);
+  assert.ok(user.requests.every(({ line }) => line.endsWith("/selfsubjectaccessreviews")));
+  await assert.rejects(clusterAccess({ server, user }).logIn("bad"), { code: "forbidden" });
+});
+
+test("where the server may not review tokens, the token says itself whose it is", async () => {
+  const server = new FakeKubeApi({ answers: { "POST /apis/authentication.k8s.io/v1/tokenreviews": { status: 403, text: "{}" } } });
+  const identity = await clusterAccess({ server, user: new FakeKubeApi({ user: "carla" }) }).logIn("token");
+  assert.equal(identity.user, "carla");
+});
+
+test("answers about rights hold for ten seconds, and a right that was taken away is gone then", async () => {
+  const clock = new HandClock();
+  const user = new FakeKubeApi();
+  const identity = await clusterAccess({ server: new FakeKubeApi({ tokens: { good: "bob" } }), user, clock }).logIn("good");
+  const right = { verb: "get", group: "", resource: "secrets", namespace: "dev" };
+  assert.equal(await identity.may(right), true);
+  user.allows = () => false;
+  assert.equal(await identity.may(right), true);
+  assert.equal(user.requests.length, 1);
+  clock.ms += 11_000;
+  assert.equal(await identity.may(right), false);
+});
+
+test("while the API server is away nobody may do anything, and what could be seen is still seen", async () => {
+  const clock = new HandClock();
+  const [server, user] = [new FakeKubeApi({ tokens: { good: "bob" }, objects: namespaces }), new FakeKubeApi()];
+  const identity = await clusterAccess({ server, user, clock }).logIn("good");
+  assert.equal(await identity.namespaces(), "*");
+  server.isAway = true;
+  user.isAway = true;
+  clock.ms += 60_000;
+  assert.equal(await identity.namespaces(), "*");
+  assert.equal(await identity.may({ verb: "get", group: "", resource: "pods", namespace: "dev" }), false);
+  assert.equal(await identity.isValid(), true);
+  clock.ms += 3_600_000;
+  await assert.rejects(identity.namespaces(), { code: "unreachable" });
+  assert.equal(await identity.isValid(), false);
+});
+
+test("a session ends with its token: when it expires, and when the API server takes it no more", async () => {
+  const clock = new HandClock();
+  const server = new FakeKubeApi({ tokens: { opaque: "bob" } });
+  const access = clusterAccess({ server, user: new FakeKubeApi(), clock });
+  const opaque = await access.logIn("opaque");
+  clock.ms += 120_000;
+  assert.equal(await opaque.isValid(), true);
+  server.tokens = {};
+  clock.ms += 120_000;
+  assert.equal(await opaque.isValid(), false);
+  const jwt = `e30.${Buffer.from(JSON.stringify({ exp: clock.ms / 1_000 + 30 })).toString("base64url")}.x`;
+  server.tokens = { [jwt]: "bob" };
+  const expiring = await access.logIn(jwt);
+  assert.equal(await expiring.isValid(), true);
+  clock.ms += 31_000;
+  assert.equal(await expiring.isValid(), false);
+});
+
+test("who is anonymous reads by the server's own account, and has no credentials to write by", async () => {
+  const server = new FakeKubeApi();
+  const { anonymous } = clusterAccess({ server, user: new FakeKubeApi(), anonymousReads: true });
+  assert.equal(await anonymous?.namespaces(), "*");
+  assert.equal(anonymous?.own, undefined);
+  assert.equal(clusterAccess({ server, user: new FakeKubeApi() }).anonymous, undefined);
+});
+
+test("the printed address is good for one browser, and then the next one is printed", async () => {
+  const client = new FakeKubeApi({ user: "dora" });
+  const used: string[] = [];
+  const access: KubeconfigAccess = await KubeconfigAccess.open({ own: { client, config, connectToPod: async () => await Promise.reject(new Error("none")) }, cluster: "lab", namespace: "dev", clock: new HandClock(), secretUsed: () => void used.push(access.secret) });
+  const { secret } = access;
+  assert.equal(access.enter(`${secret}x`), undefined);
+  assert.equal(access.enter(secret)?.user, "dora");
+  assert.equal(access.enter(secret), undefined);
+  assert.deepEqual(used, [access.secret]);
+  assert.notEqual(access.secret, secret);
+});
+
+test("users who see the same share views, but for those that tell what they may do", async () => {
+  const [ana, bob] = ["ana", "bob"].map((user) => syntheticIdentity({ user, namespaces: async () => await Promise.resolve(new Set(["b", "a"])) }));
+  assert.ok(ana !== undefined && bob !== undefined);
+  assert.equal((await readerOf(ana, "graph")).key, (await readerOf(bob, "graph")).key);
+  assert.notEqual((await readerOf(ana, "rollout")).key, (await readerOf(bob, "rollout")).key);
+  assert.notEqual((await readerOf(ana, "graph")).key, (await readerOf(syntheticIdentity(), "graph")).key);
+  assert.equal(await (await readerOf(ana, "graph")).may({ verb: "get", group: "", resource: "pods", namespace: "a" }), false);
+});
+
+test("sessions end without use, by their age, and by number, the least used first", () => {
+  const clock = new HandClock();
+  const sessions = new Sessions({ clock, idleMs: 1_000, absoluteMs: 5_000 });
+  const closed: string[] = [];
+  const begin = (user: string): string => sessions.begin(syntheticIdentity({ user, close: () => void closed.push(user) }));
+  const idle = begin("idle");
+  clock.ms += 1_001;
+  assert.equal(sessions.find(idle), undefined);
+  assert.deepEqual(closed, ["idle"]);
+  const used = begin("used");
+  for (let count = 0; count < 10; count += 1) {
+    clock.ms += 499;
+    assert.notEqual(sessions.find(used), undefined);
+  }
+  clock.ms += 499;
+  assert.equal(sessions.find(used), undefined);
+  for (let count = 0; count < 40; count += 1) begin("many");
+  assert.equal(sessions.size, 32);
+});

@@ -1,0 +1,187 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Duplex } from "node:stream";
+import type { UntypedObject } from "../../../api/index.ts";
+import { silentLogger, systemClock } from "../../../base/index.ts";
+import type { OwnCredentials } from "../access/identity.ts";
+import { AuditLog } from "../audit-log.ts";
+import { checkTopic } from "../check-topic.ts";
+import { parseTopic } from "../live/parse-topic.ts";
+import { FakeKubeApi, type FakeKubeApiOptions } from "../testing/fake-kube-api.ts";
+import { syntheticIdentity } from "../testing/synthetic-access.ts";
+import { createHandlers } from "./create-handlers.ts";
+import { RequestFields } from "./request-fields.ts";
+import type { RequestHandlers } from "./request-handlers.ts";
+
+const config = { server: "https://10.0.0.1:6443", context: "c", namespace: "dev" };
+const clock = { ...systemClock, nowMs: () => Date.parse("2026-01-01T12:00:00Z") };
+
+/** An HTTP server at the other end of a stream that answers everything the same. */
+function answering(status: number, body: string): Duplex {
+  const stream = new Duplex({
+    read: () => undefined,
+    write: (_chunk, _encoding, done) => {
+      stream.push(`HTTP/1.1 ${status} OK\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`);
+      stream.push(null);
+      done();
+    },
+  });
+  return stream;
+}
+
+function rig(options: FakeKubeApiOptions = {}, dump = "{}") {
+  const api = new FakeKubeApi(options);
+  const audit = new AuditLog({ clock, log: silentLogger });
+  const handlers = createHandlers({ measurements: { series: async () => await Promise.resolve({ timesMs: [], values: [] }) }, audit, clock, log: silentLogger, istioNamespace: "istio-system", releaseDirectory: "/", env: {} });
+  const own: OwnCredentials = { client: api, config, connectToPod: async () => await Promise.resolve(answering(200, dump)) };
+  const identity = syntheticIdentity({ own, reading: api, may: async (right) => await Promise.resolve(api.allows(right)) });
+  const ask = async <Name extends keyof RequestHandlers>(name: Name, fields: object, who = identity): Promise<Awaited<ReturnType<RequestHandlers[Name]>>> => {
+    const handler = handlers[name] as (fields: RequestFields, who: typeof identity, signal: AbortSignal) => Promise<unknown>;
+    return (await handler(RequestFields.ofJson(JSON.stringify(fields)), who, new AbortController().signal)) as Awaited<ReturnType<RequestHandlers[Name]>>;
+  };
+  return { api, audit, ask, identity };
+}
+
+const canary = (status: object = {}, spec: object = {}): UntypedObject =>
+  ({
+    apiVersion: "rollout.serin.dev/v1alpha1", kind: "Canary", metadata: { name: "shop", namespace: "prod", resourceVersion: "7", uid: "u" },
+    spec: { target: {}, approvals: [], paused: false, abort: false, ...spec },
+    status: { phase: "Paused", conditions: [], completedSteps: [], step: { id: "step-2", title: "20 %", startedAt: "2026-01-01T11:00:00Z", checks: [] }, ...status },
+  }) as unknown as UntypedObject;
+const orderOf = (action: string, more: object = {}): object => ({ kind: "Canary", namespace: "prod", name: "shop", action, why: "", step: "", ...more });
+
+test("orders are written as the command line writes them, in the user's name, and audited", async () => {
+  const { api, audit, ask } = rig({ objects: [canary()] });
+  await ask("POST /api/action", orderOf("approve", { why: "looks good", step: "step-2" }));
+  await ask("POST /api/action", orderOf("pause"));
+  await ask("POST /api/action", orderOf("rollback"));
+  assert.deepEqual(api.patches, [
+    { metadata: { resourceVersion: "7" }, spec: { approvals: [{ step: "step-2", by: "ana@example.org", why: "looks good", at: "2026-01-01T12:00:00.000Z" }] } },
+    { spec: { paused: true } },
+    { spec: { abort: true, paused: false } },
+  ]);
+  assert.deepEqual(audit.records(() => true).map(({ user, what, result, detail }) => [user, what, result, detail]), [
+    ["ana@example.org", "rollback Canary prod/shop", "done", ""],
+    ["ana@example.org", "pause Canary prod/shop", "done", ""],
+    ["ana@example.org", "approve Canary prod/shop", "done", "looks good"],
+  ]);
+  assert.deepEqual(api.objects.filter(({ kind, metadata }) => kind === undefined && metadata.name?.startsWith("shop.") === true).length, 3, "each order is an Event of its object");
+});
+
+test("an order that was confirmed at another step is a conflict, and one without the right is forbidden; nothing is written", async () => {
+  const { api, audit, ask } = rig({ objects: [canary()] });
+  await assert.rejects(ask("POST /api/action", orderOf("approve", { step: "step-1" })), { code: "conflict" });
+  await assert.rejects(ask("POST /api/action", orderOf("resume")), { code: "conflict" });
+  await assert.rejects(ask("POST /api/action", orderOf("approve", { name: "gone" })), { code: "not-found" });
+  api.allows = ({ verb }) => verb !== "patch";
+  await assert.rejects(ask("POST /api/action", orderOf("pause")), { code: "forbidden", message: /you may not patch canaries in namespace prod/ });
+  await assert.rejects(ask("POST /api/action", orderOf("pause"), syntheticIdentity({ authentication: "anonymous" })), { code: "forbidden", message: /own account/ });
+  assert.deepEqual(api.patches, []);
+  assert.ok(audit.records(() => true).every(({ result }) => result === "refused"));
+});
+
+test("what has ended begins again without its orders", async () => {
+  const { api, ask } = rig({ objects: [canary({ phase: "RolledBack" }, { abort: true })] });
+  await ask("POST /api/action", orderOf("retry"));
+  const [again] = api.objects.filter(({ kind }) => kind === "Canary");
+  assert.deepEqual(again?.["spec"], { target: {} });
+  assert.equal(again.metadata.resourceVersion, undefined);
+});
+
+const virtualService = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  name: shop\n  namespace: prod\nspec:\n  hosts: [shop]\n  http:\n    - route:\n        - destination:\n            host: shopp\n";
+const resources = { status: 200, text: JSON.stringify({ resources: [{ name: "virtualservices", kind: "VirtualService", namespaced: true }] }) };
+const written = { status: 200, text: JSON.stringify({ metadata: { name: "shop", namespace: "prod", uid: "u" } }), headers: { warning: '299 - "weights \\"90\\" do not add up"' } };
+const discovery = "GET /apis/networking.istio.io/v1";
+const path = "/apis/networking.istio.io/v1/namespaces/prod/virtualservices/shop";
+
+test("a new object is applied on the server's side, an edited one replaced in the version that was edited", async () => {
+  const { api, audit, ask } = rig({ answers: { [discovery]: resources, [`PATCH ${path}`]: written, [`PUT ${path}`]: written } });
+  assert.deepEqual(await ask("POST /api/apply", { yaml: virtualService, dryRun: true }), { applied: ["VirtualService prod/shop"], warnings: ['weights "90" do not add up'] });
+  assert.deepEqual(audit.records(() => true), []);
+  await ask("POST /api/apply", { yaml: virtualService, resourceVersion: "42" });
+  const [, dry, , put] = api.requests;
+  assert.equal(dry?.line, `PATCH ${path}?fieldManager=serin-dashboard&dryRun=All`);
+  assert.equal(put?.line, `PUT ${path}?fieldManager=serin-dashboard`);
+  assert.equal((put.body as UntypedObject).metadata.resourceVersion, "42");
+  assert.deepEqual(audit.records(() => true).map(({ what, result }) => [what, result]), [["apply VirtualService prod/shop", "done"]]);
+});
+
+test("what the API server refuses of a write is told with its own words", async () => {
+  const conflict = { status: 409, text: JSON.stringify({ message: "the object has been modified" }) };
+  const { audit, ask } = rig({ answers: { [discovery]: resources, [`PUT ${path}`]: conflict } });
+  await assert.rejects(ask("POST /api/apply", { yaml: virtualService, resourceVersion: "1" }), { code: "conflict", message: "the object has been modified" });
+  assert.deepEqual(audit.records(() => true).map(({ result, detail }) => [result, detail]), [["refused", "the object has been modified"]]);
+  await assert.rejects(ask("POST /api/apply", { yaml: "kind: X" }), { code: "invalid", message: /line 1: apiVersion is required/ });
+  await assert.rejects(ask("POST /api/apply", { yaml: virtualService.replace("VirtualService", "Nothing") }), { code: "invalid", message: /no kind Nothing/ });
+});
+
+test("messages of a YAML stand at the lines of its fields", async () => {
+  const { ask } = rig({ objects: [{ apiVersion: "v1", kind: "Namespace", metadata: { name: "prod" } }] });
+  const { messages } = await ask("POST /api/validate", { yaml: virtualService });
+  const [missing] = messages.filter(({ code }) => code === "IST0101");
+  assert.deepEqual([missing?.line, missing?.level], [11, "Error"]);
+  assert.match(missing?.message ?? "", /shopp/);
+  const { messages: broken } = await ask("POST /api/validate", { yaml: "a: [\nb: 1" });
+  assert.equal(broken[0]?.level, "Error");
+  const { messages: field } = await ask("POST /api/validate", { yaml: virtualService.replace("hosts: [shop]", "hosts: 7") });
+  assert.ok(field.some(({ line, level }) => line === 7 && level === "Error"), JSON.stringify(field));
+});
+
+test("a user who may not read the cluster gets what the YAML alone tells, and is told so", async () => {
+  const { ask } = rig({ allows: () => false });
+  const { messages } = await ask("POST /api/validate", { yaml: virtualService });
+  assert.deepEqual(messages.filter(({ code }) => code === "IST0101"), []);
+  assert.ok(messages.some(({ level, message }) => level === "Info" && /you may not read/.test(message)));
+});
+
+test("logs keep their end, and say when their beginning was left out", async () => {
+  const text = `${"x".repeat(60)}\n`.repeat(50_000);
+  const { api, ask } = rig({ answers: { "GET /api/v1/namespaces/prod/pods/shop-1/log": { status: 200, text } } });
+  const answer = await ask("GET /api/logs", { namespace: "prod", pod: "shop-1", container: "app", tailLines: 5_000, previous: true });
+  assert.ok(answer.truncated && answer.text.length <= 2 << 20 && text.endsWith(answer.text));
+  assert.equal(api.requests[0]?.line, "GET /api/v1/namespaces/prod/pods/shop-1/log?tailLines=5000&container=app&previous=true");
+  await assert.rejects(ask("GET /api/logs", { namespace: "prod", pod: "shop-1", tailLines: 5_001 }), { code: "invalid" });
+  await assert.rejects(ask("GET /api/logs", { namespace: "prod", pod: "../../nodes" }), { code: "not-found" });
+});
+
+const proxyPod = { apiVersion: "v1", kind: "Pod", metadata: { name: "shop-1", namespace: "prod" }, spec: { containers: [{ name: "istio-proxy" }] }, status: { phase: "Running" } } as unknown as UntypedObject;
+const dump = JSON.stringify({
+  configs: [
+    { "@type": "type.googleapis.com/envoy.admin.v3.ClustersConfigDump", dynamic_active_clusters: [{ cluster: { name: "outbound|80|v1|web.prod.svc.cluster.local", type: "EDS", transport_socket: { private_key: { inline_string: "KEY" } } } }] },
+    { "@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump", dynamic_listeners: [{ active_state: { listener: { name: "0.0.0.0_80", address: { socket_address: { address: "0.0.0.0", port_value: 80 } }, filter_chains: [{}] } } }] },
+  ],
+});
+
+test("a proxy's sections are tables with the whole resource by row, without keys", async () => {
+  const { ask } = rig({ objects: [proxyPod] }, dump);
+  const clusters = await ask("GET /api/proxy", { namespace: "prod", pod: "shop-1", section: "clusters" });
+  assert.deepEqual(clusters.rows, [["web.prod.svc.cluster.local", "80", "v1", "outbound", "EDS", ""]]);
+  assert.match(clusters.details[0] ?? "", /privateKey: "\[redacted\]"/);
+  const listeners = await ask("GET /api/proxy", { namespace: "prod", pod: "shop-1", section: "listeners" });
+  assert.deepEqual(listeners.rows, [["0.0.0.0", "80", "UNKNOWN", "ALL", "Non-HTTP/Non-TCP"]]);
+  await assert.rejects(ask("GET /api/proxy", { namespace: "prod", pod: "shop-1", section: "workloads" }), { code: "not-found" });
+  await assert.rejects(ask("GET /api/proxy", { namespace: "prod", pod: "gone", section: "clusters" }), { code: "not-found" });
+});
+
+test("a proxy that answers garbage is told as away", async () => {
+  const { ask } = rig({ objects: [proxyPod] }, "<html>");
+  await assert.rejects(ask("GET /api/proxy", { namespace: "prod", pod: "shop-1", section: "clusters" }), { code: "unavailable", message: /no JSON/ });
+});
+
+test("what would change is not said without the rights that it takes", async () => {
+  const { ask } = rig({ allows: ({ resource }) => resource !== "nodes" });
+  const answer = await ask("POST /api/what-if", { yaml: virtualService });
+  assert.deepEqual([answer.compared, answer.proxies], [0, []]);
+  assert.match(answer.incomplete, /right to list, in all namespaces, nodes/);
+});
+
+test("objects are followed by those who may get them, workloads by those who may list their namespace's pods", async () => {
+  const { identity } = rig({ allows: ({ resource, namespace }) => resource === "virtualservices" && namespace === "prod" });
+  const limited = { ...identity, namespaces: async () => await Promise.resolve(new Set(["prod"])) };
+  await checkTopic(parseTopic("config?apiVersion=networking.istio.io%2Fv1&kind=VirtualService&namespace=prod&name=shop"), limited);
+  await checkTopic(parseTopic("workload?namespace=prod&name=shop"), limited);
+  for (const refused of ["config?apiVersion=networking.istio.io%2Fv1&kind=VirtualService&namespace=dev&name=shop", "rollout?kind=Canary&namespace=prod&name=shop", "workload?namespace=dev&name=shop"]) {
+    await assert.rejects(checkTopic(parseTopic(refused), limited), { code: "forbidden" }, refused);
+  }
+  await assert.rejects(checkTopic(parseTopic("config?apiVersion=v1&kind=Secret&namespace=prod&name=shop"), limited), { code: "not-found" });
+});
