@@ -17,6 +17,11 @@ export interface AccessLogOptions {
   readonly onTrouble?: (message: string) => void;
 }
 
+/** Lines are turned into bytes together: one at a time costs more for the call than for the bytes. */
+const encodedTogether = 4096;
+/** Bytes of UTF-8 that a character of a JavaScript string takes at most. */
+const maxBytesACharacter = 3;
+
 /**
  * Collects lines and writes them in batches. When the sink is slower than the lines come, lines are dropped and counted,
  * never queued without bound.
@@ -26,6 +31,8 @@ export class AccessLog {
   #filling: Buffer;
   #spare: Buffer;
   #used = 0;
+  /** Lines that are no bytes yet. */
+  #pending = "";
   #writing: Promise<void> | undefined;
   #timer: Disposable | undefined;
   #droppedLines = 0;
@@ -44,13 +51,13 @@ export class AccessLog {
 
   /** Takes one line, its newline included. */
   line(text: string): void {
-    // A character of a JavaScript string is at most three bytes of UTF-8.
-    if (this.#used + text.length * 3 > this.#filling.length) this.#swap();
-    if (this.#used + text.length * 3 > this.#filling.length) {
+    if (!this.#hasRoom(text)) this.#swap();
+    if (!this.#hasRoom(text)) {
       this.#drop();
       return;
     }
-    this.#used += this.#filling.write(text, this.#used);
+    this.#pending += text;
+    if (this.#pending.length >= encodedTogether) this.#encode();
     this.#timer ??= this.#options.clock.after(this.#options.flushIntervalMs ?? 1000, () => {
       this.#timer = undefined;
       this.#swap();
@@ -59,7 +66,7 @@ export class AccessLog {
 
   /** Resolves when all lines taken so far are with the sink, or lost by its failure. */
   async flush(): Promise<void> {
-    while (this.#used > 0 || this.#writing !== undefined) {
+    while (this.#used > 0 || this.#pending !== "" || this.#writing !== undefined) {
       this.#swap();
       await this.#writing;
     }
@@ -72,7 +79,17 @@ export class AccessLog {
     this.#droppedLines += 1;
   }
 
+  #hasRoom(text: string): boolean {
+    return this.#used + (this.#pending.length + text.length) * maxBytesACharacter <= this.#filling.length;
+  }
+
+  #encode(): void {
+    this.#used += this.#filling.write(this.#pending, this.#used);
+    this.#pending = "";
+  }
+
   #swap(): void {
+    this.#encode();
     if (this.#writing !== undefined || this.#used === 0) return;
     const bytes = this.#filling.subarray(0, this.#used);
     const full = this.#filling;
