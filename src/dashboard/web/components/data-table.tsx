@@ -97,7 +97,7 @@ export function DataTable<Row>({ label, noun, rows, columns, order, text, id = "
           </button>
         </div>
       ) : (
-        <div class={`table-scroll${wrap ? " table-wrap" : ""}`}>
+        <div class={`table-frame${wrap ? " table-wrap" : ""}`}>
           <table class="table" role="table" aria-label={label} aria-rowcount={virtual ? keys.length + 1 : undefined}>
             <colgroup>
               {columns.map(({ key, width, priority }) => (

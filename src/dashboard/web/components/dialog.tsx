@@ -10,6 +10,8 @@ export function Dialog({ title, onClose, foot, size, children }: { readonly titl
     const element = dialog.current;
     const before = document.activeElement;
     if (element !== null && !element.open) element.showModal();
+    // A field that asks for the focus has it already; else the heading is read first.
+    if (element?.querySelector("[autofocus]") === null) element.querySelector("h2")?.focus();
     return () => {
       element?.close();
       if (before instanceof HTMLElement && before.isConnected) before.focus({ preventScroll: true });
@@ -30,7 +32,7 @@ export function Dialog({ title, onClose, foot, size, children }: { readonly titl
       }}
     >
       <div class="dialog-head">
-        <h2 id={id}>{title}</h2>
+        <h2 id={id} tabIndex={-1}>{title}</h2>
         <button type="button" class="button" data-kind="quiet" aria-label="Close" onClick={onClose}>
           <Icon name="close" />
         </button>

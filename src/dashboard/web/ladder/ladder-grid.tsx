@@ -81,7 +81,7 @@ function Rung({ rung, columns }: { readonly rung: LadderRung; readonly columns: 
         <div class="ladder-title">
           {kind === "namespace" ? <a href={linkTo(["workloads"], { ns: name })}>{name}</a> : <span>{name}</span>}
           {namespace === "" ? undefined : <span class="muted small"> {namespace}</span>}
-          {state === "there" && wanted !== "" && (rung.at[wanted] ?? 0) < 1 ? <div class="small warn-text">wants {wanted}: its pods are older than its label</div> : undefined}
+          {state === "behind" ? <div class="small warn-text">asks for {wanted}; pods that started before do not have it until they are restarted</div> : undefined}
         </div>
       </div>
       {columns.map((revision) => (
@@ -104,6 +104,7 @@ function RungMark({ rung }: { readonly rung: LadderRung }): JSX.Element {
   const state = rungState(rung);
   if (state === "blocked") return <Mark tone="bad" quiet>blocked</Mark>;
   if (state === "moving") return <Mark tone="info" icon="moving" quiet>on the way</Mark>;
+  if (state === "behind") return <Mark tone="warn" quiet>behind</Mark>;
   if (state === "outside") return <Mark tone="idle" quiet>in no mesh</Mark>;
   return <Mark tone="good" quiet>there</Mark>;
 }

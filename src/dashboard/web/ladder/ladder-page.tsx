@@ -9,7 +9,7 @@ import { LadderGrid } from "./ladder-grid.tsx";
 import { ProxyStates } from "./proxy-states.tsx";
 import { rungState, type RungState } from "./rung-state.ts";
 
-const shownStates: Readonly<Record<string, readonly RungState[]>> = { all: ["blocked", "moving", "there", "outside"], moving: ["blocked", "moving"], blocked: ["blocked"] };
+const shownStates: Readonly<Record<string, readonly RungState[]>> = { all: ["blocked", "moving", "behind", "there", "outside"], moving: ["blocked", "moving", "behind"], blocked: ["blocked"] };
 const filters = [
   { key: "all", title: "All" },
   { key: "moving", title: "On the way" },
@@ -64,8 +64,8 @@ function namespacesOf({ kind, namespace, name }: LadderRung): readonly string[] 
 /** The upgrade that is under way, in one line. */
 function Progress({ upgrade, rungs }: { readonly upgrade: string; readonly rungs: readonly LadderRung[] }): JSX.Element | null {
   const count = (state: RungState): number => rungs.filter((rung) => rungState(rung) === state).length;
-  const [there, moving, blocked] = [count("there"), count("moving"), count("blocked")];
-  const total = there + moving + blocked;
+  const [there, moving, behind, blocked] = [count("there"), count("moving"), count("behind"), count("blocked")];
+  const total = there + moving + behind + blocked;
   if (total === 0) return null;
   const name = upgrade.split(" ").at(-1) ?? "";
   return (
@@ -80,12 +80,14 @@ function Progress({ upgrade, rungs }: { readonly upgrade: string; readonly rungs
         )}
         <Mark tone="good">{there} there</Mark>
         {moving === 0 ? undefined : <Mark tone="info" icon="moving">{`${moving} on the way`}</Mark>}
+        {behind === 0 ? undefined : <Mark tone="warn">{`${behind} behind`}</Mark>}
         {blocked === 0 ? undefined : <Mark tone="bad">{`${blocked} blocked`}</Mark>}
         <span class="muted">of {countOf(total, "part")}</span>
       </div>
       <div class="ladder-bar" aria-hidden="true">
         <i style={{ width: `${(there / total) * 100}%` }} data-state="there" />
         <i style={{ width: `${(moving / total) * 100}%` }} data-state="moving" />
+        <i style={{ width: `${(behind / total) * 100}%` }} data-state="behind" />
         <i style={{ width: `${(blocked / total) * 100}%` }} data-state="blocked" />
       </div>
       {name === "" ? undefined : (

@@ -10,6 +10,7 @@ test("what blocks is said before where it goes", () => {
   assert.equal(rungState(rung()), "there");
   assert.equal(rungState(rung({ goingTo: "1-31-1" })), "moving");
   assert.equal(rungState(rung({ goingTo: "1-31-1", blockedBy: ["pod a"] })), "blocked");
+  assert.equal(rungState(rung({ wanted: "1-31-1" })), "behind");
   assert.equal(rungState(rung({ wanted: "", at: {}, pods: {} })), "outside");
 });
 

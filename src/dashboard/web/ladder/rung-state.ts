@@ -1,12 +1,14 @@
 import type { LadderProxy, LadderRevision, LadderRung } from "../../../api/dashboard/index.ts";
 
-export type RungState = "blocked" | "moving" | "there" | "outside";
+export type RungState = "blocked" | "moving" | "behind" | "there" | "outside";
 
-/** `there`: it is where it is wanted, or nothing leads it on; `outside`: it is in no mesh. */
-export function rungState({ at, goingTo, blockedBy, wanted }: LadderRung): RungState {
+/** `behind`: its labels ask for another revision than its pods have, and nothing leads it there; `there`: it is where it is wanted; `outside`: it is in no mesh. */
+export function rungState({ kind, at, goingTo, blockedBy, wanted }: LadderRung): RungState {
   if (blockedBy.length > 0) return "blocked";
   if (goingTo !== "") return "moving";
-  return wanted === "" && Object.values(at).every((share) => share === 0) ? "outside" : "there";
+  const somewhere = Object.values(at).some((share) => share > 0);
+  if (kind === "namespace" && somewhere && wanted !== "" && (at[wanted] ?? 0) < 1) return "behind";
+  return wanted === "" && !somewhere ? "outside" : "there";
 }
 
 const kindOrder: readonly LadderRung["kind"][] = ["control plane", "cni", "ztunnel", "gateway", "waypoint", "namespace"];

@@ -125,7 +125,7 @@ const columns: readonly Column<NamespaceRow>[] = [
     sort: ({ health }) => healthRank[health],
     cell: ({ health, reason }) => <HealthMark health={health} reason={reason} />,
   },
-  { key: "plane", title: "Data plane", width: "6.5rem", priority: 3, sort: ({ dataPlane }) => dataPlane, cell: ({ dataPlane }) => (dataPlane === "none" ? <span class="muted">not in the mesh</span> : dataPlane) },
+  { key: "plane", title: "Data plane", width: "6.5rem", priority: 3, sort: ({ dataPlane }) => dataPlane, cell: ({ dataPlane }) => (dataPlane === "none" ? <span class="muted">no mesh</span> : dataPlane) },
   { key: "revision", title: "Revision", width: "7rem", priority: 2, sort: ({ revision }) => revision, cell: ({ revision }) => (revision === "" ? <span class="muted">–</span> : <Tag>{revision}</Tag>) },
   { key: "workloads", title: "Workloads", width: "6.5rem", number: true, priority: 3, sort: ({ workloads }) => workloads, cell: ({ workloads }) => workloads.toLocaleString("en-US") },
   { key: "rate", title: "Requests", width: "6.5rem", number: true, sort: ({ requestRate }) => requestRate, cell: ({ requestRate }) => formatRate(requestRate) },

@@ -66,7 +66,7 @@ function Probe({ pair }: { readonly pair: Pair | undefined }): JSX.Element {
     <td title={[clientIdentity === "" ? "" : `client ${clientIdentity}`, serverIdentity === "" ? "" : `server ${serverIdentity}`].filter((text) => text !== "").join("\n")}>
       <Mark tone={problem !== "" ? "bad" : failed === 0 ? "good" : "warn"}>{failed === 0 ? String(ok) : `${ok} of ${ok + failed}`}</Mark>
       <div class="small muted">
-        {expected === "refusal" ? "refused, as it must be" : tlsWords[mutualTls]}
+        {expected === "refusal" ? "refused" : tlsWords[mutualTls]}
         {p50Ms === undefined ? "" : ` · ${formatMs(p50Ms)}`}
       </div>
     </td>

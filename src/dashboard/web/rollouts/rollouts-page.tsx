@@ -32,6 +32,7 @@ export function RolloutsPage(): JSX.Element {
         rows={rows}
         columns={columns}
         order="state"
+        wrap
         text={({ kind, namespace, name, phase, target, message, cause }) => `${kind} ${namespace}/${name} ${phase} ${target} ${message} ${cause}`}
         tools={
           <div class="segmented" role="group" aria-label="Which rollouts">
@@ -87,7 +88,7 @@ function Freezes({ freezes }: { readonly freezes: readonly FreezeRow[] }): JSX.E
   );
 }
 
-export function ProgressBar({ progress, title }: { readonly progress: string; readonly title: string }): JSX.Element {
+function ProgressBar({ progress, title }: { readonly progress: string; readonly title: string }): JSX.Element {
   const share = progressShare(progress);
   return (
     <span class="progress" title={title}>
@@ -106,25 +107,44 @@ const columns: readonly Column<RolloutRow>[] = [
     sort: rolloutName,
     cell: (row) => (
       <>
-        <a href={linkTo(["rollouts", row.kind, row.namespace, row.name])}>{rolloutName(row)}</a> <span class="muted small">{row.kind === "MeshUpgrade" ? "MeshUpgrade" : ""}</span>
+        <a href={linkTo(["rollouts", row.kind, row.namespace, row.name])}>{rolloutName(row)}</a>
+        <div class="muted small rollout-target">
+          {row.kind} of {row.target}
+        </div>
       </>
     ),
   },
   {
     key: "state",
     title: "State",
-    width: "14.5rem",
+    width: "9.5rem",
     sort: rolloutRank,
     cell: (row) => (
       <>
-        <PhaseMark phase={row.phase} /> {row.waitsForPerson ? <Tag tone="warn">needs a person</Tag> : undefined}
+        <PhaseMark phase={row.phase} />
+        {row.waitsForPerson ? (
+          <>
+            {" "}
+            <Tag tone="warn">needs a person</Tag>
+          </>
+        ) : undefined}
       </>
     ),
   },
-  { key: "progress", title: "Progress", width: "8rem", sort: ({ progress }) => progressShare(progress), cell: ({ progress, step }) => <ProgressBar progress={progress} title={step} /> },
-  { key: "weight", title: "Canary has", width: "7.5rem", number: true, priority: 2, sort: ({ weight }) => weight, cell: ({ weight }) => (weight === undefined ? <span class="muted">–</span> : `${weight} %`) },
-  { key: "target", title: "Target", priority: 3, sort: ({ target }) => target, cell: ({ target }) => <span title={target}>{target}</span> },
-  { key: "message", title: "What it does", priority: 2, cell: ({ message, cause }) => <span title={cause === "" ? message : cause}>{cause === "" ? message : <span class="bad-text">{cause}</span>}</span> },
+  { key: "progress", title: "Progress", width: "8.5rem", sort: ({ progress }) => progressShare(progress), cell: ({ progress, step }) => <ProgressBar progress={progress} title={step} /> },
+  { key: "weight", title: "Weight", width: "5.5rem", number: true, priority: 2, sort: ({ weight }) => weight, cell: ({ weight }) => (weight === undefined ? <span class="muted">–</span> : `${weight} %`) },
+  {
+    key: "message",
+    title: "What it does",
+    width: "36%",
+    priority: 2,
+    cell: ({ message, cause }) => (
+      <>
+        {message}
+        {cause === "" ? undefined : <div class="bad-text">{cause}</div>}
+      </>
+    ),
+  },
   {
     key: "time",
     title: "Time",
