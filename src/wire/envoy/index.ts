@@ -387,6 +387,8 @@ export {
   type DestinationPortInput,
   DestinationPortInputSchema,
   type DirectSourceIPInput,
+  type FilterStateInput,
+  FilterStateInputSchema,
   type ServerNameInput,
   type SourceIPInput,
   type SourcePortInput,

@@ -118,3 +118,24 @@ export declare type ApplicationProtocolInput = Message<"envoy.extensions.matchin
  */
 export declare const ApplicationProtocolInputSchema: GenMessage<ApplicationProtocolInput>;
 
+/**
+ * @generated from message envoy.extensions.matching.common_inputs.network.v3.FilterStateInput
+ */
+export declare type FilterStateInput = Message<"envoy.extensions.matching.common_inputs.network.v3.FilterStateInput"> & {
+  /**
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * @generated from field: string field = 2;
+   */
+  field: string;
+};
+
+/**
+ * Describes the message envoy.extensions.matching.common_inputs.network.v3.FilterStateInput.
+ * Use `create(FilterStateInputSchema)` to create a new message.
+ */
+export declare const FilterStateInputSchema: GenMessage<FilterStateInput>;
+
