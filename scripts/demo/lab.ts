@@ -95,7 +95,7 @@ export function readObjects(path: string): UntypedObject[] {
 }
 
 const plurals: Readonly<Record<string, string>> = { Canary: "canaries", Gateway: "gateways" };
-const clusterScoped = new Set(["Namespace", "MeshUpgrade"]);
+const clusterScoped = new Set(["ClusterRole", "ClusterRoleBinding", "Namespace", "MeshUpgrade"]);
 
 function kindOf({ apiVersion = "v1", kind = "" }: KubernetesObject): KindDefinition<UntypedObject> {
   const slash = apiVersion.indexOf("/");

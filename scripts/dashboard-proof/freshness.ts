@@ -1,0 +1,33 @@
+// How soon the page shows what has changed.
+import type { Page } from "playwright-core";
+import { httpRouteKind } from "../../src/api/gateway/index.ts";
+import { namespaces } from "../upgrade-proof/load-plans.ts";
+import { canaryBackend } from "../upgrade-proof/objects.ts";
+import type { Proof } from "../upgrade-proof/proof.ts";
+
+const weights = [35, 65] as const;
+const lookEveryMs = 20;
+const giveUpMs = 15_000;
+
+/** Writes weights into the route of app-b's page and answers how long the graph's table took to show each, in milliseconds; Infinity where it did not. */
+export async function weightDelays({ lab }: Proof, page: Page, base: string): Promise<readonly number[]> {
+  await page.goto(`${base}#/graph?window=60&ns=${namespaces.shop}&as=table&label=weight`);
+  const content = page.locator("#content");
+  await content.filter({ hasText: "productpage" }).waitFor({ timeout: giveUpMs });
+  const delays: number[] = [];
+  for (const weight of weights) {
+    const rules = [{ matches: [{ path: { type: "PathPrefix", value: "/productpage" } }], backendRefs: [{ name: "productpage", port: 9080, weight: 100 - weight }, { name: canaryBackend, port: 9080, weight }] }];
+    const begun = performance.now();
+    await lab.api.client.patchMerge(httpRouteKind, "bookinfo", namespaces.shop, { spec: { rules } }, { fieldManager: "dashboard-proof" });
+    delays.push(await untilShown(content, new RegExp(`\\b${weight}(\\.0)? ?%`), begun));
+  }
+  return delays;
+}
+
+async function untilShown(content: ReturnType<Page["locator"]>, wanted: RegExp, begun: number): Promise<number> {
+  for (;;) {
+    if (wanted.test(await content.innerText())) return performance.now() - begun;
+    if (performance.now() - begun > giveUpMs) return Number.POSITIVE_INFINITY;
+    await new Promise((resolve) => void setTimeout(resolve, lookEveryMs));
+  }
+}

@@ -1,0 +1,48 @@
+// The dashboard as its user starts it: a command that prints an address and serves until it is ended.
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { userError } from "../../src/base/index.ts";
+import type { ProofLab } from "../upgrade-proof/proof-lab.ts";
+
+const addressTimeoutMs = 60_000;
+
+export class ServedPage {
+  readonly #child: ChildProcess;
+  /** As it was printed, with the secret that lets its browser in where there is one. */
+  readonly url: string;
+
+  private constructor(child: ChildProcess, url: string) {
+    this.#child = child;
+    this.url = url;
+  }
+
+  /** `serin dashboard …`, until it has printed an address. */
+  static async start(lab: ProofLab, args: readonly string[]): Promise<ServedPage> {
+    const child = lab.cluster.spawn([lab.cluster.serin, "dashboard", ...args, "--no-browser"]);
+    let output = "";
+    const url = await new Promise<string>((resolve, reject) => {
+      const timer = setTimeout(() => reject(userError("dashboard-silent", `serin dashboard ${args.join(" ")} has printed no address:\n${output}`)), addressTimeoutMs);
+      const read = (chunk: Buffer): void => {
+        output += chunk.toString("utf8");
+        const [found] = /http:\/\/[^\s]+/.exec(output) ?? [];
+        if (found === undefined) return;
+        clearTimeout(timer);
+        resolve(found);
+      };
+      child.stdout?.on("data", read);
+      child.stderr?.on("data", read);
+      child.once("exit", (code) => {
+        clearTimeout(timer);
+        reject(userError("dashboard-ended", `serin dashboard ${args.join(" ")} ended with ${code ?? "a signal"}:\n${output}`));
+      });
+    });
+    return new ServedPage(child, url);
+  }
+
+  async stop(): Promise<void> {
+    if (this.#child.exitCode !== null) return;
+    const ended = once(this.#child, "exit");
+    this.#child.kill("SIGTERM");
+    await ended;
+  }
+}

@@ -1,0 +1,84 @@
+// Every view of the page, opened as a link, at every size and in both colours.
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Page } from "playwright-core";
+import { namespaces } from "../upgrade-proof/load-plans.ts";
+import { sights, type ProofBrowser, type Sight } from "./browser.ts";
+
+export interface ProofView {
+  /** Of its screenshots. */
+  readonly name: string;
+  /** After `#/`. */
+  readonly link: string;
+  /** What a person must find on it: text, anywhere in its content. */
+  readonly shows: readonly RegExp[];
+}
+
+export const canaryName = "productpage";
+
+export const views: readonly ProofView[] = [
+  { name: "overview", link: "overview", shows: [/bookinfo/, /demo-b/, /\d\/s/] },
+  { name: "graph", link: "graph?window=60", shows: [/\d/] },
+  { name: "graph-table", link: `graph?window=60&ns=${namespaces.shop}&as=table`, shows: [/productpage/] },
+  { name: "ladder", link: "ladder", shows: [/1-31-0/, /ztunnel/, /bookinfo/] },
+  { name: "rollouts", link: "rollouts", shows: [new RegExp(canaryName)] },
+  { name: "rollout", link: `rollouts/Canary/${namespaces.shop}/${canaryName}`, shows: [/HTTPRoute/, /request-success-rate/] },
+  { name: "workloads", link: "workloads", shows: [/reviews-v2/, /app-b/] },
+  { name: "workload", link: `workloads/${namespaces.sidecarServers}/app-b`, shows: [/app-b/, /Pods/i] },
+  { name: "services", link: "services", shows: [/reviews/, /app-b/] },
+  { name: "service", link: `services/${namespaces.shop}/reviews`, shows: [/reviews/] },
+  { name: "config", link: "config", shows: [/VirtualService/, /HTTPRoute/] },
+  { name: "config-object", link: `config/networking.istio.io%2Fv1/VirtualService/${namespaces.shop}/reviews`, shows: [/VirtualService/, /subset/] },
+  { name: "config-new", link: "config/new", shows: [/./] },
+  { name: "audit", link: "audit", shows: [/./] },
+];
+
+const viewTimeoutMs = 20_000;
+
+/** Opens every view at every sight; answers how many were opened, and those that did not show what they must, with what they showed. */
+export async function openViews(browser: ProofBrowser, enter: (page: Page) => Promise<string>, pictures: string | undefined, note: (text: string) => void): Promise<{ readonly opened: number; readonly failed: readonly string[] }> {
+  const failed: string[] = [];
+  let opened = 0;
+  for (const sight of sights) {
+    const context = await browser.window(sight);
+    try {
+      const page = await browser.page(context);
+      const base = await enter(page);
+      for (const view of views) {
+        const problem = await openView(page, base, view);
+        opened += 1;
+        if (problem !== undefined) failed.push(`${view.name} at ${sight.width} px, ${sight.colorScheme}: ${problem}`);
+        if (pictures !== undefined) await takePicture(page, pictures, view, sight);
+      }
+    } finally {
+      await context.close();
+    }
+    note(`every view at ${sight.width} px, ${sight.colorScheme}: ${failed.length} of ${opened} not as they must be`);
+  }
+  return { opened, failed };
+}
+
+async function openView(page: Page, base: string, { link, shows }: ProofView): Promise<string | undefined> {
+  await page.goto(`${base}#/${link}`);
+  const content = page.locator("#content");
+  let text = "";
+  const deadline = performance.now() + viewTimeoutMs;
+  for (;;) {
+    text = await content.innerText();
+    // What an editor holds is not in it.
+    for (const held of await content.locator(".cm-content").all()) text += (await held.textContent()) ?? "";
+    const missing = shows.find((wanted) => !wanted.test(text));
+    if (missing === undefined) break;
+    if (performance.now() > deadline) return `does not show ${String(missing)}: ${text.slice(0, 300)}`;
+    await page.waitForTimeout(100);
+  }
+  const overflow = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
+  return typeof overflow === "number" && overflow > 1 ? `is ${overflow} px wider than the window` : undefined;
+}
+
+async function takePicture(page: Page, directory: string, { name }: ProofView, { width, colorScheme }: Sight): Promise<void> {
+  mkdirSync(directory, { recursive: true });
+  // What moves into its place has arrived.
+  await page.waitForTimeout(400);
+  await page.screenshot({ path: join(directory, `${name}-${width}-${colorScheme}.png`) });
+}

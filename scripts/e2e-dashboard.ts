@@ -1,0 +1,145 @@
+// The dashboard as a person uses it: a real Chromium against a live lab under load.
+//   npm run e2e:dashboard [-- --json] [-- --only views,figures,freshness,orders,access] [-- --rate 0.3] [-- --pictures DIR] [-- --keep]
+import { parseArgs } from "node:util";
+import { describeError } from "../src/base/index.ts";
+import { tryAccess } from "./dashboard-proof/access.ts";
+import { ProofBrowser } from "./dashboard-proof/browser.ts";
+import { compareFigures } from "./dashboard-proof/figures.ts";
+import { weightDelays } from "./dashboard-proof/freshness.ts";
+import { giveOrders, pausedCanary } from "./dashboard-proof/orders.ts";
+import { ServedPage } from "./dashboard-proof/served-page.ts";
+import { openViews } from "./dashboard-proof/views.ts";
+import { LoadReports } from "./upgrade-proof/load-totals.ts";
+import { ProofLab } from "./upgrade-proof/proof-lab.ts";
+import { revisions, type Proof } from "./upgrade-proof/proof.ts";
+import { allAvailable, ConstantLoad, setStage } from "./upgrade-proof/stage.ts";
+
+const parts = ["views", "figures", "freshness", "orders", "access"] as const;
+const maxDeviation = 0.02;
+const maxDelayMs = 2_000;
+
+const help = `npm run e2e:dashboard [-- options]
+  --only PARTS      of ${parts.join(", ")}, with commas between them; all of them when absent
+  --rate X          multiplies the rates of all generators (0.3)
+  --pictures DIR    keeps a screenshot of every view there
+  --keep            leaves the lab behind
+  --json            the last line is one JSON object
+`;
+
+const { values: flags } = parseArgs({
+  options: {
+    only: { type: "string", default: parts.join(",") },
+    rate: { type: "string", default: "0.3" },
+    pictures: { type: "string" },
+    keep: { type: "boolean", default: false },
+    json: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
+  },
+});
+
+interface Summary {
+  readonly ok: boolean;
+  /** Views that were opened: each at every size and in both colours. */
+  readonly views: number;
+  /** What was not as it must be, in words on the lines above. */
+  readonly failed: number;
+  readonly consoleErrors: number;
+  /** Of a figure on the page from the load generators' own, as a share. */
+  readonly maxDeviation: number;
+}
+
+async function main(): Promise<number> {
+  const wanted = new Set(flags.only.split(","));
+  for (const part of wanted) if (!parts.some((known) => known === part)) throw new Error(`--only ${part}: expected ${parts.join(", ")}`);
+  const interrupt = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => interrupt.abort(new Error(`ended by ${signal}`)));
+  const lab = new ProofLab();
+  const reports = new LoadReports(lab.reportDirectories());
+  const proof: Proof = {
+    lab,
+    reports,
+    scale: { rate: Number(flags.rate), streamSeconds: 30 },
+    ambientOnly: false,
+    requests: 0,
+    signal: interrupt.signal,
+    revision: revisions.old,
+    note: (text) => void process.stdout.write(`${new Date().toISOString().slice(11, 23)}  ${text}\n`),
+  };
+  let browser: ProofBrowser | undefined;
+  let load: ConstantLoad | undefined;
+  const found: Found = { views: 0, problems: [], deviations: [] };
+  try {
+    await setStage(proof);
+    await lab.api.apply("samples/addons/kiali.yaml");
+    await lab.api.apply([pausedCanary()]);
+    await allAvailable(proof);
+    load = await ConstantLoad.begin(proof);
+    browser = await ProofBrowser.launch();
+    await play(proof, browser, wanted, found);
+  } catch (error) {
+    found.problems.push(describeError(error));
+  }
+  const complaints = browser?.complaints ?? [];
+  await browser?.close();
+  await load?.stop();
+  for (const text of [...found.problems, ...complaints.map((complaint) => `console: ${complaint}`)]) proof.note(`FAILED ${text}`);
+  if (flags.keep) proof.note(`the lab stays: ${lab.cluster.stateDirectory}`);
+  else await lab.delete();
+  const worst = Math.max(0, ...found.deviations);
+  const summary: Summary = { ok: found.problems.length === 0 && complaints.length === 0, views: found.views, failed: found.problems.length, consoleErrors: complaints.length, maxDeviation: Math.round(worst * 10_000) / 10_000 };
+  if (flags.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
+  return summary.ok ? 0 : 1;
+}
+
+interface Found {
+  views: number;
+  readonly problems: string[];
+  readonly deviations: number[];
+}
+
+async function play(proof: Proof, browser: ProofBrowser, wanted: ReadonlySet<string>, found: Found): Promise<void> {
+  const own = await ServedPage.start(proof.lab, ["--local"]);
+  const context = await browser.window({ width: 1280, colorScheme: "light" });
+  try {
+    const page = await browser.page(context);
+    await page.goto(own.url);
+    // The secret is in the first address alone; its cookie opens all others.
+    const base = page.url().replace(/#.*$/, "");
+    const state = await context.storageState();
+    if (wanted.has("figures")) {
+      for (const { service, pageRate, loadRate, share } of await compareFigures(proof, page, base)) {
+        proof.note(`${service}: ${pageRate} requests a second on the page, ${loadRate.toFixed(2)} by the generators: ${(share * 100).toFixed(2)} % apart`);
+        found.deviations.push(Number.isNaN(share) ? 1 : share);
+        if (!(share <= maxDeviation)) found.problems.push(`the rate of ${service} is ${(share * 100).toFixed(1)} % off`);
+      }
+    }
+    if (wanted.has("views")) {
+      const { opened, failed } = await openViews(browser, async (fresh) => {
+        await fresh.context().addCookies(state.cookies);
+        return base;
+      }, flags.pictures, proof.note);
+      found.views = opened;
+      found.problems.push(...failed);
+    }
+    if (wanted.has("orders")) found.problems.push(...(await giveOrders(proof, page, base)));
+    if (wanted.has("freshness")) {
+      const delays = await weightDelays(proof, page, base);
+      proof.note(`weights are on the page ${delays.map((ms) => `${Math.round(ms)} ms`).join(" and ")} after they were written`);
+      for (const ms of delays) if (ms > maxDelayMs) found.problems.push(`a weight was on the page after ${Math.round(ms)} ms`);
+    }
+  } finally {
+    await context.close();
+    await own.stop();
+  }
+  if (wanted.has("access")) {
+    const served = await ServedPage.start(proof.lab, ["kiali"]);
+    try {
+      found.problems.push(...(await tryAccess(proof, browser, served.url)));
+    } finally {
+      await served.stop();
+    }
+  }
+}
+
+if (flags.help) process.stdout.write(help);
+else process.exitCode = await main();
