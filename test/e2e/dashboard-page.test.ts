@@ -7,6 +7,7 @@ import { createRequire } from "node:module";
 import { after, before, suite, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
+import { syntheticToken } from "../../src/dashboard/server/testing/synthetic-access.ts";
 import { root } from "../support/lab-cluster.ts";
 
 const chromiumPath = "/usr/bin/chromium";
@@ -56,8 +57,8 @@ class PageServer {
   #child: ChildProcess | undefined;
   url = "";
 
-  async start(port = 0): Promise<void> {
-    const child = spawn(process.execPath, ["scripts/dashboard-dev.ts", "--port", String(port), "--workloads", "60"], { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
+  async start(port = 0, ...options: readonly string[]): Promise<void> {
+    const child = spawn(process.execPath, ["scripts/dashboard-dev.ts", "--port", String(port), "--workloads", "60", ...options], { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
     this.#child = child;
     for await (const chunk of child.stdout) {
       const [url] = /http:\S+/.exec(String(chunk)) ?? [];
@@ -298,6 +299,35 @@ suite("the page in Chromium", { skip }, () => {
     assert.equal(await dialog.getByRole("button", { name: "Apply" }).isDisabled(), true);
     await page.keyboard.press("Escape");
     assert.match((await editor.textContent()) ?? "", /# conflict/);
+  });
+
+  test("who is not logged in is asked for a token, and is then where the link led; without the session the page says so", async () => {
+    const closed = new PageServer();
+    await closed.start(0, "--login");
+    try {
+      await using opened = await open(browser);
+      const { page } = opened;
+      await page.goto(`${closed.url}#/ladder`);
+      const field = page.getByLabel("Bearer token of a Kubernetes user or service account");
+      await field.fill("wrong");
+      await page.getByRole("button", { name: "Log in" }).click();
+      await page.getByText("the token is not taken").waitFor({ timeout: patienceMs });
+      await field.fill(syntheticToken);
+      await page.keyboard.press("Enter");
+      await page.getByRole("heading", { level: 1, name: "Ladder" }).waitFor({ timeout: patienceMs });
+      await until(page, isLive);
+      await opened.page.context().clearCookies();
+      const { port } = closed;
+      await closed.stop();
+      await closed.start(port, "--login");
+      await page.getByText("The session has ended, or the server was started anew.").waitFor({ timeout: patienceMs });
+      await field.fill(syntheticToken);
+      await page.keyboard.press("Enter");
+      await page.getByRole("heading", { level: 1, name: "Ladder" }).waitFor({ timeout: patienceMs });
+      await until(page, isLive);
+    } finally {
+      await closed.stop();
+    }
   });
 
   test("a server that goes away is said with the age of what is shown; the page is back by itself when the server is", async () => {

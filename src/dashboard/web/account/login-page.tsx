@@ -29,7 +29,7 @@ export function LoginPage(): JSX.Element {
       <div class="login card">
         {ended === undefined ? undefined : <Notice tone="warn">{ended.message}</Notice>}
         {value?.mayLogIn === false ? (
-          <Notice tone="info">This server takes no tokens: it shows what its own account may see. Start it as yourself with `serin dashboard`.</Notice>
+          <Notice tone="info">This server takes no tokens{value.limits.length === 0 ? "." : `: ${value.limits.join(" ")}`}</Notice>
         ) : (
           <form
             class="stack"
@@ -50,10 +50,12 @@ export function LoginPage(): JSX.Element {
             </div>
           </form>
         )}
-        <div class="stack">
-          <p class="muted">What you may see and do is asked of the API server for this token, for each read and each write. A token for a service account:</p>
-          <CommandLine command="kubectl create token my-account --namespace my-namespace --duration 8h" />
-        </div>
+        {value?.mayLogIn === false ? undefined : (
+          <div class="stack">
+            <p class="muted">What you may see and do is asked of the API server for this token, for each read and each write. A token for a service account:</p>
+            <CommandLine command="kubectl create token my-account --namespace my-namespace --duration 8h" />
+          </div>
+        )}
       </div>
     </Page>
   );

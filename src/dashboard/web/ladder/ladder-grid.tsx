@@ -80,7 +80,7 @@ function Rung({ rung, columns }: { readonly rung: LadderRung; readonly columns: 
         <span class="visually-hidden">{rungSentence(rung)}</span>
         <div class="ladder-title">
           {kind === "namespace" ? <a href={linkTo(["workloads"], { ns: name })}>{name}</a> : <span>{name}</span>}
-          {namespace === "" ? undefined : <span class="muted small"> {namespace}</span>}
+          {namespace === "" || kind === "namespace" ? undefined : <span class="muted small"> {namespace}</span>}
           {state === "behind" ? <div class="small warn-text">asks for {wanted}; pods that started before do not have it until they are restarted</div> : undefined}
         </div>
       </div>

@@ -74,7 +74,7 @@ function Progress({ upgrade, rungs }: { readonly upgrade: string; readonly rungs
         {name === "" ? (
           <strong>No upgrade is under way</strong>
         ) : (
-          <a href={linkTo(["rollouts", "MeshUpgrade", "", name])}>
+          <a href={linkTo(["rollouts", "MeshUpgrade", name])}>
             <strong>MeshUpgrade {name}</strong>
           </a>
         )}
@@ -91,7 +91,7 @@ function Progress({ upgrade, rungs }: { readonly upgrade: string; readonly rungs
         <i style={{ width: `${(blocked / total) * 100}%` }} data-state="blocked" />
       </div>
       {name === "" ? undefined : (
-        <a class="small nowrap" href={linkTo(["rollouts", "MeshUpgrade", "", name])}>
+        <a class="small nowrap" href={linkTo(["rollouts", "MeshUpgrade", name])}>
           Steps and evidence <Icon name="arrow" size={11} />
         </a>
       )}

@@ -94,8 +94,8 @@ const connection = new LiveConnection(
 
 async function sessionProblem(): Promise<Problem | undefined> {
   try {
-    const { authentication } = await request("GET /api/session", {});
-    return authentication === "none" ? { code: "logged-out", message: "The session has ended.", hint: "Log in again; the page goes on where it was." } : undefined;
+    const { authentication, limits } = await request("GET /api/session", {});
+    return authentication === "none" ? { code: "logged-out", message: "The session has ended, or the server was started anew.", hint: limits.join(" ") } : undefined;
   } catch (error) {
     return error instanceof RequestFailure && error.problem.code === "logged-out" ? error.problem : undefined;
   }

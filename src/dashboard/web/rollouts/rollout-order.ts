@@ -26,3 +26,8 @@ export function progressShare(progress: string): number | undefined {
 export function rolloutName({ namespace, name }: Pick<RolloutRow, "namespace" | "name">): string {
   return namespace === "" ? name : `${namespace}/${name}`;
 }
+
+/** Of its view. */
+export function rolloutPath({ kind, namespace, name }: Pick<RolloutRow, "kind" | "namespace" | "name">): readonly string[] {
+  return namespace === "" ? ["rollouts", kind, name] : ["rollouts", kind, namespace, name];
+}

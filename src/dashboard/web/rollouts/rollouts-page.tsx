@@ -6,7 +6,7 @@ import { Age, CommandLine, DataTable, Empty, Mark, Moment, Page, PhaseMark, Tag,
 import { formatDuration } from "../format.ts";
 import { useLive } from "../live/index.ts";
 import { chosenNamespaces, linkTo, place, setQuery } from "../router.ts";
-import { hasEnded, progressShare, rolloutName, rolloutRank } from "./rollout-order.ts";
+import { hasEnded, progressShare, rolloutName, rolloutPath, rolloutRank } from "./rollout-order.ts";
 
 const filters = [
   { key: "", title: "All", holds: () => true },
@@ -107,7 +107,7 @@ const columns: readonly Column<RolloutRow>[] = [
     sort: rolloutName,
     cell: (row) => (
       <>
-        <a href={linkTo(["rollouts", row.kind, row.namespace, row.name])}>{rolloutName(row)}</a>
+        <a href={linkTo(rolloutPath(row))}>{rolloutName(row)}</a>
         <div class="muted small rollout-target">
           {row.kind} of {row.target}
         </div>
