@@ -14,11 +14,13 @@ import {
   type CertificateAuthority,
   type HttpEndpoint,
   type HttpEndpointOptions,
+  type XdsUpdate,
 } from "../dataplane/index.ts";
 import { addProcessMetrics, MetricsRegistry } from "../telemetry/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { configDump, connectionsDump, type AdminSources } from "./admin.ts";
 import { absolutePath, describeConfig, type ZtunnelConfig } from "./config.ts";
+import { DnsMetrics } from "./dns/dns-metrics.ts";
 import { DnsResolver, readNameservers } from "./dns/dns-resolver.ts";
 import { accessLine2022 } from "./proxy/access-line-2022.ts";
 import { ConnectionTelemetry } from "./proxy/connection-record.ts";
@@ -27,6 +29,7 @@ import type { LiveConnection, ProxyEnvironment } from "./proxy/pod-context.ts";
 import { PodProxy } from "./proxy/pod-proxy.ts";
 import { loadLocalConfig } from "./state/local-config.ts";
 import { MeshState } from "./state/mesh-state.ts";
+import { XdsMetrics } from "./xds-metrics.ts";
 import { PodManager } from "./zds/pod-manager.ts";
 import { ZdsClient } from "./zds/zds-client.ts";
 
@@ -76,8 +79,14 @@ export class Ztunnel {
     });
     this.#registry.gauge("istio_build", "Istio component build info.", ["component", "tag"]).labels("ztunnel", config.version).set(1);
     addProcessMetrics(this.#registry, process);
+    const served = this.#registry.gauge("workload_manager_active_proxy_count", "The total number current workloads with active proxies.").labels();
+    const started = this.#registry.counter("workload_manager_proxies_started_total", "The total number of proxies that were started.").labels();
+    this.#registry.onCollect(() => served.set(this.#pods.uids().length));
     this.#pods = new PodManager({
-      create: (pod) => new PodProxy({ environment: this.#requireEnvironment(), ...pod }),
+      create: (pod) => {
+        started.increment();
+        return new PodProxy({ environment: this.#requireEnvironment(), ...pod });
+      },
       log,
       terminationGraceMs: config.terminationGraceMs,
     });
@@ -113,6 +122,7 @@ export class Ztunnel {
       domain: config.clusterDomain,
       nameservers: await readNameservers(this.#options.resolvConfPath ?? "/etc/resolv.conf"),
       log: log.scoped("dns"),
+      metrics: new DnsMetrics(this.#registry),
     });
     this.#environment = {
       state: this.#state,
@@ -167,6 +177,11 @@ export class Ztunnel {
     const { config, log, clock, random } = this.#options;
     if (config.xdsAddress === "") return;
     const task = this.#readiness.add("state manager");
+    const metrics = new XdsMetrics(this.#registry);
+    const counted = (apply: (update: XdsUpdate) => void) => (update: XdsUpdate) => {
+      metrics.received(update);
+      apply(update);
+    };
     const client = new DeltaXdsClient({
       endpoint: {
         url: config.xdsAddress,
@@ -188,9 +203,10 @@ export class Ztunnel {
         },
       },
       subscriptions: [
-        { typeUrl: typeUrls.address, mode: "wildcard", apply: (update) => this.#state.applyAddresses(update) },
-        { typeUrl: typeUrls.authorization, mode: "wildcard", apply: (update) => this.#state.applyAuthorizations(update) },
+        { typeUrl: typeUrls.address, mode: "wildcard", apply: counted((update) => this.#state.applyAddresses(update)) },
+        { typeUrl: typeUrls.authorization, mode: "wildcard", apply: counted((update) => this.#state.applyAuthorizations(update)) },
       ],
+      onEnded: (reason) => metrics.ended(reason),
       log: log.scoped("xds"),
       clock,
       random,

@@ -13,6 +13,12 @@ export interface FoundName {
 /** Looks a name up, in lower case and without a dot at the end; undefined when the mesh does not know it. */
 export type FindName = (name: string) => FoundName | undefined;
 
+/** Told of a query's type (`A`), and how long its answer took a name server. */
+export interface DnsObserver {
+  asked(type: string): void;
+  forwarded(type: string, seconds: number, failed: boolean): void;
+}
+
 const timeToLiveSeconds = 30;
 /** Without EDNS a client takes no more over UDP. */
 const plainUdpBytes = 512;
@@ -30,7 +36,7 @@ export class DnsResponder {
   }
 
   /** The answer to a query as bytes; undefined when it is no query at all. */
-  async answer(query: Buffer, transport: DnsTransport, find: FindName): Promise<Buffer | undefined> {
+  async answer(query: Buffer, transport: DnsTransport, find: FindName, observer?: DnsObserver): Promise<Buffer | undefined> {
     let packet: Packet;
     try {
       packet = decode(query);
@@ -38,11 +44,18 @@ export class DnsResponder {
       return undefined;
     }
     if (packet.type !== "query") return undefined;
+    const type = packet.questions?.[0]?.type ?? "";
+    observer?.asked(type);
     const known = answerOf(packet, find);
     if (known !== undefined) return fit(known, packet, transport);
+    const startedMs = performance.now();
+    const tell = (failed: boolean): void => observer?.forwarded(type, (performance.now() - startedMs) / 1000, failed);
     try {
-      return await this.#forwarder.forward(query, transport);
+      const answer = await this.#forwarder.forward(query, transport);
+      tell(false);
+      return answer;
     } catch (error) {
+      tell(true);
       this.#log.warn("a DNS query could not be forwarded", { name: packet.questions?.[0]?.name ?? "", error: messageOf(error) });
       return encode({ type: "response", id: packet.id ?? 0, flags: (packet.flags ?? 0) | RECURSION_AVAILABLE | serverFailure, questions: packet.questions ?? [] });
     }

@@ -1,6 +1,6 @@
 // DNS for pods, as both data planes serve it. A door of its own: proxies that answer no DNS need not load it.
 export { DnsForwarder, type DnsForwarderOptions, type DnsTransport } from "./dns-forwarder.ts";
 export { serveDnsTcp, serveDnsUdp, type AnswerQuery } from "./dns-listener.ts";
-export { DnsResponder, type FindName, type FoundName } from "./dns-responder.ts";
+export { DnsResponder, type DnsObserver, type FindName, type FoundName } from "./dns-responder.ts";
 export { HostLookup } from "./host-lookup.ts";
 export { readResolverFile, type ResolverFile } from "./resolver-file.ts";

@@ -22,6 +22,8 @@ export interface DeltaXdsClientOptions {
   readonly log: Logger;
   readonly clock?: Clock;
   readonly random?: Random;
+  /** Told how each stream, or attempt at one, ended, unless we ended it: by the control plane, by an error, or before it began. */
+  readonly onEnded?: (reason: "Complete" | "Error" | "ConnectionError") => void;
 }
 
 /** gRPC's code for a resource that we cannot use. */
@@ -94,10 +96,16 @@ export class DeltaXdsClient implements XdsClient {
   async run(signal: AbortSignal): Promise<void> {
     const backoff = new Backoff({ initialMs: reconnectInitialMs, maxMs: reconnectMaxMs, random: this.#options.random ?? systemRandom });
     while (!signal.aborted) {
+      let hadBegun = false;
       try {
-        await this.#connectOnce(signal, () => backoff.reset());
+        await this.#connectOnce(signal, () => {
+          hadBegun = true;
+          backoff.reset();
+        });
+        if (!signal.aborted) this.#options.onEnded?.("Complete");
         if (!signal.aborted) this.#log.info("XDS stream ended, reconnecting", { server: this.#options.endpoint.url });
       } catch (error) {
+        if (!signal.aborted) this.#options.onEnded?.(hadBegun ? "Error" : "ConnectionError");
         if (!signal.aborted) this.#log.warn("XDS client connection error", { server: this.#options.endpoint.url, error: messageOf(error) });
       }
       if (signal.aborted) return;

@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { decode, encode, RECURSION_DESIRED, type DecodedPacket } from "dns-packet";
 import { silentLogger } from "../../base/index.ts";
+import { MetricsRegistry, parsePrometheus, renderPrometheus } from "../../telemetry/index.ts";
 import { parseLocalConfig } from "../state/local-config.ts";
 import { MeshState } from "../state/mesh-state.ts";
+import { DnsMetrics } from "./dns-metrics.ts";
 import { DnsResolver } from "./dns-resolver.ts";
 
 const endpoints = Array.from({ length: 60 }, (_, index) => `- {uid: h${index}, name: h${index}, workloadIps: [10.0.9.${index}], services: {default/headless.default.svc.cluster.local: {80: 80}}}`);
@@ -57,4 +59,14 @@ test("what the mesh does not know, or knows no address of, is forwarded: without
   assert.equal(code(await ask("example.org")), serverFailure);
   assert.equal(code(await ask("web.default.svc.cluster.local", "TXT")), serverFailure);
   assert.equal(await resolver.answer(Buffer.from("junk"), { name: "", namespace: "", serviceAccount: "" }, "udp"), undefined);
+});
+
+test("queries are counted by type, protocol and who asked, and those that name servers were asked by whether they answered", async () => {
+  const registry = new MetricsRegistry();
+  const counting = new DnsResolver({ state, network: "", domain: "cluster.local", nameservers: [], log: silentLogger, metrics: new DnsMetrics(registry) });
+  const asked = async (name: string, type: "A" | "TXT"): Promise<unknown> => await counting.answer(encode({ type: "query", id: 1, flags: RECURSION_DESIRED, questions: [{ type, name }] }), { name: "p", namespace: "default", serviceAccount: "sa" }, "udp");
+  await asked("web.default.svc.cluster.local", "A");
+  await asked("example.org", "TXT");
+  const shown = parsePrometheus(renderPrometheus(registry)).samples.filter(({ name }) => name.startsWith("istio_dns")).map(({ name, labels, value }) => [name, labels["request_query_type"], labels["request_protocol"], value]);
+  assert.deepEqual(shown, [["istio_dns_requests_total", "a", "udp", 1], ["istio_dns_requests_total", "txt", "udp", 1], ["istio_dns_upstream_failures_total", "txt", "udp", 1], ["istio_dns_upstream_requests_total", "txt", "udp", 1]]);
 });

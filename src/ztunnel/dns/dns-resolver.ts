@@ -2,6 +2,7 @@ import type { Logger } from "../../base/index.ts";
 import { DnsForwarder, DnsResponder, HostLookup, readResolverFile, type DnsTransport, type FoundName } from "../../dataplane/dns/index.ts";
 import type { MeshState } from "../state/mesh-state.ts";
 import type { Service, WorkloadInfo } from "../state/model.ts";
+import type { DnsMetrics } from "./dns-metrics.ts";
 
 export interface DnsResolverOptions {
   readonly state: MeshState;
@@ -11,6 +12,8 @@ export interface DnsResolverOptions {
   /** Where everything goes that the mesh does not know, best first. */
   readonly nameservers: readonly string[];
   readonly log: Logger;
+  /** Undefined: queries are not counted. */
+  readonly metrics?: DnsMetrics;
 }
 
 /** Endpoints' names whose addresses are remembered, and for how long. */
@@ -47,7 +50,8 @@ export class DnsResolver {
 
   /** The answer to a query as bytes; undefined when it is no query at all. */
   async answer(query: Buffer, pod: WorkloadInfo, transport: DnsTransport): Promise<Buffer | undefined> {
-    return await this.#responder.answer(query, transport, (name) => this.#find(name, pod.namespace));
+    const { metrics, state } = this.#options;
+    return await this.#responder.answer(query, transport, (name) => this.#find(name, pod.namespace), metrics?.of(state.workloadByPod(pod), transport));
   }
 
   /** By the name as it is, then without the search domains that a pod's resolver may have put behind it. */
