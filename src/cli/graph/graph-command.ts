@@ -61,7 +61,7 @@ async function showGraph(namespaces: string, flags: GraphFlags, context: CliCont
           context.out(renderGraph(first, { columns: context.columns(), colour: context.colour }));
           for (const line of sourceLines(first.head.sources, nowMs)) context.err(`${line}\n`);
         },
-        problem: (text) => context.err(`${text}\n`),
+        problem: (text) => (screen === undefined ? context.err(`${text}\n`) : screen.show(`${text}\n`)),
       },
       signal,
     );

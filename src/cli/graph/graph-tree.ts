@@ -23,7 +23,9 @@ const maxLines = 2000;
 
 /** Who calls whom, from those that nobody calls; what is called from several places is shown in full at the first. */
 export function renderGraph({ tables: { nodes, edges } }: GraphView, options: GraphTreeOptions): string {
-  const traffic = Object.values(edges).filter(({ requestRate, byteRate, openedRate }) => requestRate + byteRate + openedRate > 0);
+  // Connections to and from waypoints carry what is shown already, between those who talk by them.
+  const isCarrier = ({ from, to, requestRate }: GraphEdge): boolean => requestRate === 0 && (nodes[from]?.kind === "waypoint" || nodes[to]?.kind === "waypoint");
+  const traffic = Object.values(edges).filter((edge) => edge.requestRate + edge.byteRate + edge.openedRate > 0 && !isCarrier(edge));
   const outgoing = Map.groupBy(traffic, ({ from }) => from);
   const called = new Set(traffic.filter(({ from, to }) => from !== to).map(({ to }) => to));
   const callers = [...outgoing.keys()].toSorted((a, b) => Number(called.has(a)) - Number(called.has(b)) || (a < b ? -1 : 1));
@@ -44,7 +46,7 @@ export function renderGraph({ tables: { nodes, edges } }: GraphView, options: Gr
   };
   // Rings have nobody that begins: whoever is first by name does.
   for (const key of callers) if (!called.has(key) || !shown.has(key)) add(key, "", "", undefined, []);
-  const idle = Object.entries(nodes).filter(([key]) => !shown.has(key) && !called.has(key)).map(([, node]) => node);
+  const idle = Object.entries(nodes).filter(([key, { kind }]) => !shown.has(key) && !called.has(key) && kind !== "waypoint" && kind !== "ztunnel").map(([, node]) => node);
   const body = lines.length === 0 ? "no traffic was counted yet\n" : render(lines, options);
   return `${body}${idleText(idle, options)}`;
 }
@@ -59,9 +61,18 @@ function nameOf(key: string, node: GraphNode | undefined): string {
 
 function idleText(nodes: readonly GraphNode[], { columns }: GraphTreeOptions): string {
   if (nodes.length === 0) return "";
-  const text = `\nwithout traffic: ${nodes.map(({ namespace, name }) => `${namespace}/${name}`).toSorted().join(", ")}`;
-  return `${columns !== undefined && text.length > columns * 3 ? `${text.slice(0, columns * 3 - 1)}…` : text}\n`;
+  const names = nodes.map(({ namespace, name }) => `${namespace}/${name}`).toSorted();
+  const lines = ["without traffic:"];
+  for (const [index, name] of names.entries()) {
+    const word = ` ${name}${index === names.length - 1 ? "" : ","}`;
+    if (columns !== undefined && (lines.at(-1) ?? "").length + word.length > columns) lines.push("");
+    lines[lines.length - 1] += word;
+  }
+  const left = lines.length - maxIdleLines;
+  return `\n${(left > 0 ? [...lines.slice(0, maxIdleLines), ` and ${left} more lines`] : lines).join("\n")}\n`;
 }
+
+const maxIdleLines = 6;
 
 interface Column {
   readonly title: string;

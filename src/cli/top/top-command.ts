@@ -79,8 +79,10 @@ async function showTop(subject: TopSubject, flags: TopFlags, context: CliContext
           }
         },
         problem: (text) => {
-          if (last === undefined) context.err(`${text}\n`);
-          else {
+          if (last === undefined) {
+            if (screen === undefined) context.err(`${text}\n`);
+            else screen.show(`${text}\n`);
+          } else {
             last = { ...last, problem: text };
             draw();
           }

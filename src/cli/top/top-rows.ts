@@ -24,7 +24,8 @@ export interface TopRow {
 /** The view's rows with what the graph knows besides; `by` of the graph is `workload`, or `service` for services. */
 export function topRows(view: WorkloadsView | ServicesView | OverviewView, graph: GraphView): TopRow[] {
   const { tables } = view;
-  if ("workloads" in tables) return Object.values(tables.workloads).map((row) => workloadRow(row, seenOf(graph, row)));
+  // What takes no part in the mesh has no numbers here.
+  if ("workloads" in tables) return Object.values(tables.workloads).filter(({ dataPlane, requestRate }) => dataPlane !== "none" || requestRate > 0).map((row) => workloadRow(row, seenOf(graph, row)));
   if ("services" in tables) return Object.values(tables.services).map((row) => serviceRow(row, seenOf(graph, row)));
   return Object.values(tables.namespaces).map((row) => namespaceRow(row, graph));
 }

@@ -16,8 +16,9 @@ const timeoutMs = 20_000;
 const leastWindowSeconds = 60;
 const maxKeptMeasurements = 16;
 
+/** `app` is that of the pod that counts: what tells a ztunnel's counts from a proxy's. */
 const names = [
-  "reporter", "source_workload", "source_workload_namespace", "source_app", "source_version", "destination_workload", "destination_workload_namespace", "destination_app", "destination_version",
+  "app", "reporter", "source_workload", "source_workload_namespace", "source_app", "source_version", "destination_workload", "destination_workload_namespace", "destination_app", "destination_version",
   "destination_service", "destination_service_name", "destination_service_namespace", "request_protocol", "connection_security_policy",
 ];
 const requestNames = [...names, "response_code", "grpc_response_status", "response_flags"];

@@ -43,8 +43,14 @@ export interface ProcessUse {
 export class TargetCounters {
   readonly #counters = new Map<number, Counter>();
   readonly #groups = new Map<string, Group>();
+  readonly #app: string;
   #scrape = 0;
   #process: ProcessUse = { cpuSeconds: undefined, memoryBytes: undefined };
+
+  /** `app` is that of the pod, as a Prometheus would label it. */
+  constructor(app = "") {
+    this.#app = app;
+  }
 
   get process(): ProcessUse {
     return this.#process;
@@ -94,9 +100,9 @@ export class TargetCounters {
   #counterOf(series: string): Counter {
     const { name, labels } = parseSeries(series);
     const { le, ...others } = labels;
-    const key = groupKey(others);
+    const key = `${this.#app === "ztunnel" ? "connections\n" : ""}${groupKey(others)}`;
     let group = this.#groups.get(key);
-    if (group === undefined) this.#groups.set(key, (group = { labels: trafficLabels(others), key, requests: 0, bytes: 0, opened: 0, buckets: [] }));
+    if (group === undefined) this.#groups.set(key, (group = { labels: trafficLabels({ ...others, app: this.#app }), key, requests: 0, bytes: 0, opened: 0, buckets: [] }));
     const what = name === durations ? "bucket" : name === requests ? "requests" : name === opened ? "opened" : "bytes";
     return { group, what, upToMs: le === undefined || le === "+Inf" ? Infinity : Number(le), value: 0, scrape: this.#scrape };
   }

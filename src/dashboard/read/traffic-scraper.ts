@@ -42,6 +42,8 @@ export class TrafficScraper {
   readonly #targets = new Map<string, Target>();
   #beganMs = 0;
   #roundEndedMs: number | undefined;
+  /** When a proxy answered last. */
+  #toldAtMs: number | undefined;
 
   constructor(options: TrafficScraperOptions) {
     this.#options = options;
@@ -68,11 +70,11 @@ export class TrafficScraper {
 
   source(): SourceState {
     const failing = [...this.#targets.values()].filter(({ failures }) => failures > 0);
-    const asOf = this.#roundEndedMs === undefined ? {} : { asOfMs: this.#roundEndedMs };
+    const asOf = this.#toldAtMs === undefined ? {} : { asOfMs: this.#toldAtMs };
     if (this.#roundEndedMs === undefined) return { name: "metrics", ok: false, problem: "no proxy has been asked yet" };
-    if (this.#targets.size === 0) return { name: "metrics", ok: false, ...asOf, problem: "no pod says that it has metrics (annotation prometheus.io/scrape): the mesh has no proxies yet, or pods may not be read" };
-    if (failing.length === this.#targets.size) return { name: "metrics", ok: false, ...asOf, problem: `none of ${this.#targets.size} proxies tells its metrics: ${failing[0]?.problem ?? ""}` };
+    if (this.#targets.size === 0) return { name: "metrics", ok: false, ...asOf, problem: "no pod has a proxy that tells its metrics (annotation prometheus.io/scrape): the mesh has no proxies yet, or pods may not be read" };
     const { dropped } = this.history;
+    if (failing.length === this.#targets.size && failing.every(({ failures }) => failures > 1)) return { name: "metrics", ok: false, ...asOf, problem: `none of ${this.#targets.size} proxies tells its metrics: ${failing[0]?.problem ?? ""}` };
     if (dropped > 0) return { name: "metrics", ok: false, ...asOf, problem: `there are more series than are kept: ${dropped} gains were left out` };
     // One that goes or comes is no fault.
     const lasting = failing.filter(({ failures }) => failures > 3);
@@ -90,7 +92,7 @@ export class TrafficScraper {
       if (this.#targets.has(key)) continue;
       const startedAtMs = Date.parse(pod.status?.startTime ?? "");
       const path = pod.metadata.annotations?.["prometheus.io/path"] ?? "/metrics";
-      this.#targets.set(key, { address, path: path.startsWith("/") ? path : `/${path}`, workload: podWorkloadKey(pod), startedAtMs: Number.isNaN(startedAtMs) ? 0 : startedAtMs, counters: new TargetCounters(), failures: 0, nextAtMs: 0, problem: "" });
+      this.#targets.set(key, { address, path: path.startsWith("/") ? path : `/${path}`, workload: podWorkloadKey(pod), startedAtMs: Number.isNaN(startedAtMs) ? 0 : startedAtMs, counters: new TargetCounters(pod.metadata.labels?.["app"]), failures: 0, nextAtMs: 0, problem: "" });
     }
     for (const key of this.#targets.keys()) if (!found.has(key)) this.#targets.delete(key);
   }
@@ -111,6 +113,7 @@ export class TrafficScraper {
       if (status !== 200) throw new Error(`it answers ${status}`);
       for (const gain of target.counters.take(text, target.startedAtMs > this.#beganMs)) this.history.add(gain);
       this.processes.add(target.workload, target.address.pod, clock.nowMs(), target.counters.process);
+      this.#toldAtMs = clock.nowMs();
       target.failures = 0;
       target.problem = "";
     } catch (error) {
@@ -123,10 +126,11 @@ export class TrafficScraper {
   }
 }
 
-/** As annotations say it; undefined for pods that are not to be scraped. */
-function targetOf({ metadata, status }: Pod): PodAddress | undefined {
+/** Where a proxy tells its metrics, as annotations say it; undefined for pods without one. */
+function targetOf({ metadata, spec, status }: Pod): PodAddress | undefined {
   const { annotations = {}, name = "", namespace = "" } = metadata;
-  if (annotations["prometheus.io/scrape"] !== "true" || status?.phase !== "Running" || (status.podIP ?? "") === "") return undefined;
+  const hasProxy = metadata.labels?.["app"] === "ztunnel" || [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].some((container) => container.name === "istio-proxy");
+  if (!hasProxy || annotations["prometheus.io/scrape"] !== "true" || status?.phase !== "Running" || (status.podIP ?? "") === "") return undefined;
   const port = Number(annotations["prometheus.io/port"] ?? "");
   if (!Number.isInteger(port) || port < 1 || port > 65_535) return undefined;
   return { namespace, pod: name, ip: status.podIP ?? "", port };

@@ -6,7 +6,7 @@ import { destinationRuleKind, istioGatewayKind, virtualServiceKind } from "../..
 import { meshGraph, type MeshGraph } from "./mesh-graph.ts";
 import { routePlan } from "./route-rules.ts";
 import { counted, pod, type Sent } from "./testing/small-mesh.ts";
-import { combineTraffic, mutualTlsShare } from "./traffic.ts";
+import { combineTraffic, mutualTlsShare, trafficLabels } from "./traffic.ts";
 
 function parsed<Value extends KubernetesObject>(kind: KindDefinition<Value>, name: string, namespace: string, spec: unknown): Value {
   const value = kind.parse?.({ apiVersion: "v1", kind: kind.kind, metadata: { name, namespace }, spec }).value;
@@ -64,4 +64,12 @@ test("an HTTPRoute's backends are compared across Services", () => {
   const plan = routePlan({ virtualServices: [], destinationRules: [], gateways: [], httpRoutes: [route], pods });
   const traffic = combineTraffic([counted({ from: "default/client", to: "default/web-v1", rate: 6, service: "default/web-v1" }), counted({ from: "default/client", to: "default/web-v2", rate: 4, service: "default/web-v2" })]);
   assert.deepEqual(meshGraph(traffic, plan).edges.map(({ share, configured }) => [share, configured[0]?.weight]), [[0.6, 0.75], [0.4, 0.25]]);
+});
+
+test("connections that a ztunnel counts under requests are no other traffic: they say how the requests are secured", () => {
+  const requests = counted({ from: "default/client", to: "default/web-v1", rate: 10 });
+  const connections = { labels: trafficLabels({ app: "ztunnel", reporter: "destination", source_workload: "client", source_workload_namespace: "default", destination_workload: "web-v1", destination_workload_namespace: "default", connection_security_policy: "mutual_tls" }), requestRate: 0, durations: undefined, byteRate: 500, openedRate: 1 };
+  const [edge, ...others] = combineTraffic([requests, connections]);
+  assert.deepEqual([others.length, edge?.requestRate, edge?.byteRate, mutualTlsShare(edge ?? { securedRate: 0, unsecuredRate: 0 })], [0, 10, 500, 1]);
+  assert.deepEqual(combineTraffic([connections]).map(({ byteRate, protocol }) => [byteRate, protocol]), [[500, "tcp"]]);
 });

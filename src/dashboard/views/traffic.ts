@@ -26,6 +26,8 @@ export interface TrafficLabels {
   readonly response: string;
   readonly outcome: "success" | "clientError" | "failure";
   readonly security: "mutual_tls" | "none" | "unknown";
+  /** Counted by a ztunnel, which sees connections alone, also those that carry requests. */
+  readonly ofConnections: boolean;
   /** Who calls whom: both ends and the protocol. */
   readonly pairKey: string;
   /** The same, by which service. */
@@ -67,7 +69,7 @@ const unknown = "unknown";
 /** Of gRPC: unknown, deadline exceeded, unimplemented, internal, unavailable, data loss. */
 const blamesServer = new Set(["2", "4", "12", "13", "14", "15"]);
 
-/** Reads the labels of an `istio_*` series. */
+/** Reads the labels of an `istio_*` series; `app` is that of the pod that counted. */
 export function trafficLabels(raw: Readonly<Record<string, string>>): TrafficLabels {
   const of = (name: string): string => {
     const value = raw[name];
@@ -87,6 +89,7 @@ export function trafficLabels(raw: Readonly<Record<string, string>>): TrafficLab
     service,
     protocol,
     ...responseOf(raw, protocol),
+    ofConnections: raw["app"] === "ztunnel",
     security: security === "mutual_tls" || security === "none" ? security : "unknown",
     pairKey,
     edgeKey: `${pairKey}\n${service.namespace}\n${service.name}`,
@@ -135,7 +138,33 @@ export function combineTraffic(counted: readonly CountedTraffic[]): TrafficEdge[
   const serversOf = Map.groupBy(servers.values(), ({ labels }) => labels.pairKey);
   const told = new Set([...clients.values()].map(({ labels }) => labels.pairKey));
   const alone = [...servers.values()].filter(({ labels }) => !told.has(labels.pairKey));
-  return [...clients.values(), ...alone].map((sum) => edgeOf(sum, serversOf.get(sum.labels.pairKey) ?? [])).sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
+  const edges = [...clients.values(), ...alone].map((sum) => ({ edge: edgeOf(sum, serversOf.get(sum.labels.pairKey) ?? []), ofConnections: sum.labels.ofConnections }));
+  return withoutCarriers(edges).sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
+}
+
+interface CountedEdge {
+  readonly edge: TrafficEdge;
+  readonly ofConnections: boolean;
+}
+
+/**
+ * Where proxies count the requests between two workloads, a ztunnel counts the connections that carry them: that is no other
+ * traffic. What it knows of them (bytes, and whether they are secured) is the requests'.
+ */
+function withoutCarriers(all: readonly CountedEdge[]): TrafficEdge[] {
+  const endsOf = ({ source, destination }: TrafficEdge): string => `${source.namespace}/${source.workload} ${destination.namespace}/${destination.workload}`;
+  const requests = Map.groupBy(all.filter(({ edge }) => edge.requestRate > 0), ({ edge }) => endsOf(edge));
+  const carriers = Map.groupBy(all.filter(({ edge, ofConnections }) => ofConnections && edge.requestRate === 0 && requests.has(endsOf(edge))), ({ edge }) => endsOf(edge));
+  return all.flatMap(({ edge, ofConnections }) => {
+    const carrying = carriers.get(endsOf(edge));
+    if (carrying === undefined) return [edge];
+    if (ofConnections && edge.requestRate === 0) return [];
+    const whole = (requests.get(endsOf(edge)) ?? []).reduce((sum, { edge: { requestRate } }) => sum + requestRate, 0);
+    const share = shareOf(edge.requestRate, whole);
+    const sumOf = (field: "byteRate" | "openedRate" | "securedRate" | "unsecuredRate"): number => carrying.reduce((sum, one) => sum + one.edge[field], 0) * share;
+    const isJudged = edge.securedRate + edge.unsecuredRate > 0;
+    return [{ ...edge, byteRate: edge.byteRate + sumOf("byteRate"), openedRate: edge.openedRate + sumOf("openedRate"), ...(isJudged ? {} : { securedRate: sumOf("securedRate"), unsecuredRate: sumOf("unsecuredRate") }) }];
+  });
 }
 
 function emptySum(labels: TrafficLabels): Sum {

@@ -1,0 +1,74 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { ConnectedProxy, MeshUpgrade } from "../../api/serin/index.ts";
+import { ladderView } from "./ladder.ts";
+import { config, deployment, input, namespace, pod } from "./testing/small-mesh.ts";
+import { noPilots } from "./view-input.ts";
+
+const sidecar = (revision: string): { labels: Record<string, string>; containers: string[] } => ({ labels: { app: "web", "istio.io/rev": revision }, containers: ["app", "istio-proxy"] });
+const upgrade = {
+  apiVersion: "rollout.serin.dev/v1alpha1",
+  kind: "MeshUpgrade",
+  metadata: { name: "next" },
+  spec: { from: { revision: "old" }, to: { revision: "new", install: [] }, scope: { namespaces: true, gateways: true, waypoints: true } },
+  status: { phase: "Progressing", step: { id: "wave-1/shop", title: "restart shop", startedAt: "2026-06-01T11:59:00Z", checks: [], waitingFor: ["Deployment shop/web: 1 of 2 pods are ready"] }, completedSteps: [], conditions: [] },
+} as unknown as MeshUpgrade;
+const objects = {
+  namespaces: [namespace("shop", { "istio.io/rev": "prod" }), namespace("plain"), namespace("istio-system")],
+  deployments: [deployment("shop", "web", { app: "web" }, 2)],
+  pods: [
+    pod("istio-system", "istiod-old", { labels: { app: "istiod", "istio.io/rev": "old" }, containers: ["discovery"] }),
+    pod("istio-system", "istiod-new", { labels: { app: "istiod", "istio.io/rev": "new" }, containers: ["discovery"] }),
+    pod("shop", "web", sidecar("old")),
+    { ...pod("shop", "web", { ...sidecar("new"), ready: false }), metadata: { ...pod("shop", "web", sidecar("new")).metadata, name: "web-2-y", uid: "2" } },
+  ],
+  injectors: [{ metadata: { name: "tag", labels: { "istio.io/tag": "prod", "istio.io/rev": "old" } } }],
+  upgrades: [upgrade],
+};
+const proxy = (id: string, types: ConnectedProxy["types"]): ConnectedProxy => ({ id, type: "sidecar", namespace: "shop", node: "worker", version: "1.31.0", revision: "old", connectedAt: "2026-06-01T11:00:00Z", types });
+const cds = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
+const pilots = {
+  ...noPilots,
+  proxies: [
+    proxy("web-1-x.shop", { [cds]: { sent: "a", acked: "a", nacked: "", reason: null } }),
+    proxy("cart-1-x.shop", { [cds]: { sent: "b", acked: "a", nacked: "", reason: null } }),
+    proxy("pay-1-x.shop", { [cds]: { sent: "c", acked: "a", nacked: "c", reason: "unknown cluster type" } }),
+  ],
+  roots: new Map([["old", "0123456789abcdef"]]),
+};
+
+test("a revision has its tags, version, root and proxies", () => {
+  const { revisions } = ladderView(input(objects, [], { pilots }), "*").tables;
+  assert.deepEqual(revisions["old"], { name: "old", version: "1.31.0", tags: ["prod"], podsReady: 1, pods: 1, root: "0123456789ab", proxies: 3 });
+});
+
+test("a namespace under way is at both revisions, goes to the new one, and says what blocks it", () => {
+  const rung = ladderView(input(objects, [], { pilots }), "*").tables.rungs["namespace shop/shop"];
+  assert.deepEqual([rung?.at, rung?.wanted, rung?.goingTo], [{ old: 0.5, new: 0.5 }, "old", "new"]);
+  assert.deepEqual(rung?.blockedBy, ["pod web-2-y is not ready", "Deployment shop/web: 1 of 2 pods are ready"]);
+});
+
+test("a namespace without the mesh is no rung", () => {
+  assert.ok(!("namespace plain/plain" in ladderView(input(objects), "*").tables.rungs));
+});
+
+test("a proxy is synced, stale with what it lacks, or rejects with the reason", () => {
+  const { proxies } = ladderView(input(objects, [], { pilots }), "*").tables;
+  assert.deepEqual(
+    Object.values(proxies).map(({ pod: name, state, reason }) => [name, state, reason]),
+    [["web-1-x", "synced", ""], ["cart-1-x", "stale", "CDS: b was sent, a is acknowledged"], ["pay-1-x", "rejected", "CDS: unknown cluster type"]],
+  );
+});
+
+test("a waypoint under way is where its traffic is", () => {
+  const waypoint = (name: string, revision: string): ReturnType<typeof pod> => pod("shop", name, { labels: { "gateway.networking.k8s.io/gateway-name": "waypoint", "gateway.istio.io/managed": "istio.io-mesh-controller", "istio.io/rev": revision }, containers: ["istio-proxy"] });
+  const gateway = config("gateway.networking.k8s.io/v1", "Gateway", "shop", "waypoint", { gatewayClassName: "istio-waypoint" });
+  const moving = { ...gateway, metadata: { ...gateway.metadata, labels: { "istio.io/rev": "old" }, annotations: { "rollout.serin.dev/canary-revision": "new", "rollout.serin.dev/canary-weight": "10" } } };
+  const { rungs } = ladderView(input({ ...objects, pods: [waypoint("waypoint", "old"), waypoint("waypoint-new", "new")], configs: [moving] }), "*").tables;
+  assert.deepEqual([rungs["waypoint shop/waypoint"]?.at, rungs["waypoint shop/waypoint"]?.pods], [{ old: 0.9, new: 0.1 }, { old: 1, new: 1 }]);
+});
+
+test("who may read one namespace sees its rungs and proxies alone", () => {
+  const { rungs, proxies } = ladderView(input(objects, [], { pilots }), new Set(["plain"])).tables;
+  assert.deepEqual([Object.keys(rungs), Object.keys(proxies)], [[], []]);
+});
