@@ -12,12 +12,12 @@ export function syntheticHandlers({ clock, audit }: { readonly clock: Clock; rea
     yaml.split("\n").flatMap((line, index) => (line.includes("wrong") ? [{ code: "IST0101", level: "Error" as const, message: "Referenced host not found: \"wrong\"", path: "spec.host", line: index + 1, column: line.indexOf("wrong") + 1 }] : []));
   return {
     "GET /api/series": async (fields) => {
-      fields.oneOf("measure", seriesMeasures);
+      const share = fields.oneOf("measure", seriesMeasures) === "errorShare";
       const toMs = fields.integer("toMs", 0, Number.MAX_SAFE_INTEGER, 0) || clock.nowMs();
       const fromMs = fields.integer("fromMs", 0, toMs, toMs - 600_000);
       const points = fields.integer("points", 2, 1_000, 60);
       const timesMs = Array.from({ length: points }, (_unused, index) => Math.round(fromMs + ((toMs - fromMs) * index) / (points - 1)));
-      return await Promise.resolve({ timesMs, values: timesMs.map((atMs, index) => (index === 7 ? null : 50 + 20 * Math.sin(atMs / 30_000))) });
+      return await Promise.resolve({ timesMs, values: timesMs.map((atMs, index) => (index === 7 ? null : (50 + 20 * Math.sin(atMs / 30_000)) * (share ? 0.001 : 1))) });
     },
     "GET /api/logs": async (fields) => {
       const pod = fields.requiredText("pod");

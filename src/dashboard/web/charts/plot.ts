@@ -52,7 +52,7 @@ export class Plot {
         height,
         ms: 1,
         legend: { show: false },
-        padding: [8, 10, 0, 0],
+        padding: [8, 18, 0, 0],
         cursor: { y: false, points: { size: 7, width: 2 }, drag: { x: false, y: false, setScale: false } },
         scales: {
           x: { time: true, range: () => [this.#data.fromMs, this.#data.toMs] },

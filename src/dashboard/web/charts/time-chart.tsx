@@ -103,7 +103,7 @@ export function TimeChart({ title, unit, timesMs, lines, fromMs, toMs, bound, bo
           {lines.map(({ label, tone, values }, line) => (
             <li key={label}>
               <i class="chart-key" data-tone={tone} aria-hidden="true" />
-              {lines.length === 1 && label === title ? undefined : <span class="muted">{label}</span>} <strong>{formatValue(unit, at === undefined ? summaries[line]?.last : values[at])}</strong>
+              {lines.length === 1 ? <span class="visually-hidden">{label}</span> : <span class="muted">{label}</span>} <strong>{formatValue(unit, at === undefined ? summaries[line]?.last : values[at])}</strong>
             </li>
           ))}
           {bound === undefined ? undefined : (

@@ -82,11 +82,9 @@ export function drawHealthMark(context: CanvasRenderingContext2D, health: Health
       sign(context, colors.health.idle, line, [x - radius * 0.35, y, x + radius * 0.35, y]);
       break;
     case "unknown":
-      context.setLineDash([radius / 3, radius / 3]);
-      context.arc(x, y, radius - line / 2, 0, Math.PI * 2);
+      context.rect(x - radius * 0.86, y - radius * 0.86, radius * 1.72, radius * 1.72);
       context.stroke();
-      context.setLineDash([]);
-      context.font = `700 ${radius * 1.5}px ${colors.font}`;
+      context.font = `700 ${radius * 1.4}px ${colors.font}`;
       context.textAlign = "center";
       context.fillText("?", x, y + radius * 0.52);
       context.textAlign = "left";

@@ -51,8 +51,11 @@ export function drawScene(below: CanvasRenderingContext2D, above: CanvasRenderin
   const edges = scene.edges.filter((edge) => edgeInSight(edge, seen));
   drawFrames(below, scene, sight.k, look, seen);
   drawEdges(below, edges, sight.k, look);
+  const cards = [...scene.nodes.values()].filter((node) => nodeInSight(node, seen));
+  const isFaint = ({ key }: SceneNode): boolean => look.emphasized !== undefined && !look.emphasized.has(key);
+  drawFaintCards(above, cards.filter(isFaint), sight.k, look);
   if (sight.k >= readableLabels) drawEdgeLabels(above, edges, look);
-  drawCards(above, [...scene.nodes.values()].filter((node) => nodeInSight(node, seen)), sight.k, look);
+  for (const card of cards) if (!isFaint(card)) drawCard(above, card, sight.k, look);
   drawBoxNames(above, scene, sight.k, look, seen);
 }
 
@@ -247,17 +250,21 @@ function drawEdgeLabel(context: CanvasRenderingContext2D, edge: SceneEdge, look:
   context.fillText(text, left, y + 0.5);
 }
 
-function drawCards(context: CanvasRenderingContext2D, nodes: readonly SceneNode[], k: number, look: Look): void {
-  const { emphasized } = look;
-  context.textBaseline = "alphabetic";
+/** They still cover what runs behind them. */
+function drawFaintCards(context: CanvasRenderingContext2D, nodes: readonly SceneNode[], k: number, look: Look): void {
   for (const node of nodes) {
-    context.globalAlpha = emphasized === undefined || emphasized.has(node.key) ? 1 : 0.3;
+    context.beginPath();
+    drawCardShape(context, node.display.node.kind, node);
+    context.fillStyle = look.colors.box;
+    context.fill();
+    context.globalAlpha = 0.3;
     drawCard(context, node, k, look);
+    context.globalAlpha = 1;
   }
-  context.globalAlpha = 1;
 }
 
 function drawCard(context: CanvasRenderingContext2D, node: SceneNode, k: number, look: Look): void {
+  context.textBaseline = "alphabetic";
   const { colors } = look;
   const { health } = node.display.node;
   const unwell = health === "degraded" || health === "failing";

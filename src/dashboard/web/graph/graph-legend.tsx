@@ -19,7 +19,7 @@ export function GraphLegend({ onClose }: { readonly onClose: () => void }): JSX.
   return (
     <section class="graph-legend card" aria-label="Legend">
       <div class="spread">
-        <h3>Legend</h3>
+        <h2>Legend</h2>
         <button type="button" class="button" data-kind="quiet" aria-label="Close the legend" onClick={onClose}>
           <Icon name="close" size={12} />
         </button>

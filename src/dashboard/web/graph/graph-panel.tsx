@@ -1,8 +1,10 @@
 import type { ComponentChildren, JSX } from "preact";
+import { useMemo } from "preact/hooks";
 import type { GraphNode, GraphRoute } from "../../../api/dashboard/index.ts";
 import { SeriesChart, type ChartSubject } from "../charts/index.ts";
 import { chosenTime, HealthMark, Icon, Tag } from "../components/index.ts";
 import { formatBytes, formatMs, formatRate, formatShare } from "../format.ts";
+import { useLive } from "../live/index.ts";
 import { linkTo } from "../router.ts";
 import { isTcp, type DisplayEdge, type DisplayGraph, type DisplayNode } from "./display-graph.ts";
 import { edgeLabel, fullShare } from "./edge-label.ts";
@@ -39,7 +41,6 @@ function NodeDetails({ graph, display, onSelect }: { readonly graph: DisplayGrap
   const inbound = graph.edges.filter(({ edge }) => edge.to === key);
   const outbound = graph.edges.filter(({ edge }) => edge.from === key);
   const subject = chartSubject(node);
-  const { atMs } = chosenTime();
   return (
     <>
       <header class="stack graph-panel-head">
@@ -66,15 +67,43 @@ function NodeDetails({ graph, display, onSelect }: { readonly graph: DisplayGrap
         <Fact title="Errors">{node.requestRate > 0 ? formatShare(node.errorShare) : "–"}</Fact>
         <Fact title="Pods ready">{node.pods === 0 ? "–" : `${node.podsReady} of ${node.pods}`}</Fact>
       </dl>
-      {subject === undefined ? undefined : (
-        <div class="stack">
-          <SeriesChart measure="requestRate" subjects={[subject]} windowMs={chartWindowMs} toMs={atMs} height={chartHeight} />
-          <SeriesChart measure="errorShare" subjects={[subject]} windowMs={chartWindowMs} toMs={atMs} height={chartHeight} />
-          <SeriesChart measure="p99Ms" subjects={[subject]} windowMs={chartWindowMs} toMs={atMs} height={chartHeight} />
-        </div>
-      )}
+      {node.kind === "app" ? <AppWorkloads node={node} /> : subject === undefined ? undefined : <Charts subjects={[subject]} />}
       <EdgeList title="Called by" edges={inbound} other={({ from }) => from} onSelect={onSelect} />
       <EdgeList title="Calls" edges={outbound} other={({ to }) => to} onSelect={onSelect} />
+    </>
+  );
+}
+
+function Charts({ subjects }: { readonly subjects: readonly ChartSubject[] }): JSX.Element {
+  const { atMs } = chosenTime();
+  return (
+    <div class="stack">
+      {(["requestRate", "errorShare", "p99Ms"] as const).map((measure) => (
+        <SeriesChart key={measure} measure={measure} subjects={subjects} windowMs={chartWindowMs} toMs={atMs} height={chartHeight} />
+      ))}
+    </div>
+  );
+}
+
+const tones = ["series-1", "series-2", "series-3", "series-4", "series-5"] as const;
+
+/** An app, or a version of it, is one workload as a rule, and may be several: they are named, and their series drawn. */
+function AppWorkloads({ node }: { readonly node: GraphNode }): JSX.Element {
+  const live = useLive("workloads", { namespaces: node.namespace });
+  const rows = live.table("workloads").value;
+  const own = Object.values(rows).filter(({ namespace, app, version }) => namespace === node.namespace && app === node.app && (node.version === "" || version === node.version));
+  const names = own.map(({ name }) => name).sort().join(" ");
+  const subjects = useMemo(() => names.split(" ").filter((name) => name !== "").slice(0, tones.length).map((name, index): ChartSubject => ({ label: name, tone: tones[index] ?? "series-5", namespace: node.namespace, workload: name })), [names]);
+  return (
+    <>
+      <p class="row">
+        {subjects.map(({ label }) => (
+          <a key={label} href={linkTo(["workloads", node.namespace, label])}>
+            Open {label}
+          </a>
+        ))}
+      </p>
+      {subjects.length === 0 ? undefined : <Charts subjects={subjects} />}
     </>
   );
 }
@@ -156,7 +185,7 @@ function EdgeDetails({ display, routes, onSelect }: { readonly display: DisplayE
         </div>
         {edge.service === "" ? undefined : (
           <p>
-            By the service <a href={linkTo(["services", to.node.namespace, edge.service.split(".")[0]?.split("/").at(-1) ?? edge.service])}>{edge.service}</a>
+            By {edge.service.includes("/") ? <a href={linkTo(["services", ...edge.service.split("/")])}>the service {edge.service}</a> : <span>{edge.service}</span>}
           </p>
         )}
       </header>

@@ -17,11 +17,12 @@ export interface EditorOptions {
 }
 
 const theme = EditorView.theme({
-  "&": { color: "var(--text)", backgroundColor: "var(--surface)", fontSize: "13px", height: "100%" },
+  "&": { color: "var(--text)", backgroundColor: "var(--surface)", fontSize: "13px", minHeight: "260px", maxHeight: "min(60dvh, 760px)" },
   "&.cm-focused": { outline: "2px solid var(--focus)", outlineOffset: "-2px" },
   ".cm-scroller": { fontFamily: "var(--font-mono)", lineHeight: "1.55", overflow: "auto" },
   ".cm-content": { caretColor: "var(--text)", padding: "8px 0" },
   ".cm-cursor": { borderLeftColor: "var(--text)" },
+  ".cm-content, .cm-gutter": { minHeight: "260px" },
   ".cm-gutters": { backgroundColor: "var(--surface-2)", color: "var(--text-muted)", borderRight: "1px solid var(--line)" },
   ".cm-activeLine": { backgroundColor: "color-mix(in srgb, var(--accent-ground) 45%, transparent)" },
   ".cm-activeLineGutter": { backgroundColor: "var(--surface-3)", color: "var(--text)" },
@@ -58,6 +59,8 @@ export class CodeMirrorEditor {
 
   constructor({ host, text, label, readOnly, onChange }: EditorOptions) {
     const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
+    // Outside of the shadow root a key's target is the host, which does not look like something that is typed into: letters would be shortcuts.
+    root.addEventListener("keydown", (event) => event.stopPropagation());
     const extensions: Extension[] = [
       lineNumbers(),
       foldGutter(),

@@ -24,7 +24,7 @@ export function ConfigPage({ apiVersion, kind, namespace, name }: Required<Route
           <span>
             {kind} {inNamespace === "" ? "of the whole cluster" : `in ${inNamespace}`} · {apiVersion}
           </span>
-          {head === undefined ? undefined : (
+          {head?.row.createdAtMs === undefined ? undefined : (
             <span>
               created <Age atMs={head.row.createdAtMs} />
             </span>

@@ -47,7 +47,7 @@ export const workloadColumns: readonly Column<WorkloadRow>[] = [
   health,
   { key: "pods", title: "Pods", width: "76px", number: true, cell: ({ podsReady, pods }) => <Ready ready={podsReady} all={pods} />, sort: ({ pods }) => pods },
   ...measured,
-  { key: "restarts", title: "Restarts", width: "84px", number: true, priority: 3, cell: ({ restarts }) => (restarts === 0 ? none : restarts.toLocaleString("en-US")), sort: ({ restarts }) => restarts },
+  { key: "restarts", title: "Restarts", width: "100px", number: true, priority: 3, cell: ({ restarts }) => (restarts === 0 ? none : restarts.toLocaleString("en-US")), sort: ({ restarts }) => restarts },
   { key: "mesh", title: "Mesh", width: "150px", priority: 3, cell: ({ dataPlane, revision }) => (dataPlane === "none" ? <span class="muted">not in the mesh</span> : <span class="ellipsis">{dataPlane}{revision === "" ? "" : ` · ${revision}`}</span>), sort: ({ dataPlane, revision }) => `${dataPlane} ${revision}` },
   { key: "kind", title: "Kind", width: "110px", priority: 3, cell: ({ kind }) => kind, sort: ({ kind }) => kind },
 ];
@@ -70,7 +70,7 @@ export const serviceColumns: readonly Column<ServiceRow>[] = [
   },
   { key: "namespace", title: "Namespace", width: "150px", priority: 2, cell: ({ namespace }) => namespace, sort: ({ namespace }) => namespace },
   health,
-  { key: "endpoints", title: "Endpoints", width: "90px", number: true, cell: ({ endpointsReady, endpoints }) => <Ready ready={endpointsReady} all={endpoints} />, sort: ({ endpoints }) => endpoints },
+  { key: "endpoints", title: "Endpoints", width: "108px", number: true, cell: ({ endpointsReady, endpoints }) => <Ready ready={endpointsReady} all={endpoints} />, sort: ({ endpoints }) => endpoints },
   ...measured,
   { key: "ports", title: "Ports", width: "150px", priority: 3, cell: ({ ports }) => <span title={ports.join(", ")}>{ports.join(", ")}</span>, sort: ({ ports }) => ports.join(" ") },
   { key: "waypoint", title: "Waypoint", width: "120px", priority: 3, cell: ({ waypoint }) => (waypoint === "" ? none : waypoint), sort: ({ waypoint }) => waypoint },

@@ -29,7 +29,7 @@ export interface ProxyPanelProps {
 export function ProxyPanel({ namespace, dataPlane, pods, proxies }: ProxyPanelProps): JSX.Element {
   const { query } = place.value;
   const own = Object.values(proxies);
-  const names = own.length > 0 ? own.map(({ pod, namespace: inNamespace }) => ({ pod, namespace: inNamespace })) : dataPlane === "ambient" ? [] : Object.values(pods).map(({ name }) => ({ pod: name, namespace }));
+  const names = own.length > 0 ? own.map(({ pod, namespace: inNamespace }) => ({ pod, namespace: inNamespace })) : dataPlane === "ambient" ? ztunnelsOf(Object.values(pods)) : dataPlane === "none" ? [] : Object.values(pods).map(({ name }) => ({ pod: name, namespace }));
   const chosen = names.find(({ pod }) => pod === query["proxy"]) ?? names[0];
   if (chosen === undefined) {
     return (
@@ -69,6 +69,12 @@ export function ProxyPanel({ namespace, dataPlane, pods, proxies }: ProxyPanelPr
       />
     </>
   );
+}
+
+/** Of `istio-system/ztunnel-x7k2p` or `istio-system/ztunnel-x7k2p, not ready`; what says why there is none names no pod. */
+function ztunnelsOf(pods: readonly PodRow[]): readonly { readonly pod: string; readonly namespace: string }[] {
+  const named = pods.map(({ ztunnel }) => /^([a-z0-9.-]+)\/([a-z0-9.-]+)(,|$)/.exec(ztunnel)).filter((found) => found !== null);
+  return [...new Map(named.map(([, namespace = "", pod = ""]) => [pod, { pod, namespace }])).values()];
 }
 
 interface SectionRow {

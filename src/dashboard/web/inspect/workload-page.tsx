@@ -17,8 +17,8 @@ const goodStates: ReadonlySet<string> = new Set(["Running", "Succeeded", "Comple
 const podColumns: readonly Column<PodRow>[] = [
   { key: "name", title: "Pod", cell: ({ name }) => <span title={name}>{name}</span>, sort: ({ name }) => name },
   { key: "state", title: "State", width: "150px", cell: ({ state }) => <Mark tone={goodStates.has(state) ? "good" : /Pending|Creating|Terminating|Init/.test(state) ? "warn" : "bad"}>{state}</Mark>, sort: ({ state }) => (goodStates.has(state) ? `~${state}` : state) },
-  { key: "ready", title: "Ready", width: "70px", cell: ({ ready }) => ready, sort: ({ ready }) => ready },
-  { key: "restarts", title: "Restarts", width: "84px", number: true, priority: 2, cell: ({ restarts }) => (restarts === 0 ? <span class="muted">0</span> : <span class="warn-text">{restarts}</span>), sort: ({ restarts }) => restarts },
+  { key: "ready", title: "Ready", width: "84px", cell: ({ ready }) => ready, sort: ({ ready }) => ready },
+  { key: "restarts", title: "Restarts", width: "100px", number: true, priority: 2, cell: ({ restarts }) => (restarts === 0 ? <span class="muted">0</span> : <span class="warn-text">{restarts}</span>), sort: ({ restarts }) => restarts },
   { key: "age", title: "Age", width: "96px", number: true, priority: 2, cell: ({ startedAtMs }) => <Age atMs={startedAtMs} ago={false} />, sort: ({ startedAtMs }) => (startedAtMs === undefined ? undefined : -startedAtMs) },
   { key: "revision", title: "Revision", width: "110px", priority: 2, cell: ({ revision }) => revision || <span class="muted">–</span>, sort: ({ revision }) => revision },
   { key: "ztunnel", title: "ztunnel", width: "190px", priority: 3, cell: ({ ztunnel }) => <span title={ztunnel}>{ztunnel || <span class="muted">–</span>}</span>, sort: ({ ztunnel }) => ztunnel },

@@ -24,6 +24,8 @@ export function YamlEditor({ text, onChange, readOnly, label, messages, note }: 
   const [state, setState] = useState<"loading" | "ready" | "failed">("loading");
   const changed = useRef(onChange);
   changed.current = onChange;
+  /** What was typed and has not come back as `text` yet: it comes later than the next key, which it must not undo. */
+  const typed = useRef<string[]>([]);
   const initial = useRef({ text, readOnly });
   initial.current = { text, readOnly };
 
@@ -33,7 +35,11 @@ export function YamlEditor({ text, onChange, readOnly, label, messages, note }: 
       try {
         const { CodeMirrorEditor: Editor } = await import("./code-mirror.ts");
         if (gone || host.current === null) return;
-        editor.current = new Editor({ host: host.current, label, onChange: (next) => changed.current(next), ...initial.current });
+        const onTyped = (next: string): void => {
+          typed.current.push(next);
+          changed.current(next);
+        };
+        editor.current = new Editor({ host: host.current, label, onChange: onTyped, ...initial.current });
         setState("ready");
       } catch {
         if (!gone) setState("failed");
@@ -46,7 +52,11 @@ export function YamlEditor({ text, onChange, readOnly, label, messages, note }: 
       editor.current = undefined;
     };
   }, []);
-  useEffect(() => editor.current?.setText(text), [text, state]);
+  useEffect(() => {
+    const at = typed.current.lastIndexOf(text);
+    if (at === -1) editor.current?.setText(text);
+    typed.current.splice(0, at === -1 ? Infinity : at + 1);
+  }, [text, state]);
   useEffect(() => editor.current?.setReadOnly(readOnly), [readOnly, state]);
   useEffect(() => editor.current?.setMessages(messages), [messages, state]);
 
