@@ -150,7 +150,8 @@ export function revisionOfPod(pod: Pod): string {
   if (annotations[istioAnnotations.ambientRedirection] === "enabled") return annotations[ztunnelOwnerAnnotation] ?? "default";
   const role = roleOf(labels, pod);
   if (role === "workload" && dataPlaneOf(pod) === "none") return "";
-  return labels[istioLabels.revision] ?? "default";
+  // Injection notes it as an annotation, deployments of gateways have it as a label.
+  return annotations[istioLabels.revision] ?? labels[istioLabels.revision] ?? "default";
 }
 
 export function isReadyPod({ metadata, status }: Pod): boolean {
