@@ -81,7 +81,9 @@ function LiveStatus(): JSX.Element {
   return (
     <span class="live" role="status" data-kind={state.kind}>
       {state.kind === "idle" ? undefined : <span class="live-dot" aria-hidden="true" />}
-      {text}
+      <span class="live-text" title={text}>
+        {text}
+      </span>
     </span>
   );
 }

@@ -127,6 +127,16 @@ test("a connection that says nothing is given up; one that says it is alive is n
   assert.ok(rig.opened[0]?.closed);
 });
 
+test("the age of what is shown counts from the last word, not from when its absence was noticed", async () => {
+  const rig = new Rig();
+  rig.connection.follow(["ladder"]);
+  await rig.pass(20);
+  rig.tell(shown({ a: { x: 1 } }));
+  const heardMs = rig.nowMs;
+  await rig.pass(16_000);
+  assert.deepEqual(rig.states.find(({ kind }) => kind === "reconnecting"), { kind: "reconnecting", sinceMs: heardMs });
+});
+
 test("a session that has ended is said, and no further connection is tried until the user is back", async () => {
   const rig = new Rig();
   rig.connection.follow(["ladder"]);

@@ -24,6 +24,7 @@ export type LiveState =
   | { readonly kind: "idle" }
   | { readonly kind: "connecting" }
   | { readonly kind: "live" }
+  /** `sinceMs` is when the server was last heard: what is shown is of then. */
   | { readonly kind: "reconnecting"; readonly sinceMs: number }
   | { readonly kind: "logged-out"; readonly problem: Problem };
 
@@ -54,6 +55,7 @@ export class LiveConnection {
   #cancelWatch: (() => void) | undefined;
   #failures = 0;
   #downSinceMs: number | undefined;
+  #heardMs: number | undefined;
   #paused = false;
 
   constructor(host: LiveHost, sink: LiveSink) {
@@ -142,6 +144,7 @@ export class LiveConnection {
     }
     this.#failures = 0;
     this.#downSinceMs = undefined;
+    this.#heardMs = this.#host.nowMs();
     this.#sink.state({ kind: "live" });
     if ("atMs" in message) this.#sink.clock(message.atMs);
     if (message.type === "change") this.#sink.clock(message.head.atMs);
@@ -161,7 +164,7 @@ export class LiveConnection {
 
   #lost(): void {
     this.#drop();
-    this.#downSinceMs ??= this.#host.nowMs();
+    this.#downSinceMs ??= this.#heardMs ?? this.#host.nowMs();
     this.#sink.state({ kind: "reconnecting", sinceMs: this.#downSinceMs });
     const delayMs = Math.min(maxRetryMs, firstRetryMs * 2 ** this.#failures) * (0.75 + this.#host.random() / 2);
     this.#failures += 1;
