@@ -159,6 +159,7 @@ function readEgress(reader: Reader, namespace: string): SidecarEgress {
     hosts: reader.strings("hosts"),
   };
   if (egress.port?.number === 0) {
+    if (bind?.startsWith(unixPrefix) === true) reader.warn("has no effect as a unix socket: proxies listen on addresses only", "bind");
     const fault = bind?.startsWith(unixPrefix) === true ? unixPathFault(bind.slice(unixPrefix.length)) : "must be unix:// and a path when the port's number is 0";
     if (fault !== undefined) reader.error(fault, "bind");
     if (egress.captureMode === "IPTABLES") reader.error("must be DEFAULT or NONE for a unix socket", "captureMode");

@@ -28,3 +28,8 @@ export function configMapOfResource(resource: string): ConfigMapReference | unde
   const [, namespace, name] = /^configmap:\/\/([^/]+)\/([^/]+)-cacert$/.exec(resource) ?? [];
   return namespace === undefined || name === undefined ? undefined : { namespace, name };
 }
+
+/** Whether a credential's name is of a ConfigMap with roots, which anybody may read. */
+export function namesConfigMap(credential: string): boolean {
+  return credential.startsWith(scheme);
+}

@@ -153,10 +153,10 @@ test("a BackendTLSPolicy is TLS to the Service for every client, and says so at 
     ["Gateway", "Accepted=True/Accepted", "ResolvedRefs=True/ResolvedRefs"],
   ]);
   assert.equal(ancestors("second")?.[0]?.[1], "Accepted=False/Conflicted");
-  const [cluster] = clusters("outbound|80||web.shop.svc.cluster.local");
-  const tls = valueAt(cluster, "transportSocket", "typedConfig");
-  assert.equal(valueAt(tls, "sni"), "web.example");
-  assert.equal(valueAt(tls, "commonTlsContext", "combinedValidationContext", "validationContextSdsSecretConfig", "name"), "configmap://shop/roots-cacert");
+  addProxy("sidecar", "client", "shop", { app: "client" });
+  const sockets = clusters("outbound|80||web.shop.svc.cluster.local").map((cluster) => valueAt(cluster, "transportSocket", "typedConfig"));
+  assert.deepEqual(sockets.map((tls) => valueAt(tls, "sni")), ["web.example", "web.example"], "roots are no secret: sidecars ask for them, too");
+  for (const tls of sockets) assert.equal(valueAt(tls, "commonTlsContext", "combinedValidationContext", "validationContextSdsSecretConfig", "name"), "configmap://shop/roots-cacert");
 });
 
 test("a Gateway with the address of a Service is served by the Service's pods, on the ports that it leads to", () => {

@@ -11,6 +11,7 @@ import {
   type Cluster_TransportSocketMatch,
   type CommonTlsContextSchema,
 } from "../../wire/envoy/index.ts";
+import { namesConfigMap } from "../model/config-map-facts.ts";
 import { authoritySuffix, credentialResource } from "../model/secret-facts.ts";
 import { internalUpstream, mutualTls, rawBuffer } from "./cluster.ts";
 import { secretOverAds, fileOverAgentSds, packed } from "./envoy-any.ts";
@@ -72,7 +73,7 @@ function policySocket(draft: ClusterDraft, tls: ClientTls, target: TlsTarget): T
     case "ISTIO_MUTUAL":
       return mutualTls(tls.sni ?? target.sni, tls.subjectAltNames.length === 0 ? target.identities : tls.subjectAltNames, isHttp2(draft));
     default:
-      if (tls.credentialName !== undefined && !target.mayReadSecrets) return undefined;
+      if (tls.credentialName !== undefined && !target.mayReadSecrets && !namesConfigMap(tls.credentialName)) return undefined;
       return originatedTls(draft, tls, target);
   }
 }
