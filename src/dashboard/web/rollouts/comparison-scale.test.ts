@@ -15,5 +15,5 @@ test("what is not known has no place, and nothing at all divides by nothing", ()
 });
 
 test("the picture is told in words", () => {
-  assert.equal(comparisonSentence({ unit: "share", canary: 0.001, stable: 0.0011, bound: 0.0111, ...samples }), "canary 0.10 % of 1,200 samples, stable 0.11 % of 4,800 samples, it fails above 1.11 %");
+  assert.equal(comparisonSentence({ unit: "share", canary: 0.001, stable: 0.0011, bound: 0.0111, ...samples }), "canary 0.10 % of 1,200 samples, stable 0.11 % of 4,800 samples, bound 1.11 %");
 });

@@ -32,6 +32,6 @@ export function comparisonSentence({ unit, canary, stable, bound, canarySamples,
   return [
     `canary ${formatCompared(canary, unit)} of ${count(canarySamples)}`,
     `stable ${formatCompared(stable, unit)} of ${count(stableSamples)}`,
-    ...(bound === undefined ? [] : [`it fails above ${formatCompared(bound, unit)}`]),
+    ...(bound === undefined ? [] : [`bound ${formatCompared(bound, unit)}`]),
   ].join(", ");
 }

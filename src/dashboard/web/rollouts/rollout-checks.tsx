@@ -71,7 +71,7 @@ function Comparison({ comparison }: { readonly comparison: NonNullable<RolloutCh
         <div class="comparison-row comparison-bound small">
           <span />
           <span class="comparison-track" data-plain="true">
-            <em style={bound > 0.6 ? { right: `${(1 - bound) * 100}%` } : { left: `${bound * 100}%` }}>fails above {formatCompared(comparison.bound, unit)}</em>
+            <em style={bound > 0.6 ? { right: `${(1 - bound) * 100}%` } : { left: `${bound * 100}%` }}>bound {formatCompared(comparison.bound, unit)}</em>
           </span>
           <span />
           <span />

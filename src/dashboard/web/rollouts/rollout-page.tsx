@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import type { RolloutHead } from "../../../api/dashboard/index.ts";
+import type { RolloutHead, RolloutView } from "../../../api/dashboard/index.ts";
 import { Age, Empty, Mark, Moment, Notice, Page, PhaseMark, Tabs, Tag, YamlBlock } from "../components/index.ts";
 import { formatDuration } from "../format.ts";
 import { useLive, type Live } from "../live/index.ts";
@@ -116,7 +116,7 @@ function Content({ head, live }: { readonly head: RolloutHead; readonly live: Li
           tabs={[
             { key: "decisions", title: "Decisions", content: () => <Decisions decisions={live.table("decisions").value} /> },
             { key: "events", title: "Events", content: () => <Events events={live.table("events").value} /> },
-            { key: "approvals", title: "Approvals", content: () => <Approvals head={head} /> },
+            { key: "approvals", title: "Approvals", content: () => <Approvals approvals={head.approvals} steps={live.table("steps").value} /> },
             { key: "yaml", title: "YAML", content: () => <YamlBlock yaml={head.yaml} label="The object as YAML" /> },
           ]}
         />
@@ -125,16 +125,17 @@ function Content({ head, live }: { readonly head: RolloutHead; readonly live: Li
   );
 }
 
-function Approvals({ head }: { readonly head: RolloutHead }): JSX.Element {
-  if (head.approvals.length === 0) return <Empty title="Nobody has approved anything yet">An approval lets a step that waits for one begin; who gave it and why is kept here.</Empty>;
+function Approvals({ approvals, steps }: { readonly approvals: RolloutHead["approvals"]; readonly steps: RolloutView["tables"]["steps"] }): JSX.Element {
+  const titles = new Map(Object.values(steps).map(({ id, title }) => [id, title]));
+  if (approvals.length === 0) return <Empty title="Nobody has approved anything yet">An approval lets a step that waits for one begin; who gave it and why is kept here.</Empty>;
   return (
     <ul class="history">
-      {head.approvals.map(({ step, by, why, atMs }) => (
+      {approvals.map(({ step, by, why, atMs }) => (
         <li key={`${step}${by}${atMs}`}>
           <span class="history-time">
             <Moment atMs={atMs} />
           </span>
-          <Mark tone="good">{step}</Mark>
+          <Mark tone="good">{titles.get(step) ?? step}</Mark>
           <span>
             by <strong>{by}</strong>
             {why === "" ? "" : `: ${why}`}

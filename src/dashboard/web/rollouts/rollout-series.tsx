@@ -4,7 +4,8 @@ import { Lazy } from "../frame/lazy.tsx";
 
 /** Both versions over time; a bound of a check that judges the same measure is drawn in. */
 export function RolloutSeries({ head, checks }: { readonly head: RolloutHead; readonly checks: Readonly<Record<string, RolloutCheck>> }): JSX.Element {
-  const bound = (unit: "share" | "ms"): number | undefined => Object.values(checks).find(({ comparison }) => comparison?.unit === unit && comparison.bound !== undefined)?.comparison?.bound;
+  // A check of the share of requests has a share too, but none of errors.
+  const bound = (unit: "share" | "ms"): number | undefined => Object.values(checks).find(({ type, comparison }) => type !== "request-share" && comparison?.unit === unit && comparison.bound !== undefined)?.comparison?.bound;
   return (
     <section class="card" aria-label="Both versions over time">
       <div class="card-head">

@@ -12,8 +12,8 @@ export function SeriesCharts({ head, errorBound, latencyBound }: { readonly head
   ];
   return (
     <div class="chart-grid">
-      <SeriesChart measure="errorShare" subjects={subjects} windowMs={windowMs} bound={errorBound} boundLabel="fails above" />
-      <SeriesChart measure="p99Ms" subjects={subjects} windowMs={windowMs} bound={latencyBound} boundLabel="fails above" />
+      <SeriesChart measure="errorShare" subjects={subjects} windowMs={windowMs} bound={errorBound} />
+      <SeriesChart measure="p99Ms" subjects={subjects} windowMs={windowMs} bound={latencyBound} />
       <SeriesChart measure="requestRate" subjects={subjects} windowMs={windowMs} />
     </div>
   );
