@@ -289,7 +289,7 @@ export class ControlPlane {
     const proxy = (): ProxySettings => ({ revision, image: proxyImage, discoveryAddress: `${this.#options.settings.serviceName}.${namespace}.svc:${discoveryPort}`, clusterId, network, trustDomain: this.#trustDomain(), proxyMetadata: this.#inputs.mesh.get(meshKey)?.proxyMetadata ?? {} });
     const { ambientStatuses, ...wanted } = this.#mesh.wanted;
     await Promise.all([
-      runGatewayControllers({ client, namespace, revision, podName, ...wanted, proxy, proxyConfigs: this.#inputs.extensions.proxyConfigs, rootNamespace: () => this.#inputs.mesh.get(meshKey)?.rootNamespace ?? namespace, clock, log }, signal),
+      runGatewayControllers({ client, namespace, revision, podName, ...wanted, proxy, severalNetworks: settings.clusters.ambient.enabled, proxyConfigs: this.#inputs.extensions.proxyConfigs, rootNamespace: () => this.#inputs.mesh.get(meshKey)?.rootNamespace ?? namespace, clock, log }, signal),
       runFieldStatusController({ client, namespace, podName, objectsOf: (kind) => this.#ingest.informerOf(kind), clock, log }, signal),
       runEntryControllers({ client, namespace, revision, podName, statuses: ambientStatuses, objectsOf: (kind) => this.#ingest.informer(kind), isRead: (kind, key) => ambientSubjects(this.#inputs, kind).get(key) !== undefined, addressRanges: settings.addressRanges, clock, log }, signal),
       runRefusedStatusWriter({ client, namespace, revision, podName, refused: this.#ingest.refused, objectsOf: (kind) => this.#ingest.informerOf(kind), clock, log }, signal),

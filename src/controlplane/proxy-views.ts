@@ -111,7 +111,7 @@ export class ProxyViews {
     const scope = waypointKeyOf(proxy);
     const { listeners, clusters, endpoints } = this.#resources.waypoint;
     const collections = new Map<string, readonly Collection<ScopedEncodedResource>[]>([
-      [typeUrls.listener, [listeners]],
+      [typeUrls.listener, listeners],
       [typeUrls.cluster, clusters],
       [typeUrls.endpoint, endpoints],
     ]).get(typeUrl);

@@ -3,8 +3,8 @@ import { createServer } from "node:http";
 import { createServer as createTcpServer, type AddressInfo } from "node:net";
 import { before, test } from "node:test";
 import type { JsonValue } from "@bufbuild/protobuf";
-import { silentLogger } from "../base/index.ts";
-import { CertificateManager, FakeCertificateAuthority, hboneDialer, HbonePool, relay, serveHbone, type HboneRequest } from "../dataplane/index.ts";
+import { silentLogger, systemClock } from "../base/index.ts";
+import { CertificateManager, connectWithin, FakeCertificateAuthority, hboneDialer, HbonePool, relay, serveHbone, type HboneRequest } from "../dataplane/index.ts";
 import { connectTcp, listenTcp, RouteNetlink, secureServer, type ByteStream } from "../net/index.ts";
 import { formatBaggage } from "../wire/hbone/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
@@ -181,3 +181,58 @@ test("a waypoint ends tunnels, routes what is in them by its destination, and go
   app.close();
   echo.close();
 });
+
+test("a gateway between networks leads a tunnel by the name that it asks for, and by who sends it, to who ends the tunnel inside", async () => {
+  const authority = new FakeCertificateAuthority();
+  const certificates = new CertificateManager({ authority, log: silentLogger });
+  const [client, gateway] = ["client", "ew"].map((name) => `spiffe://cluster.local/ns/test/sa/${name}`) as [string, string];
+  const arrived: string[] = [];
+  const endOf = async (identity: string): Promise<{ readonly port: number; readonly close: () => void }> => {
+    const { context } = await certificates.fetch(identity);
+    const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (stream) => {
+      void secureServer(stream, () => context, { alpn: ["h2"], timeoutMs: 5000, clientCertificate: "require" }).then((secure) =>
+        serveHbone(secure, {
+          onConnect: (request) => {
+            arrived.push(`${identity} ${request.peerIdentity} ${request.authority}`);
+            echo(request.accept());
+          },
+        }),
+      );
+    });
+    return { port: listener.address.port, close: () => listener.close() };
+  };
+  const [pod, guard] = [await endOf(hboneIdentity), await endOf("spiffe://cluster.local/ns/test/sa/waypoint")];
+  const port = await freePort();
+  await using proxy = await TestProxy.start({ name: "ew", role: "waypoint", authority });
+  const { ads } = proxy;
+  const plain = (name: string, to: number): JsonValue => ({ name, type: "STATIC", connectTimeout: "2s", loadAssignment: { clusterName: name, endpoints: [{ lbEndpoints: [{ endpoint: { address: { socketAddress: { address: "127.0.0.1", portValue: to } } } }] }] } });
+  const state = (key: string): JsonValue => ({ name: key, typedConfig: { "@type": `${type}/envoy.extensions.matching.common_inputs.network.v3.FilterStateInput`, key } });
+  const bySource: JsonValue = { matcher: { matcherTree: { input: state("io.istio.source"), exactMatchMap: { map: { waypoint: toChain("straight") } } }, onNoMatch: toChain("guarded") } };
+  const chains = ["straight", "guarded"].map((name): JsonValue => ({ name, filters: [tcpProxy(name)] }));
+  ads.push(typeUrls.cluster, { main_internal: internalCluster("main_internal", "main_internal"), straight: plain("straight", pod.port), guarded: plain("guarded", guard.port) });
+  ads.push(typeUrls.listener, {
+    connect_terminate: connectTerminate(port),
+    main_internal: { name: "main_internal", internalListener: {}, filterChainMatcher: { matcherTree: { input: state("io.istio.connect_authority"), exactMatchMap: { map: { "web.test.svc.cluster.local:80": bySource } } } }, filterChains: chains },
+  });
+  await proxy.ready();
+
+  const pool = new HbonePool({ dial: hboneDialer(certificates) });
+  const through = async (name: string, headers: readonly (readonly [string, string])[], expected: string): Promise<ByteStream> => {
+    const outer = await pool.connect({ sourceIdentity: client, address: "127.0.0.1", port, expectedIdentities: [gateway], authority: name, headers, timeoutMs: 5000 });
+    return await connectWithin(outer, certificates, { sourceIdentity: client, expectedIdentities: [expected], authority: name, headers: [], timeoutMs: 5000, clock: systemClock });
+  };
+  const name = "web.test.svc.cluster.local:80";
+  const guarded = await through(name, [], "spiffe://cluster.local/ns/test/sa/waypoint");
+  const straight = await through(name, [["x-istio-source", "waypoint"]], hboneIdentity);
+  assert.deepEqual(arrived, [`spiffe://cluster.local/ns/test/sa/waypoint ${client} ${name}`, `${hboneIdentity} ${client} ${name}`]);
+  await assert.rejects(through("other.test.svc.cluster.local:80", [], hboneIdentity));
+  for (const stream of [guarded, straight]) stream.destroy();
+  pool.close();
+  for (const end of [pod, guard]) end.close();
+  certificates.close();
+});
+
+function echo(stream: ByteStream): void {
+  stream.setHandler({ data: (chunk) => void stream.write(Buffer.from(chunk)), end: () => stream.end(), drain: () => undefined, close: () => undefined });
+  stream.resume();
+}

@@ -7,7 +7,7 @@ import type { Clock, Logger } from "../../base/index.ts";
 import { createInformer, Reconciler, type Collection, type KubeClient } from "../../kube/index.ts";
 import type { GatewayPlacement, ProxyConfigFacts } from "../model/index.ts";
 import { autoscalerKind, budgetOf, disruptionBudgetKind, overlaid, scalerOf } from "./gateway-overlays.ts";
-import { canaryDeployment, gatewayObjects, managedBy, waypointsManagedBy } from "./gateway-objects.ts";
+import { canaryDeployment, eastWestManagedBy, gatewayObjects, managedBy, waypointsManagedBy } from "./gateway-objects.ts";
 import { withProxyConfigs } from "./gateway-proxy-config.ts";
 import type { ProxySettings } from "./proxy-pod.ts";
 import { waypointCanary, waypointObjects } from "./waypoint-objects.ts";
@@ -29,7 +29,7 @@ const apply = { fieldManager, force: true } as const;
 /** Deploys proxies for the Gateways that this revision owns or is a canary for, while it leads. */
 export async function runGatewayDeploymentController(options: GatewayDeploymentOptions, signal: AbortSignal): Promise<void> {
   const { client, placements, clock, log } = options;
-  const managed = { labelSelector: `${istioLabels.gatewayManaged} in (${managedBy},${waypointsManagedBy})`, log, clock };
+  const managed = { labelSelector: `${istioLabels.gatewayManaged} in (${managedBy},${waypointsManagedBy},${eastWestManagedBy})`, log, clock };
   const deployments = createInformer(client, deploymentKind, managed);
   const services = createInformer(client, serviceKind, managed);
   const deploymentsOf = (gateway: string): readonly Deployment[] => [...deployments.list()].filter((deployment) => gatewayOf(deployment) === gateway);

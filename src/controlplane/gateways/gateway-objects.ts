@@ -4,7 +4,7 @@ import { istioLabels } from "../../api/istio/index.ts";
 import { canaryOfLabel, gatewayCanaryAnnotations } from "../../api/serin/index.ts";
 import type { Deployment, Service, ServiceAccount } from "../../api/kubernetes/index.ts";
 import { ownerReference } from "../../kube/index.ts";
-import { gatewayAccountName, gatewayServiceName, isWaypointClass, type GatewayPort } from "../model/index.ts";
+import { eastWestClassName, gatewayAccountName, gatewayServiceName, isWaypointClass, type GatewayPort } from "../model/index.ts";
 import { proxyPodTemplate, type ProxySettings } from "./proxy-pod.ts";
 
 /** What a Gateway becomes. */
@@ -19,6 +19,8 @@ const serviceTypeAnnotation = "networking.istio.io/service-type";
 export const managedBy = "istio.io-gateway-controller";
 /** Of waypoints. */
 export const waypointsManagedBy = "istio.io-mesh-controller";
+/** Of gateways between networks. */
+export const eastWestManagedBy = "istio.io-eastwest-controller";
 export const statusPort = 15_021;
 const serviceTypes = ["ClusterIP", "NodePort", "LoadBalancer"] as const;
 
@@ -120,8 +122,13 @@ export function commonLabels(gateway: Gateway): Record<string, string> {
     ...own,
     [istioLabels.gatewayName]: gateway.metadata.name ?? "",
     [istioLabels.gatewayClassName]: gateway.spec.gatewayClassName,
-    [istioLabels.gatewayManaged]: isWaypointClass(gateway.spec.gatewayClassName) ? waypointsManagedBy : managedBy,
+    [istioLabels.gatewayManaged]: managerOf(gateway.spec.gatewayClassName),
   };
+}
+
+function managerOf(className: string): string {
+  if (className === eastWestClassName) return eastWestManagedBy;
+  return isWaypointClass(className) ? waypointsManagedBy : managedBy;
 }
 
 export function infrastructureAnnotations(gateway: Gateway): { annotations?: Record<string, string> } {

@@ -18,6 +18,8 @@ export interface GatewayControllersOptions {
   readonly policyStatuses: Collection<WantedPolicyStatus>;
   readonly routeStatuses: readonly Collection<WantedRouteStatus>[];
   readonly proxy: () => ProxySettings;
+  /** Whether the ambient mesh spans several networks. */
+  readonly severalNetworks: boolean;
   readonly proxyConfigs: Collection<ProxyConfigFacts>;
   readonly rootNamespace: () => string;
   readonly clock: Clock;
@@ -26,13 +28,13 @@ export interface GatewayControllersOptions {
 
 /** The controllers that write to the cluster: of all replicas of a revision one does so at a time. */
 export async function runGatewayControllers(options: GatewayControllersOptions, signal: AbortSignal): Promise<void> {
-  const { revision, placements, gatewayStatuses, listenerSetStatuses, policyStatuses, routeStatuses, proxy, proxyConfigs, rootNamespace, clock, log } = options;
+  const { revision, placements, gatewayStatuses, listenerSetStatuses, policyStatuses, routeStatuses, proxy, severalNetworks, proxyConfigs, rootNamespace, clock, log } = options;
   await Promise.all([
     leadAlone(options, `istio-gateway-deployment-${revision}`, signal, (leading, client) => runGatewayDeploymentController({ client, placements, proxy, proxyConfigs, rootNamespace, clock, log }, leading)),
     leadAlone(options, `istio-gateway-status-leader-${revision}`, signal, async (leading, client) => {
       await Promise.all([
         runStatusWriter({ client, gateways: gatewayStatuses, listenerSets: listenerSetStatuses, policies: policyStatuses, routes: routeStatuses, clock, log }, leading),
-        runGatewayClassController(client, clock, log, leading),
+        runGatewayClassController({ client, severalNetworks, clock, log }, leading),
       ]);
     }),
   ]);

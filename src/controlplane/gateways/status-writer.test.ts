@@ -14,7 +14,7 @@ after(async () => {
 
 test("what a GatewayClass supports is said once, and again when nothing is said: versions do not write against each other", async () => {
   const client = new FakeKubeClient();
-  running.push(runGatewayClassController(client, systemClock, silentLogger, stopped.signal));
+  running.push(runGatewayClassController({ client, severalNetworks: false, clock: systemClock, log: silentLogger }, stopped.signal));
   const eventually = async (holds: (found: GatewayClass | undefined) => boolean): Promise<GatewayClass | undefined> => {
     for (;;) {
       const found = await client.get(gatewayClassKind, "istio");
@@ -32,4 +32,13 @@ test("what a GatewayClass supports is said once, and again when nothing is said:
   assert.deepEqual(left?.status?.supportedFeatures, others);
   client.put(gatewayClassKind, { ...left, status: { conditions: left?.status?.conditions } } as never);
   await eventually((found) => (found?.status?.supportedFeatures?.length ?? 0) > 1);
+});
+
+test("there is a class for gateways between networks where the mesh spans several, and none otherwise", async () => {
+  for (const severalNetworks of [true, false]) {
+    const client = new FakeKubeClient();
+    running.push(runGatewayClassController({ client, severalNetworks, clock: systemClock, log: silentLogger }, stopped.signal));
+    while ((await client.get(gatewayClassKind, "istio-waypoint"))?.status?.conditions === undefined) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal((await client.get(gatewayClassKind, "istio-east-west"))?.spec.controllerName, severalNetworks ? "istio.io/eastwest-controller" : undefined);
+  }
 });

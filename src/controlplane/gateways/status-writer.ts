@@ -20,7 +20,7 @@ import {
 } from "../../api/gateway/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
 import { createInformer, Reconciler, structurallyEqual, type Collection, type KubeClient } from "../../kube/index.ts";
-import { gatewayControllerName, meshControllerName, type WantedGatewayStatus, type WantedListenerSetStatus, type WantedPolicyStatus, type WantedRouteStatus } from "../model/index.ts";
+import { eastWestClassName, eastWestControllerName, gatewayControllerName, meshControllerName, type WantedGatewayStatus, type WantedListenerSetStatus, type WantedPolicyStatus, type WantedRouteStatus } from "../model/index.ts";
 import { mergeConditions } from "./conditions.ts";
 import { supportedFeatures } from "./supported-features.ts";
 
@@ -161,7 +161,13 @@ function sameParent(left: Partial<ParentReference>, right: Partial<ParentReferen
 }
 const defaults: Partial<ParentReference> = { group: "gateway.networking.k8s.io", kind: "Gateway" };
 
-const classControllers: Readonly<Record<string, { readonly controllerName: string; readonly description: string }>> = {
+interface BuiltInClass {
+  readonly controllerName: string;
+  readonly description: string;
+}
+
+const eastWestClass: BuiltInClass = { controllerName: eastWestControllerName, description: "The default GatewayClass for Istio East West Gateways" };
+const builtInClasses: Readonly<Record<string, BuiltInClass>> = {
   istio: { controllerName: gatewayControllerName, description: "The default Istio GatewayClass" },
   "istio-remote": { controllerName: "istio.io/unmanaged-gateway", description: "Remote to this cluster. Does not deploy or affect configuration." },
   "istio-waypoint": { controllerName: "istio.io/mesh-controller", description: "The default Istio waypoint GatewayClass" },
@@ -172,11 +178,21 @@ const absentRetryMs = 10_000;
 /** Deleted classes come back within this time. */
 const resyncMs = 60_000;
 
+export interface GatewayClassOptions {
+  readonly client: KubeClient;
+  /** Whether the ambient mesh spans several: then there is a class for gateways between them. */
+  readonly severalNetworks: boolean;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
 /**
  * Makes the GatewayClasses of Istio where they are missing, and accepts them and all others that name one of its controllers.
  * What it supports it says once: a control plane of another version may say otherwise afterwards, and neither of the two gives way.
  */
-export async function runGatewayClassController(client: KubeClient, clock: Clock, log: Logger, signal: AbortSignal): Promise<void> {
+export async function runGatewayClassController({ client, severalNetworks, clock, log }: GatewayClassOptions, signal: AbortSignal): Promise<void> {
+  const classControllers: Readonly<Record<string, BuiltInClass>> = { ...builtInClasses, ...(severalNetworks ? { [eastWestClassName]: eastWestClass } : {}) };
+  const ourControllers: ReadonlySet<string> = new Set(Object.values(classControllers).map(({ controllerName }) => controllerName));
   const classes = createInformer(client, gatewayClassKind, { log, clock });
   let haveToldFeatures = false;
   const reconciler = new Reconciler({
@@ -202,8 +218,6 @@ export async function runGatewayClassController(client: KubeClient, clock: Clock
   });
   await Promise.all([classes.run(signal), reconciler.run(signal)]);
 }
-
-const ourControllers: ReadonlySet<string> = new Set(Object.values(classControllers).map(({ controllerName }) => controllerName));
 
 /** Undefined when the kind is not there. */
 async function createClass(client: KubeClient, name: string, spec: GatewayClass["spec"]): Promise<GatewayClass | undefined> {

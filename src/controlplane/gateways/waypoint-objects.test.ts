@@ -25,3 +25,15 @@ for (const [className, waypoint] of [["istio-waypoint", { name: "wp", account: "
     assert.equal(labels["rollout.serin.dev/canary-of"], "wp");
   });
 }
+
+test("a gateway between networks is made as a waypoint is, for clients outside of the cluster, and is of the network that it names", () => {
+  const made = gateway("istio-east-west");
+  const named = { ...made, metadata: { ...made.metadata, labels: { "topology.istio.io/network": "north" } } };
+  const { deployment, service, serviceAccount } = waypointObjects(named, { name: "wp", account: "own" }, proxy);
+  assert.deepEqual([deployment.metadata.name, service?.metadata.name, service?.spec?.type, serviceAccount?.metadata.name], ["wp", "wp", "LoadBalancer", "own"]);
+  const labels = deployment.spec?.template.metadata?.labels ?? {};
+  assert.deepEqual(["gateway.istio.io/managed", "gateway.networking.k8s.io/gateway-class-name", "topology.istio.io/network"].map((name) => labels[name]), ["istio.io-eastwest-controller", "istio-east-west", "north"]);
+  const [container] = deployment.spec?.template.spec?.containers ?? [];
+  assert.equal(container?.env?.find(({ name }) => name === "ISTIO_META_NETWORK")?.value, "north");
+  assert.deepEqual(container?.args?.slice(0, 2), ["proxy", "waypoint"]);
+});

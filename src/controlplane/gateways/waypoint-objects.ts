@@ -2,11 +2,11 @@ import type { Gateway } from "../../api/gateway/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
 import { canaryOfLabel, gatewayCanaryAnnotations } from "../../api/serin/index.ts";
 import type { Deployment, Service, ServiceAccount } from "../../api/kubernetes/index.ts";
-import { meshClassName, type WaypointDeployment } from "../model/index.ts";
+import { eastWestClassName, meshClassName, type WaypointDeployment } from "../model/index.ts";
 import { commonLabels, infrastructureAnnotations, ownerOf, replicasOf, serviceTypeOf, statusPort, uniquePorts } from "./gateway-objects.ts";
 import { proxyPodTemplate, type ProxySettings } from "./proxy-pod.ts";
 
-/** What one waypoint becomes. Of class `istio-mesh` it is a Deployment alone, which runs as the account that it serves. */
+/** What one waypoint, or a gateway between networks, becomes. Of class `istio-mesh` it is a Deployment alone, which runs as the account that it serves. */
 export interface WaypointObjects {
   readonly serviceAccount: ServiceAccount | undefined;
   readonly service: Service | undefined;
@@ -24,7 +24,7 @@ export function waypointObjects(gateway: Gateway, waypoint: WaypointDeployment, 
   const deployment = waypointDeployment(gateway, waypoint, proxy, { name: waypoint.name, labels, selector, replicas: replicasOf(gateway, gatewayCanaryAnnotations.stableReplicas) });
   if (isOfAccount(gateway)) return { serviceAccount: undefined, service: undefined, deployment };
   const metadata = { name: waypoint.name, namespace: namespaceOf(gateway), labels, ...infrastructureAnnotations(gateway), ownerReferences: [ownerOf(gateway)] };
-  return { serviceAccount: { apiVersion: "v1", kind: "ServiceAccount", metadata }, service: waypointService(gateway, metadata, selector), deployment };
+  return { serviceAccount: { apiVersion: "v1", kind: "ServiceAccount", metadata: { ...metadata, name: waypoint.account } }, service: waypointService(gateway, metadata, selector), deployment };
 }
 
 /** The Deployment of a revision that is on trial: behind the same Service, as the same account. */
@@ -48,6 +48,7 @@ function waypointDeployment(gateway: Gateway, { account }: WaypointDeployment, p
   const namespace = namespaceOf(gateway);
   const annotations = infrastructureAnnotations(gateway);
   const podLabels = { ...labels, [istioLabels.revision]: proxy.revision };
+  const network = labels[istioLabels.network] ?? proxy.network;
   return {
     apiVersion: "apps/v1",
     kind: "Deployment",
@@ -57,7 +58,7 @@ function waypointDeployment(gateway: Gateway, { account }: WaypointDeployment, p
       selector: { matchLabels: selector },
       // A new proxy is ready before an old one goes.
       strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
-      template: proxyPodTemplate(proxy, { mode: "waypoint", namespace, name, serviceAccount: account, labels: podLabels, ...annotations }),
+      template: proxyPodTemplate({ ...proxy, network }, { mode: "waypoint", namespace, name, serviceAccount: account, labels: podLabels, ...annotations }),
     },
   };
 }
@@ -66,13 +67,18 @@ function isOfAccount(gateway: Gateway): boolean {
   return gateway.spec.gatewayClassName === meshClassName;
 }
 
+function isEastWest(gateway: Gateway): boolean {
+  return gateway.spec.gatewayClassName === eastWestClassName;
+}
+
 function namespaceOf(gateway: Gateway): string {
   return gateway.metadata.namespace ?? "default";
 }
 
 function waypointLabels(gateway: Gateway, { account }: WaypointDeployment): Record<string, string> {
   const ofAccount = { [meshLabels.type]: "waypoint", [meshLabels.gateway]: gateway.metadata.name ?? "", [accountLabel]: account.slice(0, maxLabelLength) };
-  return { ...commonLabels(gateway), ...(isOfAccount(gateway) ? ofAccount : {}) };
+  const network = isEastWest(gateway) ? gateway.metadata.labels?.[istioLabels.network] : undefined;
+  return { ...commonLabels(gateway), ...(network === undefined ? {} : { [istioLabels.network]: network }), ...(isOfAccount(gateway) ? ofAccount : {}) };
 }
 
 function waypointSelector(gateway: Gateway, { account }: WaypointDeployment): Record<string, string> {
@@ -86,7 +92,7 @@ function waypointService(gateway: Gateway, metadata: Service["metadata"], select
     // Of several pods a near one is taken.
     metadata: { ...metadata, annotations: { "networking.istio.io/traffic-distribution": "PreferClose", ...metadata.annotations } },
     spec: {
-      type: serviceTypeOf(gateway, "ClusterIP"),
+      type: serviceTypeOf(gateway, isEastWest(gateway) ? "LoadBalancer" : "ClusterIP"),
       selector,
       ports: [
         { name: "status-port", port: statusPort, targetPort: statusPort, protocol: "TCP", appProtocol: "tcp" },

@@ -1,7 +1,7 @@
 import type { GatewayAddress } from "../../api/gateway/index.ts";
 import type { CollectionReader } from "../../kube/index.ts";
 import { hostnameOf, type GatewayFacts, type MeshSettings, type ServiceFacts } from "./facts.ts";
-import { waypointClassName } from "./gateway-class.ts";
+import { eastWestClassName, waypointClassName } from "./gateway-class.ts";
 import type { Verdict } from "./verdict.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 
@@ -22,7 +22,7 @@ export function gatewayAccountName({ name, annotations, spec }: Named): string {
 }
 
 function defaultName(name: string, className: string): string {
-  return className === waypointClassName ? name : `${name}-${className}`;
+  return className === waypointClassName || className === eastWestClassName ? name : `${name}-${className}`;
 }
 
 /** False when the Gateway names a host, or more than one address: then somebody else deploys its proxies. */

@@ -1,9 +1,11 @@
 import type { CollectionReader } from "../../kube/index.ts";
+import { meshKey } from "./facts.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 
 export const gatewayControllerName = "istio.io/gateway-controller";
 /** Of what is said for the mesh rather than for a Gateway. */
 export const meshControllerName = "istio.io/mesh-controller";
+export const eastWestControllerName = "istio.io/eastwest-controller";
 const unmanagedControllerName = "istio.io/unmanaged-gateway";
 export const remoteClassName = "istio-remote";
 /** The way into a network by HBONE, of ambient meshes. */
@@ -26,4 +28,9 @@ export function isRemoteClass(className: string, inputs: MeshInputs, reader: Col
 
 export function isWaypointClass(className: string): boolean {
   return className === waypointClassName || className === meshClassName;
+}
+
+/** The way into the own network, of ambient meshes that span several: elsewhere the class means nothing. */
+export function isEastWestClass(className: string, inputs: MeshInputs, reader: CollectionReader): boolean {
+  return className === eastWestClassName && reader.get(inputs.mesh, meshKey)?.ambientMultiNetwork === true;
 }

@@ -1,9 +1,9 @@
 import { gatewayCanaryAnnotations } from "../../api/serin/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
 import { factsKey, type GatewayFacts } from "./facts.ts";
-import { isManaged } from "./gateway-addresses.ts";
+import { gatewayAccountName, gatewayServiceName, isManaged } from "./gateway-addresses.ts";
 import { areParametersKnown } from "./gateway-certificates.ts";
-import { isIngressClass, isWaypointClass } from "./gateway-class.ts";
+import { isEastWestClass, isIngressClass, isWaypointClass } from "./gateway-class.ts";
 import { judgeListeners, type ListenerVerdict } from "./listener-validation.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { owningRevision } from "./ownership.ts";
@@ -22,7 +22,7 @@ export interface GatewayPlacement {
   readonly ports: readonly GatewayPort[];
   /** What the ConfigMap of its parameters says, empty where it names none; undefined: they cannot be used, or are not read yet, and nothing is to be made anew. */
   readonly overlays: Readonly<Record<string, string>> | undefined;
-  /** Of waypoints: one Deployment each. Undefined for other Gateways. */
+  /** Of waypoints, and of gateways between networks: one Deployment each. Undefined for other Gateways. */
   readonly waypoints: readonly WaypointDeployment[] | undefined;
 }
 
@@ -41,14 +41,15 @@ export function deriveGatewayPlacements(graph: CollectionGraph, inputs: MeshInpu
   const byGateway = waypoints.all.index("gateway", (waypoint) => [`${waypoint.namespace}/${waypoint.gateway}`]);
   return graph.derive("gateway-placements", inputs.gateways, (gateway, reader) => {
     const isWaypoint = isWaypointClass(gateway.spec.gatewayClassName);
-    if (!isWaypoint && !isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
+    const isEastWest = isEastWestClass(gateway.spec.gatewayClassName, inputs, reader);
+    if (!isWaypoint && !isEastWest && !isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
     const owned = owningRevision(gateway, inputs, reader) === revision;
     // Also while the revision owns the Gateway already: who promotes it takes the canary away when the rest has rolled.
     const canary = gateway.annotations[gatewayCanaryAnnotations.revision] === revision;
     const managed = isManaged(gateway);
     const overlays = overlaysOf(gateway, inputs, reader);
     const ports = isWaypoint ? [] : portsOf(judgeListeners(gateway, inputs, reader));
-    const deployments = isWaypoint ? reader.lookup(byGateway, factsKey(gateway)).map(({ name, account }) => ({ name, account })) : undefined;
+    const deployments = isWaypoint ? reader.lookup(byGateway, factsKey(gateway)).map(({ name, account }) => ({ name, account })) : isEastWest ? [{ name: gatewayServiceName(gateway), account: gatewayAccountName(gateway) }] : undefined;
     // Whether it has served yet is no part of what is deployed.
     return [[factsKey(gateway), { owned, canary, managed, gateway: { ...gateway, programmed: false }, ports, overlays, waypoints: deployments }]];
   });

@@ -3,7 +3,7 @@ import type { Collection, CollectionGraph, CollectionReader } from "../../kube/i
 import { factsKey, hostnameOf, meshKey, type GatewayFacts, type MeshSettings } from "./facts.ts";
 import { gatewayHosts, gatewayReach, gatewayServiceName, joined, type GatewayReach } from "./gateway-addresses.ts";
 import { areParametersKnown, backendCertificateVerdict } from "./gateway-certificates.ts";
-import { isIngressClass, isRemoteClass, isWaypointClass, waypointClassName } from "./gateway-class.ts";
+import { isEastWestClass, isIngressClass, isRemoteClass, isWaypointClass, waypointClassName } from "./gateway-class.ts";
 import { judgeListeners, type ListenerVerdict } from "./listener-validation.ts";
 import type { Verdict } from "./verdict.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
@@ -50,7 +50,7 @@ export function deriveGatewayStatuses(graph: CollectionGraph, { inputs, routes, 
     const isWaypoint = isWaypointClass(gatewayClassName);
     if (mesh === undefined || owningRevision(gateway, inputs, reader) !== revision) return [];
     if (isRemoteClass(gatewayClassName, inputs, reader)) return [[factsKey(gateway), remoteStatus(gateway)]];
-    if (!isWaypoint && !isIngressClass(gatewayClassName, inputs, reader)) return [];
+    if (!isWaypoint && !isIngressClass(gatewayClassName, inputs, reader) && !isEastWestClass(gatewayClassName, inputs, reader)) return [];
     const attached = byGateway.flatMap((index) => reader.lookup(index, factsKey(gateway)));
     const verdicts = judgeListeners(gateway, inputs, reader);
     const ports = [...new Set(verdicts.filter(({ attaches }) => attaches).map(({ listener }) => listener.port))].sort((left, right) => left - right);

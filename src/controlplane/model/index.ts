@@ -1,7 +1,7 @@
 export { meshKey, type GatewayFacts, type MeshSettings, type PodFacts, type WorkloadEntryFacts } from "./facts.ts";
 export type { RouteModel, RouteModels } from "./gateway-model.ts";
 export { type L4RouteModel } from "./l4-route-model.ts";
-export { gatewayControllerName, isWaypointClass, meshClassName, meshControllerName } from "./gateway-class.ts";
+export { eastWestClassName, eastWestControllerName, gatewayControllerName, isWaypointClass, meshClassName, meshControllerName } from "./gateway-class.ts";
 export { ambientConditionTypes, ambientSubjects, type AmbientCondition, type AmbientStatuses, type AmbientStatusKind } from "./ambient-status.ts";
 export { waypointKeyOf } from "./waypoint.ts";
 export { deriveGatewayPlacements, type GatewayPlacement, type GatewayPort, type WaypointDeployment } from "./gateway-placement.ts";

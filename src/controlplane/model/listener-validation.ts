@@ -2,7 +2,7 @@ import { gatewayGroup, type Listener, type RouteGroupKind } from "../../api/gate
 import type { CollectionReader } from "../../kube/index.ts";
 import type { GatewayFacts } from "./facts.ts";
 import { listenerFaults } from "./gateway-certificates.ts";
-import { isWaypointClass } from "./gateway-class.ts";
+import { eastWestClassName, isWaypointClass } from "./gateway-class.ts";
 import { gatewayListeners, type OwnedListener } from "./gateway-listeners.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import type { Verdict } from "./verdict.ts";
@@ -32,7 +32,7 @@ export function judgeListeners(gateway: GatewayFacts, inputs: MeshInputs, reader
   const taken: Listener[] = [];
   return gatewayListeners(gateway, inputs, reader).map((owned) => {
     const { listener } = owned;
-    const tunnels = listener.protocol === "HBONE" && isWaypointClass(gateway.spec.gatewayClassName);
+    const tunnels = endsTunnels(listener, gateway);
     const protocol = tunnels ? undefined : protocolVerdict(listener, gateway);
     const conflicted = conflictVerdict(listener, taken);
     // Who loses takes nothing from those that come after.
@@ -52,9 +52,16 @@ export function judgeListeners(gateway: GatewayFacts, inputs: MeshInputs, reader
   });
 }
 
+function endsTunnels({ protocol, port, tls }: Listener, { spec }: GatewayFacts): boolean {
+  if (spec.gatewayClassName === eastWestClassName) return protocol === "HBONE" && port === hbonePort && tls?.mode === "Terminate";
+  return protocol === "HBONE" && isWaypointClass(spec.gatewayClassName);
+}
+const hbonePort = 15_008;
+
 function protocolVerdict(listener: Listener, gateway: GatewayFacts): Verdict {
   const unsupported = (message: string): Verdict => ({ reason: "UnsupportedProtocol", message });
   if (isWaypointClass(gateway.spec.gatewayClassName)) return unsupported('Expected a single listener on port 15008 with protocol "HBONE"');
+  if (gateway.spec.gatewayClassName === eastWestClassName) return unsupported('Expected a single listener on port 15008 with protocol "HBONE" and TLS mode Terminate');
   if (["HTTP", "HTTPS", "TLS", "TCP"].includes(listener.protocol)) return undefined;
   if (listener.protocol === "HBONE") return unsupported('protocol "HBONE" is only supported for waypoint proxies');
   const upper = listener.protocol.toUpperCase();

@@ -2,7 +2,7 @@ import { istioAnnotations, istioLabels, meshWaypointAnnotations } from "../../ap
 import { gatewayCanaryAnnotations } from "../../api/serin/index.ts";
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../kube/index.ts";
 import { byAge, factsKey, type GatewayFacts, type Labels, type PodFacts } from "./facts.ts";
-import { isWaypointClass, meshClassName, waypointClassName } from "./gateway-class.ts";
+import { eastWestClassName, isWaypointClass, meshClassName, waypointClassName } from "./gateway-class.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { allowsNamespace } from "./route-attachment.ts";
 import { podsByLabel, podsSelectedBy } from "./service-endpoints.ts";
@@ -82,11 +82,11 @@ export function deriveWaypoints(graph: CollectionGraph, inputs: MeshInputs): Way
   };
 }
 
-/** The waypoint that a pod is of, by the labels that its Deployment gives it. */
+/** The waypoint, or the gateway between networks, that a pod is of, by the labels that its Deployment gives it. */
 export function waypointKeyOf({ namespace, labels, serviceAccount }: Pick<PodFacts, "namespace" | "labels" | "serviceAccount">): string | undefined {
   const gateway = labels[istioLabels.gatewayName];
   const className = labels[istioLabels.gatewayClassName];
-  if (gateway === undefined || className === undefined || !isWaypointClass(className)) return undefined;
+  if (gateway === undefined || className === undefined || (!isWaypointClass(className) && className !== eastWestClassName)) return undefined;
   return className === meshClassName ? `${namespace}/${gateway}/${serviceAccount}` : `${namespace}/${gateway}`;
 }
 

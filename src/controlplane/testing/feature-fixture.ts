@@ -76,7 +76,7 @@ export function showFeature({ mesh = {}, labels = {}, shows }: Feature, objects:
     "gateway cluster": () => clustersOf("gateway").all(),
     "router listener": () => scoped([router.listeners], "edge/web"),
     "router route": () => scoped([router.routes], "edge/web"),
-    "waypoint listener": () => scoped([waypoint.listeners], "shop/wp"),
+    "waypoint listener": () => scoped(waypoint.listeners, "shop/wp"),
     "waypoint cluster": () => scoped(waypoint.clusters, "shop/wp"),
   };
   return Object.fromEntries(

@@ -17,7 +17,7 @@ function waypoints() {
     Object.fromEntries(collections.flatMap((collection) => [...collection.values()]).filter(({ scope }) => scope === "shop/wp").map(({ resource }) => [resource.name, decodeResource(schema, resource)]));
   return {
     ...fixture,
-    listeners: () => read(ListenerSchema, [resources.listeners]),
+    listeners: () => read(ListenerSchema, resources.listeners),
     clusters: () => read(ClusterSchema, resources.clusters),
     endpoints: () => read(ClusterLoadAssignmentSchema, resources.endpoints),
   };

@@ -4,6 +4,7 @@ import {
   ApplicationProtocolInputSchema,
   DestinationIPInputSchema,
   DestinationPortInputSchema,
+  FilterStateInputSchema,
   FilterStateValue_SharedWithUpstream,
   IPMatcherSchema,
   ListenerSchema,
@@ -14,6 +15,7 @@ import {
   type MatcherSchema,
   type Route,
 } from "../../wire/envoy/index.ts";
+import { formatAuthority } from "../../wire/hbone/index.ts";
 import type { AppProtocol, MeshSettings } from "../model/facts.ts";
 import { serviceLogsOf2022, writesLogsOf2022 } from "./access-log-2022.ts";
 import { packed } from "./envoy-any.ts";
@@ -21,7 +23,7 @@ import { filterInit, type FilterInit } from "./filter-init.ts";
 import { httpConnectionManagerFilter } from "./http-connection-manager.ts";
 import { plaintextHttpProtocols } from "./inbound-chain-match.ts";
 import type { FilterChainInit } from "./inbound-chain.ts";
-import { mainInternalName } from "./inbound-hbone.ts";
+import { connectAuthorityState, mainInternalName } from "./inbound-hbone.ts";
 import { ofPorts } from "./inbound-listener.ts";
 import { tcpMetadataExchange } from "./istio-filters.ts";
 import { httpInspector, originalDestination } from "./listener-filters.ts";
@@ -31,8 +33,8 @@ import { carriedKinds, vipName, type WaypointCarries } from "./waypoint-name.ts"
 import { plainRoute, waypointRouteTable } from "./waypoint-route.ts";
 import { specifierOf, type WeightedTarget } from "./weighted-target.ts";
 
-type MatcherInit = Exclude<MessageInitShape<typeof MatcherSchema>, { $typeName: string }>;
-type OnMatchInit = NonNullable<MatcherInit["onNoMatch"]>;
+export type MatcherInit = Exclude<MessageInitShape<typeof MatcherSchema>, { $typeName: string }>;
+export type OnMatchInit = NonNullable<MatcherInit["onNoMatch"]>;
 type RangeInit = NonNullable<Exclude<MessageInitShape<typeof IPMatcherSchema>, { $typeName: string }>["rangeMatchers"]>[number];
 
 export const encapName = "encap";
@@ -74,15 +76,17 @@ const directHttp = "direct-http";
 /** What connections inside the tunnels come to: told apart by the service's address and port, or by the pod's address. */
 export function mainInternalListener({ mesh, services, workloads, direct }: MainInternalOptions): Listener {
   const chains = services.flatMap(({ ports, policies }) => ports.flatMap((port) => carriedKinds(port.protocol).map((carries) => serviceChain(port, carries, policies, mesh))));
-  const ranges: RangeInit[] = services.flatMap(({ addresses, ports }) => (addresses.length === 0 || ports.length === 0 ? [] : { ranges: addresses.map(cidr), onMatch: toMatcher(byPort(ports)) }));
-  if (workloads.length > 0) ranges.push({ ranges: workloads.map(cidr), onMatch: toMatcher(byProtocol(directTcp, directHttp)) });
+  // What is asked for by name comes from another network, where addresses are others.
+  const names = mesh.ambientMultiNetwork === true ? services.flatMap(({ addresses, ports }) => (addresses.length === 0 ? [] : ports.map((port) => [formatAuthority(port.host, port.port), chainOf(port)] as const))) : [];
+  const ranges = services.flatMap(({ addresses, ports }) => (addresses.length === 0 || ports.length === 0 ? [] : { addresses, onMatch: toMatcher(byPort(ports.map((port) => [port.port, chainOf(port)] as const))) }));
+  if (workloads.length > 0) ranges.push({ addresses: workloads, onMatch: toMatcher(byProtocol(directTcp, directHttp)) });
   return create(ListenerSchema, {
     name: mainInternalName,
     listenerSpecifier: { case: "internalListener", value: {} },
     trafficDirection: TrafficDirection.INBOUND,
     listenerFilters: [originalDestination(), httpInspectorFor(services, workloads.length > 0)],
     filterChains: [...chains, ...directChains(direct, mesh)],
-    filterChainMatcher: matcherTree("ip", DestinationIPInputSchema, { case: "customMatch", value: { name: "ip", typedConfig: packed(IPMatcherSchema, { rangeMatchers: ranges }) } }),
+    filterChainMatcher: byNameOr(names, addressRanges(ranges)),
   });
 }
 
@@ -146,30 +150,48 @@ function cidr(address: string) {
   return { addressPrefix, prefixLen: length === undefined ? (address.includes(":") ? 128 : 32) : Number(length) };
 }
 
-function byPort(ports: readonly WaypointPort[]): MatcherInit {
-  const map = Object.fromEntries(ports.map(({ port, protocol, host }) => {
-    const kinds = carriedKinds(protocol);
-    const name = (carries: WaypointCarries): string => vipName(port, carries, undefined, host);
-    return [String(port), kinds.length > 1 ? toMatcher(byProtocol(name("tcp"), name("http"))) : toChain(name(kinds[0] ?? "tcp"))];
-  }));
-  return matcherTree("port", DestinationPortInputSchema, { case: "exactMatchMap", value: { map } });
+/** By the address that is meant: each with or without the length of a range. */
+export function addressRanges(ranges: readonly { readonly addresses: readonly string[]; readonly onMatch: OnMatchInit }[]): MatcherInit {
+  const rangeMatchers = ranges.map(({ addresses, onMatch }): RangeInit => ({ ranges: addresses.map(cidr), onMatch }));
+  return matcherTree("ip", packed(DestinationIPInputSchema, {}), { case: "customMatch", value: { name: "ip", typedConfig: packed(IPMatcherSchema, { rangeMatchers }) } });
+}
+
+export function byPort(ports: readonly (readonly [port: number, then: OnMatchInit])[]): MatcherInit {
+  return matcherTree("port", packed(DestinationPortInputSchema, {}), { case: "exactMatchMap", value: { map: Object.fromEntries(ports.map(([port, then]) => [String(port), then])) } });
+}
+
+function chainOf({ port, protocol, host }: WaypointPort): OnMatchInit {
+  const kinds = carriedKinds(protocol);
+  const name = (carries: WaypointCarries): string => vipName(port, carries, undefined, host);
+  return kinds.length > 1 ? toMatcher(byProtocol(name("tcp"), name("http"))) : toChain(name(kinds[0] ?? "tcp"));
 }
 
 function byProtocol(tcp: string, http: string): MatcherInit {
   const map = Object.fromEntries(plaintextHttpProtocols.map((protocol) => [`'${protocol}'`, toChain(http)]));
-  return { ...matcherTree("application-protocol", ApplicationProtocolInputSchema, { case: "exactMatchMap", value: { map } }), onNoMatch: toChain(tcp) };
+  return { ...matcherTree("application-protocol", packed(ApplicationProtocolInputSchema, {}), { case: "exactMatchMap", value: { map } }), onNoMatch: toChain(tcp) };
+}
+
+/** By the authority that a CONNECT names, else as the other matcher says. */
+export function byNameOr(names: readonly (readonly [authority: string, then: OnMatchInit])[], otherwise: MatcherInit): MatcherInit {
+  if (names.length === 0) return otherwise;
+  return { ...byState("authority", connectAuthorityState, Object.fromEntries(names)), onNoMatch: toMatcher(otherwise) };
+}
+
+/** By what a tunnel's end has noted of its CONNECT. */
+export function byState(name: string, key: string, map: Readonly<Record<string, OnMatchInit>>): MatcherInit {
+  return matcherTree(name, packed(FilterStateInputSchema, { key }), { case: "exactMatchMap", value: { map: { ...map } } });
 }
 
 type TreeInit = NonNullable<Extract<NonNullable<MatcherInit["matcherType"]>, { case: "matcherTree" }>["value"]["treeType"]>;
 
-function matcherTree(name: string, input: typeof DestinationIPInputSchema | typeof DestinationPortInputSchema | typeof ApplicationProtocolInputSchema, treeType: TreeInit): MatcherInit {
-  return { matcherType: { case: "matcherTree", value: { input: { name, typedConfig: packed(input, {}) }, treeType } } };
+function matcherTree(name: string, typedConfig: ReturnType<typeof packed>, treeType: TreeInit): MatcherInit {
+  return { matcherType: { case: "matcherTree", value: { input: { name, typedConfig }, treeType } } };
 }
 
-function toMatcher(matcher: MatcherInit): OnMatchInit {
+export function toMatcher(matcher: MatcherInit): OnMatchInit {
   return { onMatch: { case: "matcher", value: matcher } };
 }
 
-function toChain(name: string): OnMatchInit {
+export function toChain(name: string): OnMatchInit {
   return { onMatch: { case: "action", value: { name, typedConfig: packed(StringValueSchema, { value: name }) } } };
 }

@@ -28,7 +28,7 @@ function waypoints() {
     Object.fromEntries(collections.flatMap((collection) => [...collection.values()]).filter((item) => item.scope === scope).map(({ resource }) => [resource.name, decodeResource(schema, resource)]));
   return {
     ...fixture,
-    listeners: (scope: string) => read(ListenerSchema, [resources.listeners], scope),
+    listeners: (scope: string) => read(ListenerSchema, resources.listeners, scope),
     clusters: (scope: string) => read(ClusterSchema, resources.clusters, scope),
     endpoints: (scope: string) => read(ClusterLoadAssignmentSchema, resources.endpoints, scope),
     waypointOf: (name: string): JsonValue | undefined => {
@@ -37,6 +37,7 @@ function waypoints() {
       return valueAt(address, "service", "waypoint", "hostname", "hostname") ?? valueAt(address, "workload", "waypoint", "hostname", "hostname");
     },
     programmed: (key: string) => statuses.get(key)?.conditions.find(({ type }) => type === "Programmed"),
+    placementOf: (key: string) => placements.get(key),
     deployments: (key: string) => placements.get(key)?.waypoints?.map(({ name }) => name).sort(),
   };
 }
@@ -181,4 +182,36 @@ test("a waypoint of an account takes the account's pods and the services in fron
   assert.deepEqual(deployments("shop/gw"), ["api-waypoint-proxy", "web-waypoint-proxy"]);
   // The service says that another one is its waypoint, which is not there.
   assert.equal(waypointOf("shop/web.shop.svc.cluster.local"), undefined);
+});
+
+test("a gateway between networks leads tunnels for global services to their pods or waypoints, by name and by address, as they are", () => {
+  const { apply, inputs, graph, listeners, clusters, endpoints, placementOf, programmed} = waypoints();
+  graph.batch(() => inputs.mesh.set(meshKey, { ...testMesh, ambientMultiNetwork: true, serviceScopeConfigs: [{ scope: "GLOBAL", servicesSelector: { matchLabels: { "istio.io/global": "true" } } }] }));
+  const global = (name: string, address: string, more: Record<string, string> = {}): KubernetesObject => service(`shop/${name}`, address, { app: name }, [http], { "istio.io/global": "true", ...more });
+  const terminate = { ...hbone, tls: { mode: "Terminate", options: { "gateway.istio.io/tls-terminate-mode": "ISTIO_MUTUAL" } } };
+  const eastWest = (listener: object): KubernetesObject => config("Gateway", "net/ew", { gatewayClassName: "istio-east-west", listeners: [listener] }, { labels: { "topology.istio.io/network": "north" } });
+  apply(namespace("net"), ...shop.filter(({ kind }) => kind !== "Service"), global("web", "10.96.0.5", { "istio.io/use-waypoint": "wp" }), global("api", "10.96.0.6"), service("shop/own", "10.96.0.7", { app: "api" }, [http]), gateway, ...ready, eastWest(terminate));
+  assert.deepEqual(Object.keys(listeners("net/ew")).sort(), ["connect_terminate", "main_internal"]);
+  const host = (name: string): string => `${name}.shop.svc.cluster.local`;
+  const straight = (name: string): string => `inbound-vip|80|tcp|${host(name)}`;
+  const guarded = `inbound-vip|80|tcp/waypoint|${host("web")}`;
+  const bySource = { waypoint: straight("web"), gateway: straight("web"), otherwise: guarded };
+  const matcher = listeners("net/ew")["main_internal"]?.["filterChainMatcher"];
+  const byName = { matcher: { ...(matcher as object), onNoMatch: undefined } };
+  assert.deepEqual(leads(byName), { [`${host("api")}:80`]: straight("api"), [`${host("web")}:80`]: bySource });
+  assert.equal(valueAt(matcher ?? null, "matcherTree", "input", "typedConfig", "key"), "io.istio.connect_authority");
+  assert.deepEqual(ranges({ filterChainMatcher: valueAt(matcher ?? null, "onNoMatch", "matcher") ?? null }), { "10.96.0.6": { "80": straight("api") }, "10.96.0.5": { "80": bySource } });
+  assert.deepEqual(Object.keys(clusters("net/ew")).sort(), ["BlackHoleCluster", straight("api"), straight("web"), guarded, "main_internal"].sort());
+  assert.deepEqual([clusters("net/ew")[guarded]?.["transportSocket"], valueAt(clusters("net/ew")[guarded], "edsClusterConfig", "serviceName")], [undefined, guarded]);
+  const ends = (name: string): unknown => ((endpoints("net/ew")[name]?.["endpoints"] ?? []) as { lbEndpoints: JsonObject[] }[]).flatMap(({ lbEndpoints }) => lbEndpoints.map((endpoint) => [valueAt(endpoint, "endpoint", "address", "socketAddress", "address"), valueAt(endpoint, "endpoint", "address", "socketAddress", "portValue")]));
+  assert.deepEqual(ends(straight("web")), [["10.244.1.5", 15_008], ["10.244.1.6", 15_008]]);
+  assert.deepEqual(ends(guarded), [["10.244.1.9", 15_008]]);
+  assert.deepEqual(placementOf("net/ew")?.waypoints, [{ name: "ew", account: "ew" }]);
+  assert.equal(valueAt(listeners("shop/wp")["main_internal"], "filterChainMatcher", "matcherTree", "input", "typedConfig", "key"), "io.istio.connect_authority", "a waypoint is asked by name too");
+  apply(service("net/ew", "10.96.0.20", {}, [{ name: "mesh", port: 15_008 }]), slice("net/ew", { name: "mesh", port: 15_008 }, [{ address: "10.244.1.20" }]));
+  assert.deepEqual([programmed("net/ew")?.status, programmed("net/ew")?.reason], ["True", "Programmed"]);
+  apply(eastWest(hbone));
+  assert.deepEqual(listeners("net/ew"), {}, "without TLS of its own it ends no tunnels");
+  graph.batch(() => inputs.mesh.set(meshKey, testMesh));
+  assert.equal(placementOf("net/ew"), undefined, "in a mesh of one network the class means nothing");
 });

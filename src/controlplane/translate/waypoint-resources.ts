@@ -14,6 +14,7 @@ import { WaypointBindings, type Waypoint, type Waypoints } from "../model/waypoi
 import type { AccessLogInit } from "./access-log.ts";
 import { tunnelLogsOf2022, writesLogsOf2022 } from "./access-log-2022.ts";
 import { connectOriginateCluster } from "./cluster.ts";
+import { deriveEastWestResources } from "./east-west-resources.ts";
 import { loadAssignment, localityGroups, type LocalityGroup } from "./endpoints.ts";
 import { connectOriginateListener } from "./gateway-listener.ts";
 import { connectTerminateListener, internalListenerCluster, mainInternalName } from "./inbound-hbone.ts";
@@ -31,9 +32,9 @@ import { nearEndpoints } from "./waypoint-network.ts";
 import { placesOf } from "./waypoint-place.ts";
 import { clustersOf, waypointRoutes, waypointTcpTargets, type WaypointRouteContext } from "./waypoint-route.ts";
 
-/** What waypoints are served. Scopes are keys of {@link Waypoint}; of endpoints also {@link waypointPodScope}, which count before the waypoint's. */
+/** What waypoints, and gateways between networks, are served. Scopes are keys of {@link Waypoint}, or of a Gateway; of endpoints also {@link waypointPodScope}, which count before the waypoint's. */
 export interface WaypointResources {
-  readonly listeners: Collection<ScopedEncodedResource>;
+  readonly listeners: readonly Collection<ScopedEncodedResource>[];
   readonly clusters: readonly Collection<ScopedEncodedResource>[];
   readonly endpoints: readonly Collection<ScopedEncodedResource>[];
 }
@@ -91,10 +92,11 @@ export function deriveWaypointResources(graph: CollectionGraph, model: MeshModel
     };
   });
   const providers = deriveProviderReferences(graph, sources);
+  const eastWest = deriveEastWestResources(graph, model);
   return {
-    listeners: deriveListeners(graph, sources, bindings),
-    clusters: [deriveFixedClusters(graph, sources), ...perRegistry.flatMap(({ clusters }) => clusters), deriveOutboundClusters(graph, "-providers", sources, providers)],
-    endpoints: [...perRegistry.flatMap(({ endpoints }) => endpoints), deriveOutboundEndpoints(graph, "-providers", sources, providers)],
+    listeners: [deriveListeners(graph, sources, bindings), eastWest.listeners],
+    clusters: [deriveFixedClusters(graph, sources), ...perRegistry.flatMap(({ clusters }) => clusters), deriveOutboundClusters(graph, "-providers", sources, providers), ...eastWest.clusters],
+    endpoints: [...perRegistry.flatMap(({ endpoints }) => endpoints), deriveOutboundEndpoints(graph, "-providers", sources, providers), eastWest.endpoints],
   };
 }
 
