@@ -72,3 +72,12 @@ test("who may read one namespace sees its rungs and proxies alone", () => {
   const { rungs, proxies } = ladderView(input(objects, [], { pilots }), new Set(["plain"])).tables;
   assert.deepEqual([Object.keys(rungs), Object.keys(proxies)], [[], []]);
 });
+
+test("a CNI agent, which serves all revisions, stands where the control plane of its release does", () => {
+  const agent = (name: string, tag: string) => ({ ...pod("istio-system", name, { labels: { "k8s-app": "istio-cni-node" } }), spec: { containers: [{ name: "install-cni", image: `registry/install-cni:${tag}` }], nodeName: "worker" } });
+  const [istiod] = objects.pods;
+  assert.ok(istiod);
+  const rungs = (tag: string) => ladderView(input({ ...objects, pods: [istiod, agent("istio-cni-node", tag)] }), "*").tables.rungs["cni istio-system/istio-cni-node"];
+  assert.deepEqual(rungs("1.31.0")?.at, { old: 1 });
+  assert.deepEqual(rungs("1.29.0")?.at, {}, "of a release that no control plane runs");
+});

@@ -9,6 +9,11 @@ import { revisionByTag, revisionRows, wantedRevision } from "./revisions.ts";
 import { isVisible, type ViewInput, type VisibleNamespaces } from "./view-input.ts";
 
 const ended = new Set(["Completed", "RolledBack"]);
+/** The tag of a pod's image. */
+function releaseOf({ spec }: Workload["pods"][number]): string {
+  return /:([^/@]+)(?:@|$)/.exec(spec?.containers[0]?.image ?? "")?.[1] ?? "";
+}
+
 /** Of one rung; the first ones say enough. */
 const maxBlockers = 8;
 
@@ -60,13 +65,16 @@ class RungTable {
   }
 
   #shared(): LadderRung[] {
-    return (["ztunnel", "cni"] as const).flatMap((kind) =>
-      this.#ofRole(kind).map((workload) => {
-        const revision = workload.labels[istioLabels.revision] ?? "default";
-        // The agent is one for all revisions: what tells it apart is its release.
-        return this.#rung(kind, workload.namespace, workload.name, [workload], kind === "ztunnel" ? revision : "", (pod) => pod.metadata.labels?.[istioLabels.revision] ?? "default");
-      }),
+    const ztunnels = this.#ofRole("ztunnel").map((workload) => {
+      const revision = workload.labels[istioLabels.revision] ?? "default";
+      return this.#rung("ztunnel", workload.namespace, workload.name, [workload], revision, (pod) => pod.metadata.labels?.[istioLabels.revision] ?? "default");
+    });
+    // The agent is one for all revisions: it stands where the control plane of its release does.
+    const releases = new Map(this.#ofRole("control plane").flatMap(({ labels, pods }) => pods.map((pod) => [releaseOf(pod), labels[istioLabels.revision] ?? "default"] as const)));
+    const agents = this.#ofRole("cni").map((workload) =>
+      this.#rung("cni", workload.namespace, workload.name, [workload], "", (pod) => pod.metadata.labels?.[istioLabels.revision] ?? releases.get(releaseOf(pod)) ?? ""),
     );
+    return [...ztunnels, ...agents];
   }
 
   /** A Gateway's Deployments of both revisions are one rung. */
