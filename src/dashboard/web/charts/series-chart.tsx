@@ -77,6 +77,7 @@ function useSeries(measure: SeriesMeasure, subjects: readonly ChartSubject[], wi
     const abort = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const load = async (): Promise<void> => {
+      let failed = false;
       const range = steadyRange(toMs === 0 ? serverNowMs.peek() : toMs, windowMs, points);
       if (!document.hidden) {
         try {
@@ -85,10 +86,11 @@ function useSeries(measure: SeriesMeasure, subjects: readonly ChartSubject[], wi
           setProblem(undefined);
         } catch (error) {
           if (abort.signal.aborted) return;
+          failed = true;
           setProblem(problemOf(error));
         }
       }
-      if (!abort.signal.aborted && (toMs === 0 || problem !== undefined)) timer = setTimeout(() => void load(), refreshMs);
+      if (!abort.signal.aborted && (toMs === 0 || failed || document.hidden)) timer = setTimeout(() => void load(), refreshMs);
     };
     setLoaded(undefined);
     void load();

@@ -33,6 +33,8 @@ const readableTitles = 0.3;
 const readableLabels = 0.62;
 /** In CSS pixels. */
 const leastTitleSize = 9;
+/** A title that does not fit is made smaller by this much before it loses letters. */
+const mostTightened = 0.86;
 const arrowsFrom = 0.22;
 const faint = 0.16;
 const maxEdgeLabels = 400;
@@ -294,11 +296,17 @@ function drawCard(context: CanvasRenderingContext2D, node: SceneNode, k: number,
   }
   if (k < readableText) {
     drawHealthMark(context, health, left + 19, node.y, 9.5, colors);
-    const size = Math.min(22, leastTitleSize / k);
+    const room = node.width - 42;
+    let size = Math.min(22, leastTitleSize / k);
     context.font = `600 ${size}px ${colors.font}`;
+    const { width } = context.measureText(node.display.title);
+    if (width > room) {
+      size *= Math.max(mostTightened, room / width);
+      context.font = `600 ${size}px ${colors.font}`;
+    }
     context.fillStyle = colors.text;
     context.textAlign = "left";
-    context.fillText(fitText(context, node.display.title, node.width - 42), left + 35, node.y + size * 0.36);
+    context.fillText(fitText(context, node.display.title, room), left + 35, node.y + size * 0.36);
     if (node.display.node.rollout !== "") drawRolloutBadge(context, node, colors);
     return;
   }

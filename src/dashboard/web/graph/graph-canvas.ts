@@ -35,6 +35,10 @@ const edgeTolerance = 7;
 const maxMovingCards = 150;
 const trafficFrameMs = 30;
 
+function sameBounds(a: Scene["bounds"], b: Scene["bounds"]): boolean {
+  return a.left === b.left && a.top === b.top && a.right === b.right && a.bottom === b.bottom;
+}
+
 /** Pictures of a graph: pan, zoom, what is under the pointer, moving traffic. Draws only when something has changed; edges, dots and cards are each on a canvas of their own, so that a dot costs no card. */
 export class GraphCanvas {
   readonly #options: GraphCanvasOptions;
@@ -108,7 +112,8 @@ export class GraphCanvas {
     }
     if (this.#move === undefined) this.#setScene(buildScene(graph, places));
     else this.#move = { ...this.#move, graph, to: places };
-    if (before.nodes.size === 0 && this.#scene.nodes.size > 0) this.fit();
+    // Who has not moved the sight sees all of it, also when there is more.
+    if ((before.nodes.size === 0 && this.#scene.nodes.size > 0) || (this.#fitted && !sameBounds(before.bounds, this.#scene.bounds))) this.fit();
     this.#draw();
     return performance.now() - beganMs;
   }

@@ -16,7 +16,7 @@ interface Measured {
 
 const measured: readonly Column<Measured>[] = [
   { key: "rate", title: "Rate", width: "88px", number: true, cell: ({ requestRate }) => (requestRate > 0 ? formatRate(requestRate) : <span class="muted">idle</span>), sort: ({ requestRate }) => requestRate },
-  { key: "errors", title: "Errors", width: "78px", number: true, cell: ({ requestRate, errorShare }) => (requestRate === 0 ? none : errorShare > 0 ? <span class="bad-text">{formatShare(errorShare)}</span> : "0 %"), sort: ({ errorShare }) => errorShare },
+  { key: "errors", title: "Errors", width: "84px", number: true, cell: ({ requestRate, errorShare }) => (requestRate === 0 ? none : errorShare > 0 ? <span class="bad-text">{formatShare(errorShare)}</span> : "0 %"), sort: ({ errorShare }) => errorShare },
   { key: "p99", title: "p99", width: "84px", number: true, priority: 3, cell: ({ p99Ms }) => (p99Ms === undefined ? none : formatMs(p99Ms)), sort: ({ p99Ms }) => p99Ms },
 ];
 
@@ -105,7 +105,7 @@ export const peerColumns: readonly Column<PeerRow>[] = [
     sort: ({ peerName }) => peerName,
   },
   { key: "namespace", title: "Namespace", width: "140px", priority: 2, cell: ({ peerNamespace }) => peerNamespace || none, sort: ({ peerNamespace }) => peerNamespace },
-  { key: "protocol", title: "Protocol", width: "84px", priority: 2, cell: ({ protocol }) => <Tag>{protocol}</Tag>, sort: ({ protocol }) => protocol },
+  { key: "protocol", title: "Protocol", width: "96px", priority: 2, cell: ({ protocol }) => <Tag>{protocol}</Tag>, sort: ({ protocol }) => protocol },
   { key: "health", title: "Health", width: "104px", priority: 2, cell: ({ health: state }) => <HealthMark health={state} />, sort: ({ health: state }) => severity[state] },
   ...measured,
   { key: "bytes", title: "Bytes", width: "96px", number: true, priority: 3, cell: ({ byteRate }) => (byteRate === 0 ? none : `${formatBytes(byteRate)}/s`), sort: ({ byteRate }) => byteRate },
