@@ -146,6 +146,8 @@ export class Proxy {
     this.#stats.expose(this.#registry);
     this.#registry.gauge("istio_build", "Istio component build info.", ["component", "tag"]).labels("proxy", settings.version).set(1);
     addProcessMetrics(this.#registry, process);
+    const droppedLines = this.#registry.counter("serin_access_log_dropped_lines_total", "Lines that were lost, as a log took them too slowly.").labels();
+    this.#registry.onCollect(() => droppedLines.add([...this.#accessLogs.values()].reduce((sum, log) => sum + log.droppedLines, 0) - droppedLines.value));
     this.#xds = this.#xdsClient();
     this.#config.attach(this.#listeners, this.#xds);
   }
