@@ -4,11 +4,15 @@ import { Page } from "../components/index.ts";
 import { chosenNamespaces, go, linkTo } from "../router.ts";
 import { session } from "../session.ts";
 import { ConfigEditor } from "./config-editor.tsx";
+import { draftOf, useKeptDraft } from "./drafts.ts";
 import { configTemplates } from "./config-templates.ts";
+
+const key = "new";
 
 /** An object that is not there yet: written or pasted, checked, tried by "What if?", applied. */
 export function ConfigEditorPage(): JSX.Element {
-  const [text, setText] = useState("");
+  const [text, setText] = useState(draftOf(key)?.text ?? "");
+  useKeptDraft(key, { text, before: "", resourceVersion: "" });
   const namespace = chosenNamespaces.value.split(",")[0] || "default";
   const anonymous = session.value?.authentication === "anonymous";
   return (
@@ -20,7 +24,10 @@ export function ConfigEditorPage(): JSX.Element {
         resourceVersion=""
         readOnlyBecause={anonymous ? "Nobody is logged in: the dashboard's own account only reads." : undefined}
         knownMessages={[]}
-        onApplied={() => go(linkTo(["config"]))}
+        onApplied={() => {
+          setText("");
+          go(linkTo(["config"]));
+        }}
         tools={
           <select
             class="select template-select"

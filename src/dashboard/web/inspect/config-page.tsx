@@ -7,6 +7,7 @@ import type { RouteParameters } from "../route-parameters.ts";
 import { session } from "../session.ts";
 import { ConfigEditor } from "./config-editor.tsx";
 import { DiffView } from "./diff-view.tsx";
+import { draftOf, useKeptDraft } from "./drafts.ts";
 import { configColumns, Validation } from "./inspect-columns.tsx";
 
 export function ConfigPage({ apiVersion, kind, namespace, name }: Required<RouteParameters>): JSX.Element {
@@ -39,9 +40,11 @@ export function ConfigPage({ apiVersion, kind, namespace, name }: Required<Route
 
 function Content({ head, live }: { readonly head: ConfigHead; readonly live: Live<"config"> }): JSX.Element {
   const gone = live.problem.value?.code === "not-found";
-  const [text, setText] = useState(head.yaml);
+  const draft = draftOf(live.topic);
+  const [text, setText] = useState(draft?.text ?? head.yaml);
   /** Of what the text was begun from: while somebody else changes the object, the text stays. */
-  const [base, setBase] = useState({ yaml: head.yaml, resourceVersion: head.resourceVersion });
+  const [base, setBase] = useState({ yaml: draft?.before ?? head.yaml, resourceVersion: draft?.resourceVersion ?? head.resourceVersion });
+  useKeptDraft(live.topic, { text, before: base.yaml, resourceVersion: base.resourceVersion });
   const [comparing, setComparing] = useState(false);
   const applied = useRef(false);
   const dirty = text !== base.yaml;
