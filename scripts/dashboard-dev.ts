@@ -17,7 +17,7 @@ const audit = new AuditLog({ clock, log });
 let page: PageAssets | undefined;
 const server = new DashboardServer({
   page: async (file) => {
-    if (page === undefined || file === "index.html") page = await PageAssets.from(await bundlePage(web));
+    if (page === undefined || file === "index.html") page = PageAssets.from(await bundlePage(web));
     return page;
   },
   root: "",

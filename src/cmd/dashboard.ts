@@ -29,7 +29,7 @@ export async function serveLocalDashboard({ kubeConfig, istioNamespace, host, po
   const access: KubeconfigAccess = await KubeconfigAccess.open({ own, cluster: kubeConfig.server, namespace: kubeConfig.namespace, clock, secretUsed: () => tell(false) });
   const reader = createDashboardReader({ client, clock, log, askPod: askPodByApiServer(client), cluster: kubeConfig.server, ...(prometheusUrl === undefined ? {} : { prometheusUrl }) });
   const audit = new AuditLog({ clock, log });
-  const page = await PageAssets.from(await readPageFiles());
+  const page = PageAssets.from(await readPageFiles());
   const server = new DashboardServer({
     page: async () => await Promise.resolve(page),
     root: "",

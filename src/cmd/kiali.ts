@@ -26,7 +26,7 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
   const reader = createDashboardReader({ client, clock, log, askPod: pods.ask, cluster: kubeConfig.server, ...(flags.get("traffic") === "prometheus" ? { prometheusUrl: config.prometheusUrl } : {}) });
   const audit = new AuditLog({ clock, log });
   const kiali = new KialiApi({ config, client, traffic: async (seconds) => await reader.traffic(seconds), clock, version: release.version });
-  const page = await PageAssets.from(await readPageFiles());
+  const page = PageAssets.from(await readPageFiles());
   const server = new DashboardServer({
     page: async () => await Promise.resolve(page),
     root: config.webRoot,

@@ -47,7 +47,7 @@ const canary = (status: object = {}, spec: object = {}): UntypedObject =>
     apiVersion: "rollout.serin.dev/v1alpha1", kind: "Canary", metadata: { name: "shop", namespace: "prod", resourceVersion: "7", uid: "u" },
     spec: { target: {}, approvals: [], paused: false, abort: false, ...spec },
     status: { phase: "Paused", conditions: [], completedSteps: [], step: { id: "step-2", title: "20 %", startedAt: "2026-01-01T11:00:00Z", checks: [] }, ...status },
-  }) as unknown as UntypedObject;
+  });
 const orderOf = (action: string, more: object = {}): object => ({ kind: "Canary", namespace: "prod", name: "shop", action, why: "", step: "", ...more });
 
 test("orders are written as the command line writes them, in the user's name, and audited", async () => {

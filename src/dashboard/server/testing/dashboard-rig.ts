@@ -36,7 +36,7 @@ export class DashboardRig implements AsyncDisposable {
     this.audit = given.audit ?? new AuditLog({ clock, log: silentLogger });
     const page = PageAssets.from(new Map([["index.html", Buffer.from("<!doctype html><title>page</title>")], ["page.js", Buffer.from("console.log(1);".repeat(500))], ["chunk-ABCDEF12.js", Buffer.from("export {};")]]));
     this.server = new DashboardServer({
-      page: async () => await page,
+      page: async () => await Promise.resolve(page),
       root: "",
       access: syntheticAccess({}),
       sessionIdleMs: 60_000,

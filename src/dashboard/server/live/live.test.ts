@@ -1,0 +1,223 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { applyLiveMessage, type LiveMessage, type View } from "../../../api/dashboard/index.ts";
+import { silentLogger, systemClock, type Clock } from "../../../base/index.ts";
+import type { ViewReader, ViewSink, ViewSource } from "../view-source.ts";
+import { diffViews } from "./diff-views.ts";
+import { LiveHub } from "./live-hub.ts";
+import { LivePage, type PageStream } from "./live-page.ts";
+import { parseTopic } from "./parse-topic.ts";
+
+const view = (rows: Readonly<Record<string, object>>, atMs = 1): View => ({ head: { atMs, sources: [] }, tables: { rows } });
+const reader = (key: string): ViewReader => ({ key, namespaces: "*", may: async () => await Promise.resolve(true) });
+const settled = async (): Promise<void> => await new Promise((resolve) => setImmediate(resolve));
+
+/** A source whose views are told by hand. */
+class HandSource implements ViewSource {
+  readonly followed: string[] = [];
+  readonly sinks: ViewSink[] = [];
+  ended = 0;
+
+  async follow(name: string, _parameters: unknown, { key }: ViewReader, sink: ViewSink, signal: AbortSignal): Promise<void> {
+    this.followed.push(`${name} ${key}`);
+    this.sinks.push(sink);
+    await new Promise<void>((resolve) => {
+      signal.addEventListener("abort", () => resolve());
+    });
+    this.ended += 1;
+  }
+}
+
+/** A socket that takes everything, or nothing until it is told. */
+class HandStream {
+  readonly written: Uint8Array[] = [];
+  isReading = true;
+  writableLength = 0;
+  destroyed = false;
+  #drain: () => void = () => undefined;
+
+  get writableNeedDrain(): boolean {
+    return this.writableLength > 0;
+  }
+
+  write(bytes: Uint8Array): boolean {
+    this.written.push(bytes);
+    if (!this.isReading) this.writableLength += bytes.length;
+    return this.isReading;
+  }
+
+  on(_name: string, listener: () => void): void {
+    this.#drain = listener;
+  }
+
+  end(): void {}
+
+  destroy(): void {
+    this.destroyed = true;
+  }
+
+  read(): void {
+    this.isReading = true;
+    this.writableLength = 0;
+    this.#drain();
+  }
+
+  get messages(): LiveMessage[] {
+    return this.written.map((bytes) => JSON.parse(Buffer.from(bytes).toString().slice("data: ".length)) as LiveMessage);
+  }
+
+  /** What the page shows, by all that it was sent. */
+  get shown(): View | undefined {
+    return this.messages.reduce<View | undefined>((before, message) => applyLiveMessage(before, message), undefined);
+  }
+}
+
+function rig(clock: Clock = systemClock) {
+  const source = new HandSource();
+  const hub = new LiveHub({ source, clock, log: silentLogger });
+  const open = (key = "*", topic = "overview"): { stream: HandStream; page: LivePage } => {
+    const stream = new HandStream();
+    const page = new LivePage(stream as unknown as PageStream, hub, clock);
+    page.follow(topic, reader(key));
+    return { stream, page };
+  };
+  const tell = (next: View): void => source.sinks[0]?.view(next);
+  return { source, hub, open, tell };
+}
+
+test("what changed is sent by row, and nothing where only the time has", () => {
+  const before = view({ a: { n: 1, list: [1] }, b: { n: 2 } });
+  assert.equal(diffViews(before, view({ a: { n: 1, list: [1] }, b: { n: 2 } }, 2)), undefined);
+  const change = diffViews(before, view({ a: { n: 1, list: [2] }, c: { n: 3 } }, 2));
+  assert.deepEqual({ ...change?.set["rows"] }, { a: { n: 1, list: [2] }, c: { n: 3 } });
+  assert.deepEqual(change?.gone, { rows: ["b"] });
+  const odd = diffViews(view({}), view(JSON.parse('{"__proto__": {"n": 1}}') as Record<string, object>));
+  assert.equal(JSON.stringify(odd?.set), '{"rows":{"__proto__":{"n":1}}}');
+});
+
+test("pages of readers with the same rights share one source and the same bytes", () => {
+  const { source, open, tell, hub } = rig();
+  const [one, other] = [open(), open()];
+  const third = open("another");
+  assert.deepEqual(source.followed, ["overview *", "overview another"]);
+  tell(view({ a: { n: 1 } }));
+  tell(view({ a: { n: 2 } }));
+  assert.deepEqual(one.stream.messages.map(({ type }) => type), ["view", "change"]);
+  for (const [index, bytes] of one.stream.written.entries()) assert.equal(other.stream.written[index], bytes);
+  assert.deepEqual(third.stream.written, []);
+  hub.close();
+});
+
+test("who comes later gets the whole, and the changes since, encoded already", () => {
+  const { open, tell, hub } = rig();
+  const rows = Object.fromEntries(Array.from({ length: 50 }, (_unused, index) => [`row-${index}`, { n: 0, text: "x".repeat(20) }]));
+  const first = open();
+  tell(view(rows));
+  tell(view({ ...rows, "row-1": { n: 1 } }));
+  const late = open();
+  assert.deepEqual(late.stream.written, first.stream.written);
+  for (let n = 2; n < 200; n += 1) tell(view({ ...rows, "row-1": { n } }));
+  const last = open();
+  assert.ok(last.stream.written.length < 70, `${last.stream.written.length} messages`);
+  assert.deepEqual(last.stream.shown?.tables, first.stream.shown?.tables);
+  hub.close();
+});
+
+test("a page that does not read is left out, holds a bounded number of bytes, and is whole again when it reads", () => {
+  const { open, tell, hub } = rig();
+  const slow = open();
+  const fast = open();
+  const big = (n: number): View => view({ a: { n, text: "x".repeat(100_000) } });
+  tell(big(0));
+  slow.stream.isReading = false;
+  for (let n = 1; n <= 100; n += 1) tell(big(n));
+  assert.ok(slow.stream.writableLength < 1_400_000, `${slow.stream.writableLength} bytes`);
+  assert.equal(fast.stream.written.length, 101);
+  slow.stream.read();
+  assert.deepEqual(slow.stream.shown?.tables, fast.stream.shown?.tables);
+  tell(big(101));
+  assert.deepEqual(slow.stream.shown?.tables, fast.stream.shown?.tables);
+  hub.close();
+});
+
+test("a page that reads nothing for a minute is given up, and one that hears nothing is told that the server lives", () => {
+  let ms = 0;
+  const clock: Clock = { ...systemClock, steadyMs: () => ms };
+  const { open, tell, hub } = rig(clock);
+  const { stream, page } = open();
+  const alive = Buffer.from('data: {"type":"alive","atMs":1}\n\n');
+  tell(view({ a: { n: 1 } }));
+  ms = 4_000;
+  page.tick(alive);
+  ms = 6_000;
+  page.tick(alive);
+  assert.deepEqual(stream.messages.map(({ type }) => type), ["view", "alive"]);
+  stream.isReading = false;
+  tell(view({ a: { n: 2 } }));
+  ms = 60_000;
+  page.tick(alive);
+  assert.equal(stream.destroyed, false);
+  ms = 70_000;
+  page.tick(alive);
+  assert.equal(stream.destroyed, true);
+  hub.close();
+});
+
+test("a problem is told to all, and the whole view follows it", () => {
+  const { source, open, tell, hub } = rig();
+  const { stream } = open();
+  tell(view({ a: { n: 1 } }));
+  source.sinks[0]?.problem({ code: "unavailable", message: "away" });
+  tell(view({ a: { n: 1 } }));
+  assert.deepEqual(stream.messages.map(({ type }) => type), ["view", "problem", "view"]);
+  hub.close();
+});
+
+test("a source that gives up is followed again", async () => {
+  let follows = 0;
+  const clock: Clock = { ...systemClock, sleep: async () => await settled() };
+  const source: ViewSource = {
+    follow: async (_name, _parameters, _reader, sink) => {
+      follows += 1;
+      if (follows === 1) throw new Error("a bug");
+      sink.view(view({ a: { n: follows } }));
+      await new Promise(() => undefined);
+    },
+  };
+  const hub = new LiveHub({ source, clock, log: silentLogger });
+  const stream = new HandStream();
+  new LivePage(stream as unknown as PageStream, hub, clock).follow("overview", reader("*"));
+  for (let turn = 0; turn < 10; turn += 1) await settled();
+  assert.deepEqual(stream.messages.map(({ type }) => type), ["problem", "view"]);
+  hub.close();
+});
+
+test("a topic that nobody looks at any more is not followed any more, and rights that changed change what is followed", () => {
+  const waiting: (() => void)[] = [];
+  const clock: Clock = { ...systemClock, after: (_ms, run) => (waiting.push(run), { [Symbol.dispose]: () => undefined }) };
+  const { source, open, hub } = rig(clock);
+  const { page } = open();
+  page.follow("overview", reader("*"));
+  assert.equal(source.followed.length, 1);
+  page.follow("overview", reader("less"));
+  assert.deepEqual(source.followed, ["overview *", "overview less"]);
+  for (const run of waiting) run();
+  assert.equal(hub.size, 1);
+  page.close();
+  for (const run of waiting) run();
+  assert.equal(hub.size, 0);
+});
+
+test("topics are read with their defaults, and what is none is refused by name", () => {
+  assert.deepEqual(parseTopic("graph?by=app&namespaces=a%2Cb").parameters, { namespaces: "a,b", windowSeconds: 60, atMs: 0, by: "app" });
+  for (const [topic, expected] of [
+    ["graph?by=colour", /by: expected one of/],
+    ["graph?windowSeconds=1", /windowSeconds: expected an integer from 5/],
+    ["rollout?kind=Canary&namespace=a", /name: is missing/],
+    ["overview?x=1", /no parameter "x"/],
+    ["__proto__", /no topic "__proto__"/],
+    ["x".repeat(3_000), /at most 2000 characters/],
+  ] as const) {
+    assert.throws(() => parseTopic(topic), expected, topic);
+  }
+});
