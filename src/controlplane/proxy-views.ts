@@ -173,12 +173,12 @@ export class ProxyViews {
   #clusters({ group, choice }: ProxyPlace): ResourceView {
     const { scoped, clusters } = this.#resources.outbound.clusters;
     const fixed = new NamedView(this.#fixedClusters, fixedClusterNames(group.kind, group.hbone));
-    return new UnionView([fixed, new ReferencedView(scoped, clusters, (reference) => reference.cluster, choice.scope)]);
+    return new UnionView([fixed, new ReferencedView(scoped, clusters, ({ shared: [{ cluster }] }) => cluster, choice.scope)]);
   }
 
   #endpoints({ choice }: ProxyPlace): ResourceView {
     const { scoped, assignments } = this.#resources.outbound.clusters;
-    return new ReferencedView(scoped, assignments, (reference) => reference.endpoints, choice.scope);
+    return new ReferencedView(scoped, assignments, ({ shared: [{ endpoints }] }) => endpoints, choice.scope);
   }
 }
 

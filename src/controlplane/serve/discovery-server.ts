@@ -34,6 +34,7 @@ export interface DiscoveryClient {
 /** Far more than any client needs after it was let in. */
 const maxSilenceMs = 30_000;
 const maxTypeUrlLength = 256;
+const keepBodiesMs = 3000;
 /** Gone proxies are remembered for so long, so that who waits for their acknowledgement sees that they are gone. */
 const rememberGoneMs = 30_000;
 const maxRemembered = 10_000;
@@ -48,10 +49,22 @@ export class DiscoveryServer {
   /** Those that have something to send once the model has settled. */
   readonly #pending = new Set<DiscoveryStream>();
   readonly #bodies = new ResponseBodies();
+  #forgetting: Disposable | undefined;
   #serials = 0;
 
   constructor(options: DiscoveryServerOptions) {
     this.#options = options;
+  }
+
+  /** Proxies that come at once are sent the same; one that comes later is not worth the memory until then. */
+  #forgetBodiesLater(): void {
+    this.#forgetting ??= this.#options.clock.after(keepBodiesMs, () => this.#forgetBodies());
+  }
+
+  #forgetBodies(): void {
+    this.#forgetting?.[Symbol.dispose]();
+    this.#forgetting = undefined;
+    this.#bodies.clear();
   }
 
   /** `authorize` throws when the caller may not be who the node says, and answers whether it has proven that it is. */
@@ -127,6 +140,7 @@ export class DiscoveryServer {
         },
       },
     });
+    this.#forgetBodiesLater();
     this.streams.add(stream);
     this.#connected.set(proxy.id, (this.#connected.get(proxy.id) ?? 0) + 1);
     this.#gone.delete(proxy.id);
@@ -140,6 +154,7 @@ export class DiscoveryServer {
     stream.close();
     this.#pending.delete(stream);
     if (!this.streams.delete(stream)) return;
+    if (this.streams.size === 0) this.#forgetBodies();
     const { proxy } = stream;
     if (proxy.registration !== undefined) this.#options.workloads?.disconnected(proxy);
     metrics.connected(proxy.version, -1);

@@ -5,6 +5,7 @@ import type { EncodedResource } from "../translate/index.ts";
 import { AddressDemand } from "./address-demand.ts";
 import type { ProxyIdentity } from "./proxy-identity.ts";
 import { byPushOrder, chainOf, isWholeInStateOfTheWorld } from "./push-order.ts";
+import { KnownResources } from "./known-resources.ts";
 import { groupsOf, type ResourceView } from "./resource-view.ts";
 import { encodeHead, type ResponseBodies } from "./response-encoder.ts";
 import { Subscription, type Delivery, type ResourceGroups } from "./subscription.ts";
@@ -71,8 +72,8 @@ export class DiscoveryStream {
   readonly subscriptions = new Map<string, Subscription>();
   readonly #options: DiscoveryStreamOptions;
   readonly #viewSubscriptions: Disposable[] = [];
-  /** By name, in the version that the client has or was sent. */
-  readonly #knownClusters = new Map<string, string>();
+  /** In the version that the client has or was sent. */
+  readonly #knownClusters = new KnownResources();
   /** Clusters that were added and whose endpoints the client has not acknowledged yet. */
   readonly #warming = new Set<string>();
   /**
@@ -207,7 +208,7 @@ export class DiscoveryStream {
     const nonce = `${serial}-${this.#nonces}`;
     const isDelta = protocol === "delta";
     const head = encodeHead({ version: isDelta ? "" : versionOf(delivery.groups), typeUrl: subscription.typeUrl, nonce, removed: isDelta ? delivery.removed : [] });
-    const parts = [head, ...delivery.groups.map((group) => bodies.bodyOf(group, isDelta ? "delta" : "any"))];
+    const parts = [head, ...delivery.groups.flatMap((group) => bodies.bodyOf(group, isDelta ? "delta" : "any"))];
     if (subscription.typeUrl === typeUrls.cluster) this.#noteClusters(delivery, part);
     if (subscription.typeUrl === typeUrls.route) this.#noteTables(delivery);
     subscription.sent = nonce;
@@ -247,8 +248,9 @@ export class DiscoveryStream {
     // What is gone cannot be said in state of the world: it is what is not there any more.
     if (this.#options.protocol === "state-of-the-world" && this.#knownClusters.size > sent) {
       const names = new Set(delivery.groups.flatMap((group) => group.map(({ name }) => name)));
-      for (const name of this.#knownClusters.keys()) if (!names.has(name)) this.#forgetCluster(name);
+      for (const name of this.#knownClusters.names()) if (!names.has(name)) this.#forgetCluster(name);
     }
+    if (part === "asked") this.#knownClusters.share(delivery.groups);
     if (endpoints !== undefined) endpoints.askIfAny(this.#takeOwed(endpoints.names), this.#options.generation());
   }
 

@@ -1,4 +1,4 @@
-import type { EncodedResource } from "../translate/index.ts";
+import { fieldOf, type EncodedResource } from "../translate/index.ts";
 
 export type ResponseForm = "delta" | "any";
 
@@ -32,8 +32,31 @@ export function encodeHead({ version, typeUrl, nonce, removed }: ResponseHead): 
   return joinFields(fields);
 }
 
-function encodeBody(resources: readonly EncodedResource[], form: ResponseForm): Buffer {
-  return joinFields(resources.map((resource) => [resourcesField, resource[form]]));
+/** Resources that are longer go as they are, behind a head of their own: to copy them would take their memory once more. */
+const copiedBytes = 65_536;
+
+function encodeBody(resources: readonly EncodedResource[], form: ResponseForm): Pick<SharedBody, "parts" | "ownBytes"> {
+  const parts: Buffer[] = [];
+  let ownBytes = 0;
+  let together: (readonly [number: number, bytes: Uint8Array])[] = [];
+  const join = (): void => {
+    if (together.length === 0) return;
+    const joined = joinFields(together);
+    parts.push(joined);
+    ownBytes += joined.length;
+    together = [];
+  };
+  for (const resource of resources) {
+    const bytes = resource[form];
+    if (bytes.length <= copiedBytes) {
+      together.push([resourcesField, bytes]);
+      continue;
+    }
+    join();
+    parts.push(Buffer.from(fieldOf(resourcesField, nothing, bytes.length)), Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
+  }
+  join();
+  return { parts, ownBytes };
 }
 
 function joinFields(fields: readonly (readonly [number: number, bytes: Uint8Array])[]): Buffer {
@@ -65,7 +88,9 @@ function writeVarint(target: Buffer, start: number, value: number): number {
 interface SharedBody {
   readonly resources: readonly EncodedResource[];
   readonly form: ResponseForm;
-  readonly bytes: Buffer;
+  readonly parts: readonly Buffer[];
+  /** Of the parts that are copies. */
+  readonly ownBytes: number;
 }
 
 /** Of bodies that are kept because another client may be about to get the same. */
@@ -79,21 +104,22 @@ export class ResponseBodies {
   readonly #kept = new Map<string, SharedBody[]>();
   #keptBytes = 0;
 
-  bodyOf(resources: readonly EncodedResource[], form: ResponseForm): Buffer {
+  /** Parts that are the body together. */
+  bodyOf(resources: readonly EncodedResource[], form: ResponseForm): readonly Buffer[] {
     const first = resources[0];
     const last = resources.at(-1);
-    if (first === undefined || last === undefined) return nothing;
+    if (first === undefined || last === undefined) return [];
     const key = `${form} ${resources.length} ${first.version} ${last.version}`;
     const candidates = this.#kept.get(key) ?? [];
     const found = candidates.find((candidate) => sameList(candidate.resources, resources));
     if (found !== undefined) {
       this.#kept.delete(key);
       this.#kept.set(key, candidates);
-      return found.bytes;
+      return found.parts;
     }
-    const bytes = encodeBody(resources, form);
-    this.#keep(key, { resources, form, bytes }, candidates);
-    return bytes;
+    const body = { resources, form, ...encodeBody(resources, form) };
+    this.#keep(key, body, candidates);
+    return body.parts;
   }
 
   /** Forgets all: what comes next is something else. */
@@ -103,16 +129,16 @@ export class ResponseBodies {
   }
 
   #keep(key: string, body: SharedBody, candidates: SharedBody[]): void {
-    if (body.bytes.length > maxKeptBytes) return;
-    if (candidates.length >= maxCandidates) this.#keptBytes -= candidates.shift()?.bytes.length ?? 0;
+    if (body.ownBytes > maxKeptBytes) return;
+    if (candidates.length >= maxCandidates) this.#keptBytes -= candidates.shift()?.ownBytes ?? 0;
     candidates.push(body);
     this.#kept.delete(key);
     this.#kept.set(key, candidates);
-    this.#keptBytes += body.bytes.length;
+    this.#keptBytes += body.ownBytes;
     for (const [oldest, dropped] of this.#kept) {
       if (this.#keptBytes <= maxKeptBytes || oldest === key) break;
       this.#kept.delete(oldest);
-      for (const { bytes } of dropped) this.#keptBytes -= bytes.length;
+      for (const { ownBytes } of dropped) this.#keptBytes -= ownBytes;
     }
   }
 }

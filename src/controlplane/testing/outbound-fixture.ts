@@ -42,8 +42,8 @@ export function createOutboundFixture(): OutboundFixture {
       const scope = (): string => model.scopes.choices.get(key)?.scope ?? "";
       const fixed = new NamedView(new CollectionView([outbound.fixedClusters]), fixedClusterNames(group.kind, group.hbone));
       return {
-        clusters: () => read(ClusterSchema, new UnionView([fixed, new ReferencedView(scoped, clusters, (reference) => reference.cluster, scope())])),
-        endpoints: () => read(ClusterLoadAssignmentSchema, new ReferencedView(scoped, assignments, (reference) => reference.endpoints, scope())),
+        clusters: () => read(ClusterSchema, new UnionView([fixed, new ReferencedView(scoped, clusters, ({ shared: [{ cluster }] }) => cluster, scope())])),
+        endpoints: () => read(ClusterLoadAssignmentSchema, new ReferencedView(scoped, assignments, ({ shared: [{ endpoints }] }) => endpoints, scope())),
         listeners: () => read(ListenerSchema, new UnionView(outbound.listeners.map((listeners) => new ScopedView(listeners, scope())))),
         routes: () => read(RouteConfigurationSchema, new RouteTableView(outbound.routes, scope())),
         names: () => read(NameTableSchema, new ScopedView(outbound.nameTables, scope()))[""],

@@ -56,7 +56,7 @@ function gateways() {
     hosts: (scope: string, name: string): JsonObject[] => ((decodeResource(RouteConfigurationSchema, router.routes.get(scopedResourceKey(scope, name))?.resource)["virtualHosts"] ?? []) as JsonObject[]),
     clusters: (name: string): JsonObject[] => {
       const own = [...outbound.clusters.scoped.values()].filter((scoped) => scoped.name === name);
-      return own.map((scoped) => decodeResource(ClusterSchema, outbound.clusters.clusters.get(scoped.cluster)));
+      return own.map((scoped) => decodeResource(ClusterSchema, outbound.clusters.clusters.get(scoped.shared[0].cluster)));
     },
     sidecarListener: (name: string): JsonObject => {
       const found = outbound.listeners.flatMap((collection) => [...collection.values()]).find(({ resource }) => resource.name === name);

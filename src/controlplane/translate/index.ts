@@ -1,5 +1,5 @@
 export { deriveAmbientResources, type AmbientResources } from "./ambient-resources.ts";
-export { scopedResourceKey, type EncodedResource, type ScopedEncodedResource } from "./resource.ts";
+export { fieldOf, scopedResourceKey, type EncodedResource, type ScopedEncodedResource } from "./resource.ts";
 export { deriveWaypointResources, type WaypointResources } from "./waypoint-resources.ts";
 export { deriveRouterResources, type RouterResources } from "./router-resources.ts";
 export { deriveClassicGatewayResources, type ClassicGatewayResources } from "./gateway-classic-resources.ts";

@@ -74,7 +74,7 @@ function scoped(collection: Collection<ScopedEncodedResource>): readonly Encoded
 const golden: Readonly<Record<string, () => unknown>> = {
   "sidecar-endpoints": () => {
     const scope = model.scopes.choices.get("sidecar")?.scope ?? "";
-    const all = shown(ClusterLoadAssignmentSchema, new ReferencedView(clusters.scoped, clusters.assignments, (reference) => reference.endpoints, scope).all());
+    const all = shown(ClusterLoadAssignmentSchema, new ReferencedView(clusters.scoped, clusters.assignments, ({ shared: [{ endpoints }] }) => endpoints, scope).all());
     return Object.fromEntries(Object.entries(all).filter(([name]) => name.includes("web.shop")));
   },
   "east-west-gateway": () => ({ listeners: shown(ListenerSchema, scoped(classic.listeners)), clusters: shown(ClusterSchema, scoped(classic.clusters)), endpoints: shown(ClusterLoadAssignmentSchema, scoped(classic.endpoints)) }),

@@ -51,15 +51,21 @@ interface ClusterVariant {
   readonly networkView: readonly string[] | undefined;
 }
 
-/** A cluster of a scope: which shared resources are its own. */
-export interface ScopedCluster {
-  readonly scope: string;
-  readonly name: string;
+/** A cluster as some scopes have it: one object for all of them. */
+interface SharedCluster {
   readonly variant: ClusterVariant;
   /** Keys into the shared collections. */
   readonly cluster: string;
   /** Undefined for clusters that need no endpoints told. */
   readonly endpoints: string | undefined;
+}
+
+/** A cluster of a scope: which shared resources are its own. */
+export interface ScopedCluster {
+  readonly scope: string;
+  readonly name: string;
+  /** As the only element of a list. */
+  readonly shared: readonly [SharedCluster];
 }
 
 export interface OutboundClusters {
@@ -78,14 +84,17 @@ export function deriveOutboundClusters(graph: CollectionGraph, scopes: Collectio
     const mesh = reader.get(sources.inputs.mesh, meshKey);
     return mesh === undefined ? [] : scopedClusters(scope, service, mesh, sources, reader).map((cluster) => [`${scope.scope}|${cluster.name}`, cluster] as const);
   });
-  const wantedClusters = graph.flatten("cluster-variants", scoped, (cluster) => [cluster], ({ cluster }) => cluster);
-  const wantedAssignments = graph.flatten("assignment-variants", scoped, (cluster) => (cluster.endpoints === undefined ? [] : [cluster]), ({ endpoints }) => endpoints ?? "");
+  const wantedClusters = graph.flatten("cluster-variants", scoped, ({ shared }) => shared, ({ cluster }) => cluster);
+  const wantedAssignments = graph.flatten("assignment-variants", scoped, ({ shared }) => (shared[0].endpoints === undefined ? none : shared), ({ endpoints }) => endpoints ?? "");
   return {
     scoped,
     clusters: graph.derive("cds-outbound", wantedClusters, ({ variant }, reader, key) => encodeCluster(variant, key, sources, reader), sameResource),
     assignments: graph.derive("eds", wantedAssignments, ({ variant }, reader, key) => encodeAssignment(variant, key, sources, reader), sameResource),
   };
 }
+
+const none: readonly SharedCluster[] = [];
+const sharedClusters = new Remembered<ServiceModel, readonly [SharedCluster]>();
 
 /** Services as the clients of one scope have them; what a scope's clients are, its name says. */
 const ofScope = new Remembered<ScopedService, { readonly scope: ScopeClient; readonly service: ScopedService }>();
@@ -127,14 +136,11 @@ function scopedClusters(scope: ScopeClient, { key, registry: registered, ports }
       const from = scope.network === undefined && scope.clusterId === undefined && scope.networkView === undefined ? "" : ` ${JSON.stringify([scope.network, scope.clusterId, scope.networkView])}`;
       const shared = `${name}#${key} ${registered} ${who} ${scope.hbone ? "hbone" : ""}${from}`;
       const told = tellsEndpoints(service, isSidecar, policy.loadBalancer?.simple);
-      return {
-        scope: scope.scope,
-        name,
-        variant,
-        cluster: `${shared} ${isSidecar ? "" : "router"} ${told ? "" : place}`,
-        // Gateways may go through waypoints.
-        endpoints: told ? `${shared} ${scope.hbone && !isSidecar ? "router" : ""} ${place}` : undefined,
-      };
+      const cluster = `${shared} ${isSidecar ? "" : "router"} ${told ? "" : place}`;
+      // Gateways may go through waypoints.
+      const endpoints = told ? `${shared} ${scope.hbone && !isSidecar ? "router" : ""} ${place}` : undefined;
+      const found = sharedClusters.of(service, `${cluster}|${endpoints ?? ""}`, () => [{ variant, cluster, endpoints }]);
+      return { scope: scope.scope, name: found[0].variant.name, shared: found };
     }),
   );
 }

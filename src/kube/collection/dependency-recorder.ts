@@ -1,12 +1,51 @@
 import type { BaseCollection, StoredIndex } from "./base-collection.ts";
 
 /** Something that readers can depend on: one key of a collection or of an index, or all of a collection. */
-interface Dependency {
-  readonly inputs: Set<string>;
+class Dependency {
   /** The last computation that read it, so that reading twice in one costs nothing. */
-  run: number;
-  drop(): void;
+  run = 0;
+  readonly #owner: Map<unknown, Dependency>;
+  readonly #key: unknown;
+  /** Most have few inputs, for which a set would be most of the memory. */
+  #inputs: string[] | Set<string> | undefined;
+
+  constructor(owner: Map<unknown, Dependency>, key: unknown) {
+    this.#owner = owner;
+    this.#key = key;
+    owner.set(key, this);
+  }
+
+  get inputs(): Iterable<string> {
+    return this.#inputs ?? nobody;
+  }
+
+  add(input: string): void {
+    // A list that begins with an element has room for no more than that.
+    if (this.#inputs === undefined) this.#inputs = [input];
+    else if (!Array.isArray(this.#inputs)) this.#inputs.add(input);
+    else if (!this.#inputs.includes(input)) {
+      if (this.#inputs.length < maxListed) this.#inputs.push(input);
+      else this.#inputs = new Set(this.#inputs).add(input);
+    }
+  }
+
+  /** Nobody depends on it any more: it is forgotten. */
+  delete(input: string): void {
+    if (Array.isArray(this.#inputs)) {
+      const at = this.#inputs.indexOf(input);
+      if (at >= 0) this.#inputs.splice(at, 1);
+      if (this.#inputs.length > 0) return;
+    } else if (this.#inputs !== undefined) {
+      this.#inputs.delete(input);
+      if (this.#inputs.size > 0) return;
+    }
+    this.#owner.delete(this.#key);
+  }
 }
+
+const nobody: readonly string[] = [];
+/** To look through more strings than this takes longer than a set does. */
+const maxListed = 32;
 
 /**
  * Who read what, for one derived collection: from each thing read to the keys of the inputs whose computation read it,
@@ -32,24 +71,16 @@ export class DependencyRecorder {
   finish(): void {
     const before = this.#byInput.get(this.#input);
     if (this.#read.length === 0) this.#byInput.delete(this.#input);
-    else this.#byInput.set(this.#input, this.#read);
+    else this.#byInput.set(this.#input, this.#read.slice());
     for (const dependency of before ?? []) {
-      if (dependency.run === this.#run) continue;
-      dependency.inputs.delete(this.#input);
-      if (dependency.inputs.size === 0) dependency.drop();
+      if (dependency.run !== this.#run) dependency.delete(this.#input);
     }
   }
 
   readKey(target: BaseCollection<unknown> | StoredIndex<unknown>, key: string): void {
     let keys = this.#byKey.get(target);
     if (keys === undefined) this.#byKey.set(target, (keys = new Map()));
-    let dependency = keys.get(key);
-    if (dependency === undefined) {
-      const owner = keys;
-      dependency = { inputs: new Set(), run: 0, drop: () => void owner.delete(key) };
-      keys.set(key, dependency);
-    }
-    this.#record(dependency);
+    this.#record(keys.get(key) ?? new Dependency(keys, key));
   }
 
   /** Whether any computation read of it by key. */
@@ -58,12 +89,7 @@ export class DependencyRecorder {
   }
 
   readAll(target: BaseCollection<unknown>): void {
-    let dependency = this.#byWhole.get(target);
-    if (dependency === undefined) {
-      dependency = { inputs: new Set(), run: 0, drop: () => void this.#byWhole.delete(target) };
-      this.#byWhole.set(target, dependency);
-    }
-    this.#record(dependency);
+    this.#record(this.#byWhole.get(target) ?? new Dependency(this.#byWhole, target));
   }
 
   inputsOfKey(target: BaseCollection<unknown> | StoredIndex<unknown>, key: string): Iterable<string> {
@@ -77,9 +103,7 @@ export class DependencyRecorder {
   #record(dependency: Dependency): void {
     if (dependency.run === this.#run) return;
     dependency.run = this.#run;
-    dependency.inputs.add(this.#input);
+    dependency.add(this.#input);
     this.#read.push(dependency);
   }
 }
-
-const nobody: readonly string[] = [];

@@ -23,7 +23,7 @@ export class DerivedCollection<Input, Item> extends BaseCollection<Item> {
   readonly #recorder = new DependencyRecorder();
   readonly #dirty = new Set<string>();
   /** What each input yields now. */
-  readonly #yielded = new Map<string, ReadonlyMap<string, Item>>();
+  readonly #yielded = new Map<string, Yield<Item>>();
   /** Which inputs yield a key; kept only where there is more than one. */
   readonly #contested = new Map<string, Set<string>>();
   readonly #owner = new Map<string, string>();
@@ -92,12 +92,12 @@ export class DerivedCollection<Input, Item> extends BaseCollection<Item> {
   #recompute(inputKey: string, touched: Set<string>): void {
     const input = this.input.get(inputKey);
     const before = this.#yielded.get(inputKey);
-    let after: ReadonlyMap<string, Item> | undefined;
+    let after: Yield<Item> | undefined;
     this.#recorder.begin(inputKey);
     try {
       if (input !== undefined) {
         this.recomputations += 1;
-        after = new Map(this.#compute(input, this.#reader, inputKey));
+        after = yieldOf(this.#compute(input, this.#reader, inputKey));
       }
     } catch (error) {
       this.#options.failed(this.name, inputKey, error);
@@ -154,6 +154,46 @@ export class DerivedCollection<Input, Item> extends BaseCollection<Item> {
     invariant(collection.ordinal < this.ordinal, `${this.name} may read only collections that were made before it, not ${collection.name}: there must be no cycle`);
     return collection as BaseCollection<Read>;
   }
+}
+
+/** As a map; most inputs yield one item, for which a map would be most of the memory. */
+interface Yield<Item> {
+  readonly size: number;
+  keys(): Iterable<string>;
+  has(key: string): boolean;
+  get(key: string): Item | undefined;
+}
+
+class SingleYield<Item> implements Yield<Item> {
+  readonly #key: string;
+  readonly #item: Item;
+
+  constructor(key: string, item: Item) {
+    this.#key = key;
+    this.#item = item;
+  }
+
+  get size(): number {
+    return 1;
+  }
+
+  keys(): Iterable<string> {
+    return [this.#key];
+  }
+
+  has(key: string): boolean {
+    return key === this.#key;
+  }
+
+  get(key: string): Item | undefined {
+    return key === this.#key ? this.#item : undefined;
+  }
+}
+
+function yieldOf<Item>(entries: Iterable<readonly [key: string, item: Item]>): Yield<Item> {
+  const list = Array.isArray(entries) ? (entries as readonly (readonly [key: string, item: Item])[]) : [...entries];
+  const [first] = list;
+  return list.length === 1 && first !== undefined ? new SingleYield(...first) : new Map(list);
 }
 
 function smallest(keys: Iterable<string>): string {

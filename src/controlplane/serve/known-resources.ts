@@ -1,0 +1,62 @@
+import type { EncodedResource } from "../translate/index.ts";
+
+/** Versions by name, of lists that many streams were sent. */
+const versionsOfLists = new WeakMap<readonly EncodedResource[], ReadonlyMap<string, string>>();
+
+function versionsOf(list: readonly EncodedResource[]): ReadonlyMap<string, string> {
+  let versions = versionsOfLists.get(list);
+  if (versions === undefined) versionsOfLists.set(list, (versions = new Map(list.map(({ name, version }) => [name, version]))));
+  return versions;
+}
+
+/** The versions of what one client has. What it was sent at first, which is most of it, is kept once for all clients that were sent the same. */
+export class KnownResources {
+  #shared: readonly ReadonlyMap<string, string>[] = [];
+  /** What differs from that; undefined: it is gone. */
+  readonly #own = new Map<string, string | undefined>();
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get(name: string): string | undefined {
+    return this.#own.has(name) ? this.#own.get(name) : this.#sharedVersion(name);
+  }
+
+  set(name: string, version: string): void {
+    if (this.get(name) === undefined) this.#size += 1;
+    if (this.#sharedVersion(name) === version) this.#own.delete(name);
+    else this.#own.set(name, version);
+  }
+
+  delete(name: string): void {
+    if (this.get(name) === undefined) return;
+    this.#size -= 1;
+    if (this.#sharedVersion(name) === undefined) this.#own.delete(name);
+    else this.#own.set(name, undefined);
+  }
+
+  *names(): Iterable<string> {
+    for (const shared of this.#shared) for (const name of shared.keys()) if (!this.#own.has(name)) yield name;
+    for (const [name, version] of this.#own) if (version !== undefined) yield name;
+  }
+
+  /** The client has been sent these lists: what it has is remembered by them from now on, as far as it is the same. The lists must not change any more. */
+  share(lists: readonly (readonly EncodedResource[])[]): void {
+    const known = [...this.names()].map((name) => [name, this.get(name) ?? ""] as const);
+    this.#shared = lists.map(versionsOf);
+    this.#own.clear();
+    this.#size = 0;
+    for (const shared of this.#shared) for (const name of shared.keys()) this.#own.set(name, undefined);
+    for (const [name, version] of known) this.set(name, version);
+  }
+
+  #sharedVersion(name: string): string | undefined {
+    for (const shared of this.#shared) {
+      const version = shared.get(name);
+      if (version !== undefined) return version;
+    }
+    return undefined;
+  }
+}
