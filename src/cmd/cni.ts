@@ -17,6 +17,10 @@ export async function run(context: RoleContext): Promise<number> {
   const nodes = createInformer(client, nodeKind, { ...common, fieldSelector: `metadata.name=${nodeName}` });
   const hostProc = envString(env, "HOST_PROC", "/host/proc");
   using hostNamespace = openHostNamespace(hostProc);
+  const { addProcessMetrics, MetricsRegistry, prometheusContentType, renderPrometheus } = await import("../telemetry/index.ts");
+  const registry = new MetricsRegistry();
+  addProcessMetrics(registry, process);
+  registry.gauge("istio_build", "Istio component build info.", ["component", "tag"]).labels("cni", context.release.version).set(1);
   const agent = new CniAgent({
     nodeName,
     excludedNamespaces: envString(env, "EXCLUDE_NAMESPACES", "istio-system,kube-system").split(","),
@@ -35,8 +39,10 @@ export async function run(context: RoleContext): Promise<number> {
     log,
     logsRoutes: envString(env, "SERIN_LOG_FORMAT", "") === "2022",
     clock: systemClock,
+    registry,
   });
   const probe = await serveReadiness(agent, envInteger(env, "READINESS_PORT", 8000), context.release.version);
+  const metrics = serveMetrics(() => ({ type: prometheusContentType, text: renderPrometheus(registry) }), envInteger(env, "MONITORING_PORT", 15_014), log);
   const informersEnd = new AbortController();
   const informers = Promise.all([pods, namespaces, nodes].map((informer) => informer.run(informersEnd.signal)));
   try {
@@ -45,6 +51,7 @@ export async function run(context: RoleContext): Promise<number> {
     informersEnd.abort();
     await informers;
     probe.close();
+    metrics.close();
     client.close();
   }
   return 0;
@@ -63,6 +70,21 @@ function serveReadiness(agent: CniAgent, port: number, version: string): Promise
     server.once("error", (error) => reject(networkError(`listen on port ${port}`, error)));
     server.listen(port, () => resolve({ close: () => server.close().closeAllConnections() }));
   });
+}
+
+/** `/metrics`. The port is one of the node: where somebody else has it the agent works on, and says so. */
+function serveMetrics(render: () => { readonly type: string; readonly text: string }, port: number, log: Logger): { close(): void } {
+  const server = createServer((request, response) => {
+    if (request.url !== "/metrics") {
+      response.writeHead(404).end();
+      return;
+    }
+    const { type, text } = render();
+    response.writeHead(200, { "content-type": type }).end(text);
+  });
+  server.on("error", (error) => log.warn("metrics are not served", { port, error: messageOf(error) }));
+  server.listen(port);
+  return { close: () => server.close().closeAllConnections() };
 }
 
 /** A restart leaves the DaemonSet in place; only its removal ends the agent for good. */

@@ -10,6 +10,7 @@ import { after, test, type TestContext } from "node:test";
 import type { Pod } from "../api/kubernetes/index.ts";
 import type { EnrolledPodReport } from "../api/serin/index.ts";
 import { createLogger, systemClock } from "../base/index.ts";
+import { MetricsRegistry, renderPrometheus } from "../telemetry/index.ts";
 import { CniAgent } from "./cni-agent.ts";
 import { FakeCluster } from "./testing/fake-cluster.ts";
 import { askOnce, askUdp, TestClient, TestNode, type TestPodHost } from "./testing/test-node.ts";
@@ -56,6 +57,7 @@ class Rig {
   readonly directory = mkdtempSync(join(tmpdir(), "serin-cni-"));
   readonly socket = join(this.directory, "ztunnel.sock");
   readonly lines: string[] = [];
+  registry = new MetricsRegistry();
   #agent: CniAgent | undefined;
   #stop = new AbortController();
   #running: Promise<void> = Promise.resolve();
@@ -74,6 +76,7 @@ class Rig {
   startAgent(): void {
     const log = createLogger({ scope: "cni", level: "debug", write: (line) => void this.lines.push(line) });
     this.#stop = new AbortController();
+    this.registry = new MetricsRegistry();
     this.#agent = new CniAgent({
       nodeName: "worker",
       excludedNamespaces: [],
@@ -92,6 +95,7 @@ class Rig {
       isUninstalled: () => Promise.resolve(this.uninstalled),
       log,
       clock: systemClock,
+      registry: this.registry,
     });
     this.#running = this.#agent.run(this.#stop.signal);
   }
@@ -185,6 +189,9 @@ test("outbound, inbound and DNS of enrolled pods are captured, un-enrolled peers
   assert.equal(await askOnce(reviews.namespace.fd, "127.0.0.1", 9080), "reviews saw 127.0.0.1: x");
   assert.equal(ztunnel.connections().length, before, "none of these reached the ztunnel");
   assert.equal(rig.cluster.annotation("default/reviews", owner), "default");
+
+  const counted = renderPrometheus(rig.registry);
+  for (const line of ["istio_cni_install_ready 1", 'istio_cni_installs_total{result="SUCCESS"} 1', "ztunnel_connected 1", 'nodeagent_reconcile_events_total{type="add"} 3']) assert.ok(counted.includes(`${line}\n`), `${line}\n${counted}`);
   const logged = rig.lines.join("");
   assert.match(logged, /Namespace default is enabled in ambient mesh/);
   assert.match(logged, /adding pod to the mesh\tns=default name=reviews/);

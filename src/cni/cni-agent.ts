@@ -4,8 +4,10 @@ import { isDeepStrictEqual } from "node:util";
 import { namespaceKind, podKind, type Namespace, type Node, type Pod } from "../api/kubernetes/index.ts";
 import type { EnrolledReport } from "../api/serin/index.ts";
 import { aborted, messageOf, transientError, type Clock, type Logger } from "../base/index.ts";
+import type { MetricsRegistry } from "../telemetry/index.ts";
 import { Reconciler, type Informer, type InformerChange, type KubeClient } from "../kube/index.ts";
 import { isAmbientNamespace, isAmbientPod } from "./ambient-pod.ts";
+import { CniMetrics } from "./cni-metrics.ts";
 import { HostProbeRules } from "./host-probe-rules.ts";
 import { KeyedLock } from "./keyed-lock.ts";
 import { PluginServer, type PluginRequest } from "./plugin-server.ts";
@@ -46,6 +48,8 @@ export interface CniAgentOptions {
   /** (ours) The log as the agent of 2022 wrote it, beside today's. */
   readonly logsRoutes?: boolean;
   readonly clock: Clock;
+  /** Where it counts. */
+  readonly registry: MetricsRegistry;
 }
 
 const reconcileConcurrency = 16;
@@ -62,6 +66,7 @@ export class CniAgent {
   readonly #locks = new KeyedLock();
   readonly #reconciler: Reconciler;
   readonly #plugin: PluginServer;
+  readonly #metrics: CniMetrics;
   #ready = false;
 
   constructor(options: CniAgentOptions) {
@@ -69,6 +74,7 @@ export class CniAgent {
     this.#options = options;
     this.#log = log;
     this.#hub = new ZtunnelHub(log, clock);
+    this.#metrics = new CniMetrics(options.registry, () => this.#hub.links.length);
     this.#probes = new HostProbeRules(options.hostNamespaceFd);
     const finder = new PodNamespaceFinder(paths.hostProc);
     this.#redirector = new SidecarRedirector({ finder, log });
@@ -127,7 +133,7 @@ export class CniAgent {
     ];
     const working = this.#reconciler.run(signal);
     await this.#plugin.listen();
-    this.#writeConfig();
+    this.#install();
     this.#ready = true;
     this.#log.info("CNI agent is ready", { node: this.#options.nodeName });
     await aborted(signal);
@@ -149,6 +155,7 @@ export class CniAgent {
   }
 
   #onPod(change: InformerChange<Pod>): void {
+    this.#metrics.podEvent(change.type === "delete" ? "delete" : change.previous === undefined ? "add" : "update");
     if (change.type === "delete") this.#redirector.forget(change.object.metadata.uid ?? "");
     else this.#redirector.repair(change.object);
     this.#reconciler.add(change.key);
@@ -222,6 +229,16 @@ export class CniAgent {
   async #delete(request: PluginRequest): Promise<void> {
     const key = `${request.podNamespace}/${request.podName}`;
     await this.#locks.run(key, () => this.#enroller.forget(key, request.podUid));
+  }
+
+  #install(): void {
+    try {
+      this.#writeConfig();
+    } catch (error) {
+      this.#metrics.installFailed();
+      throw error;
+    }
+    this.#metrics.installed();
   }
 
   #writeConfig(): void {

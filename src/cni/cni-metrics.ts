@@ -1,0 +1,31 @@
+import type { MetricsRegistry } from "../telemetry/index.ts";
+
+/** What upstream's agent counts on port 15014, by its names (upstream's documentation of the CNI agent, "Observability"). */
+export class CniMetrics {
+  readonly #events;
+  readonly #installs;
+  readonly #ready;
+
+  /** `ztunnels` is asked at each rendering: how many are connected. */
+  constructor(registry: MetricsRegistry, ztunnels: () => number) {
+    this.#events = registry.counter("nodeagent_reconcile_events_total", "The total number of node agent reconcile events.", ["type"]);
+    this.#installs = registry.counter("istio_cni_installs_total", "Total number of CNI plugins installed.", ["result"]);
+    this.#ready = registry.gauge("istio_cni_install_ready", "Whether the CNI plugin installation is ready or not.").labels();
+    const connected = registry.gauge("ztunnel_connected", "Number of connections to ztunnel.").labels();
+    registry.onCollect(() => connected.set(ztunnels()));
+  }
+
+  podEvent(type: "add" | "update" | "delete"): void {
+    this.#events.labels(type).increment();
+  }
+
+  installed(): void {
+    this.#installs.labels("SUCCESS").increment();
+    this.#ready.set(1);
+  }
+
+  installFailed(): void {
+    this.#installs.labels("COPY_CNI_CONFIG_FAILURE").increment();
+    this.#ready.set(0);
+  }
+}
