@@ -234,7 +234,7 @@ class Reader implements DashboardReader {
     const object = found(isVisible(reader.namespaces, namespace) || namespace === "" ? findConfig(input.inventory, parameters) : undefined, `${kind} ${namespace === "" ? "" : `${namespace}/`}${name}`);
     const resource = this.#mesh.resourceOf(object);
     const group = apiVersion.includes("/") ? apiVersion.slice(0, apiVersion.indexOf("/")) : "";
-    const mayWrite = resource !== undefined && (await reader.may({ verb: "patch", group, resource, namespace, name }));
+    const mayWrite = resource !== undefined && (await reader.may({ verb: "update", group, resource, namespace, name }));
     return configView(input, object, reader.namespaces, mayWrite);
   }
 }
