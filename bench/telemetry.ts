@@ -16,7 +16,7 @@ import { ProxyConfig } from "../src/proxy/proxy-config.ts";
 import { edsCluster, httpListener, plainEndpoints } from "../src/proxy/testing/ads-server.ts";
 import { SecretStore } from "../src/proxy/tls/secret-store.ts";
 import { TlsContexts } from "../src/proxy/tls/tls-contexts.ts";
-import { SpanExports } from "../src/proxy/tracing/span-exports.ts";
+import { CollectorExports } from "../src/proxy/tracing/collector-exports.ts";
 import { clusterCaller } from "../src/proxy/upstream/cluster-call.ts";
 import { unknownWorkload } from "../src/proxy/upstream/endpoint.ts";
 import { AccessLog, fileSink, MetricsRegistry } from "../src/telemetry/index.ts";
@@ -104,8 +104,8 @@ async function runProxy(wanted: ReadonlySet<string>, appPort: number, collectorP
   const connector = { connect: (endpoint: { address: string; port: number }, timeoutMs: number) => connectTcp({ address: endpoint.address, port: endpoint.port, timeoutMs }) };
   const standalone = standaloneServices();
   const callCluster = clusterCaller((name) => config.cluster(name));
-  const spans = new SpanExports({ node: { id: "router~127.0.0.1~gateway.test~test", service: "gateway.test", address: "127.0.0.1", zone: "" }, callCluster, statistics: standalone.statistics, clock: systemClock });
-  const config: ProxyConfig = new ProxyConfig({ runtime: { connector, clock: systemClock, random: systemRandom }, resolve: () => Promise.resolve([]), services: { ...standalone, callCluster, spans }, clock: systemClock, log: silentLogger });
+  const exports = new CollectorExports({ node: { id: "router~127.0.0.1~gateway.test~test", service: "gateway.test", address: "127.0.0.1", zone: "" }, callCluster, statistics: standalone.statistics, clock: systemClock });
+  const config: ProxyConfig = new ProxyConfig({ runtime: { connector, clock: systemClock, random: systemRandom }, resolve: () => Promise.resolve([]), services: { ...standalone, callCluster, exports }, clock: systemClock, log: silentLogger });
   const log = new AccessLog({ sink: fileSink("/dev/null"), clock: systemClock });
   const nobody = { peek: () => undefined, fetch: () => Promise.reject(new Error("plain text alone is measured")) };
   const secrets = new SecretStore({ certificates: nobody, identity: "", readFile: () => Promise.reject(new Error("no files")), clock: systemClock, log: silentLogger });
@@ -169,8 +169,9 @@ async function told(child: ChildProcess): Promise<Told> {
   });
 }
 
+/** As `bin/serin` starts them. */
 async function start(role: string, args: readonly (string | number)[]): Promise<{ readonly child: ChildProcess; readonly ports: readonly number[] }> {
-  const child = fork(import.meta.filename, [role, ...args.map(String)], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+  const child = fork(import.meta.filename, [role, ...args.map(String)], { stdio: ["ignore", "inherit", "inherit", "ipc"], execArgv: ["--max-semi-space-size=4"] });
   children.push(child);
   const first = await told(child);
   return { child, ports: "ports" in first ? first.ports : [] };

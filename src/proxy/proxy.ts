@@ -31,7 +31,7 @@ import { ProxyConfig } from "./proxy-config.ts";
 import type { ProxySettings } from "./proxy-settings.ts";
 import { SecretStore } from "./tls/secret-store.ts";
 import { TlsContexts } from "./tls/tls-contexts.ts";
-import { SpanExports } from "./tracing/span-exports.ts";
+import { CollectorExports } from "./tracing/collector-exports.ts";
 import { clusterCaller } from "./upstream/cluster-call.ts";
 import { MeshConnector } from "./upstream/connector.ts";
 import type { ResolveName } from "./upstream/dns-refresher.ts";
@@ -58,8 +58,8 @@ const sweepMs = 1000;
 /** For tunnels to end after the last connection has. */
 const tunnelEndMs = 1000;
 const tunnelEndStepMs = 10;
-/** For the last spans to reach their collector. */
-const spansEndMs = 2000;
+/** For the last spans and logs to reach their collector. */
+const exportsEndMs = 2000;
 /** What the redirect of a pod's connections lets pass. */
 export const redirectMark = 0x539;
 /** Access log files that are held open at once. */
@@ -77,7 +77,7 @@ export class Proxy {
   readonly #listeners: ListenerSet;
   readonly #stats: ProxyStats;
   readonly #xds: DeltaXdsClient;
-  readonly #spans: SpanExports;
+  readonly #exports: CollectorExports;
   readonly #accessLogs = new Map<string, AccessLog>();
   readonly #startedMs: number;
   #wasReady = false;
@@ -99,18 +99,18 @@ export class Proxy {
     this.#connector = new MeshConnector({ certificates: this.#certificates, contexts, identity: this.#identity, tunnelHeaders: tunnelHeaders(settings), ...(settings.role === "sidecar" ? { mark: redirectMark } : {}) });
     const statistics = new FilterStatistics();
     const callCluster = clusterCaller((name) => this.#config.cluster(name));
-    this.#spans = new SpanExports({
+    this.#exports = new CollectorExports({
       node: { id: nodeId(settings), service: `${settings.workloadName}.${settings.podNamespace}`, address: settings.instanceIp, zone: "" },
       callCluster,
       statistics,
       clock,
-      log: log.scoped("tracing"),
+      log: log.scoped("export"),
     });
     this.#config = new ProxyConfig({
       runtime: { connector: this.#connector, clock, random },
       resolve: options.resolve,
       secrets: this.#secrets,
-      services: { clock, random, statistics, callCluster, spans: this.#spans },
+      services: { clock, random, statistics, callCluster, exports: this.#exports },
       clock,
       log: log.scoped("config"),
     });
@@ -170,7 +170,7 @@ export class Proxy {
       await drain({ listeners: this.#listeners, shutdown, minimumMs: settings.drainMs, inboundOnly: settings.role === "sidecar", applicationEnded: settings.role === "sidecar" && this.#podEnds, clock, log });
     } finally {
       clearInterval(sweeper);
-      await this.#spans.flush(spansEndMs);
+      await this.#exports.flush(exportsEndMs);
       this.#config.close();
       this.#connector.close();
       await this.#tunnelsEnded(shutdown);

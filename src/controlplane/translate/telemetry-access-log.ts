@@ -1,6 +1,6 @@
 import type { ExtensionProvider, FileLogProvider, GrpcLogProvider, OpenTelemetryLogProvider, Telemetry, TelemetryAccessLogging } from "../../api/istio/index.ts";
-import { ApiVersion, ExpressionFilterSchema } from "../../wire/envoy/index.ts";
-import { HttpGrpcAccessLogConfigSchema, OpenTelemetryAccessLogConfigSchema, TcpGrpcAccessLogConfigSchema } from "../../wire/envoy-telemetry/index.ts";
+import { ApiVersion, ExpressionFilterSchema, OpenTelemetryAccessLogConfigSchema } from "../../wire/envoy/index.ts";
+import { HttpGrpcAccessLogConfigSchema, TcpGrpcAccessLogConfigSchema } from "../../wire/envoy-telemetry/index.ts";
 import { compareText, type MeshSettings } from "../model/facts.ts";
 import { fileAccessLogs, formattersOf, istioText, meshAccessLogs, type AccessLogInit } from "./access-log.ts";
 import { packed } from "./envoy-any.ts";

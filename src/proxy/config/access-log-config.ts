@@ -1,12 +1,17 @@
-import type { AccessLog as AccessLogMessage, FileAccessLog, StdoutAccessLog, SubstitutionFormatString } from "../../wire/envoy/index.ts";
-import { compileJsonFormat, compileTextFormat, envoyDefaultFormat, type LogFormat } from "../observe/log-format.ts";
+import type { AccessLog as AccessLogMessage, FileAccessLog, OpenTelemetryAccessLogConfig, StdoutAccessLog, SubstitutionFormatString } from "../../wire/envoy/index.ts";
+import { compileJsonFormat, compileTextFormat, envoyDefaultFormat, type CaptureIndex, type LogFormat } from "../observe/log-format.ts";
 import { unsupported, type ConfigNotes } from "./config-check.ts";
+import type { ExchangeRecord } from "../http/exchange-record.ts";
 import { compileLogFilter, type LogFilter } from "./log-filter-config.ts";
+import { compileOtlpLog } from "./otlp-log-config.ts";
 import { unpack } from "./transport-config.ts";
 
 export interface AccessLogSpec {
+  /** The file that lines go to. */
   readonly path: string;
   readonly format: LogFormat;
+  /** Takes a record in the file's place: it goes to a service. */
+  readonly emit?: (record: ExchangeRecord, capture: CaptureIndex) => void;
   /** Whether the log wants a record; undefined takes all. */
   readonly wants: LogFilter["wants"] | undefined;
   /** Fields that must be captured for the format and the filter. */
@@ -14,22 +19,26 @@ export interface AccessLogSpec {
   readonly responseCapture: readonly string[];
 }
 
-/** Services that get logs over gRPC. */
-const services = /^envoy\.extensions\.access_loggers\.(grpc|open_telemetry)\./;
+/** Services that get logs in Envoy's own form over gRPC. */
+const services = /^envoy\.extensions\.access_loggers\.grpc\./;
 
-/** Compiles file access logs; those of services are told of and left out. Throws an error that names what else cannot be written. */
+/** Compiles access logs to files and by OTLP; those in Envoy's own form to services are told of and left out. Throws an error that names what else cannot be written. */
 export function compileAccessLogs(messages: readonly AccessLogMessage[], outer: string, notes: ConfigNotes): AccessLogSpec[] {
   return messages.flatMap((message) => {
     const where = `${outer}: accessLog ${message.name}`;
     const typed = message.configType.case === "typedConfig" ? message.configType.value : undefined;
     const typeName = typed?.typeUrl.slice(typed.typeUrl.lastIndexOf("/") + 1) ?? "no typedConfig";
     if (services.test(typeName)) {
-      notes.tell(`the access log ${message.name} is not written: this proxy writes files`);
+      notes.tell(`the access log ${message.name} is not written: this proxy writes files, and to services by OTLP`);
       return [];
     }
     const filter = message.filter === undefined ? undefined : compileLogFilter(message.filter, where);
     const config = typed === undefined ? undefined : unpack(typed);
     if (config?.$typeName === "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog") return specOf(standardOutput, compileStreamFormat(config as StdoutAccessLog, where), filter);
+    if (config?.$typeName === "envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig") {
+      const log = compileOtlpLog(config as OpenTelemetryAccessLogConfig, where, notes);
+      return log === undefined ? [] : { ...log, path: "", wants: filter?.wants, requestCapture: [...log.requestCapture, ...(filter?.requestCapture ?? [])], responseCapture: [...log.responseCapture, ...(filter?.responseCapture ?? [])] };
+    }
     if (config?.$typeName !== "envoy.extensions.access_loggers.file.v3.FileAccessLog") throw unsupported(where, typeName);
     const file = config as FileAccessLog;
     return specOf(file.path, compileFormat(file, where), filter);

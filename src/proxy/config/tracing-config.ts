@@ -14,7 +14,8 @@ import type { ExchangeRecord } from "../http/exchange-record.ts";
 import { compileTextFormat } from "../observe/log-format.ts";
 import { otlpSpans } from "../tracing/otlp-spans.ts";
 import { RequestTracing, type RequestTracingOptions } from "../tracing/request-tracing.ts";
-import type { SpanExporter, SpanTarget } from "../tracing/span-exporter.ts";
+import type { BatchExporter, ExportTarget } from "../tracing/batch-exporter.ts";
+import type { Span } from "../tracing/span.ts";
 import type { CustomSpanTag } from "../tracing/span-tags.ts";
 import { zipkinSpans } from "../tracing/zipkin-spans.ts";
 import { checkFields, durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
@@ -59,7 +60,7 @@ export function compileTracing(manager: Pick<HttpConnectionManager, "tracing" | 
       maxPathLength: message.maxPathTagLength ?? defaultMaxPathLength,
       customTags,
       exporter: tracer.exporter,
-      node: notes.services.spans.node,
+      node: notes.services.exports.node,
     }),
     requestCapture: customTags.flatMap((tag) => tag.requestCapture),
     responseCapture: customTags.flatMap((tag) => tag.responseCapture),
@@ -73,7 +74,7 @@ function decidesByRequestId({ requestIdExtension }: Pick<HttpConnectionManager, 
 }
 
 interface Tracer extends Pick<RequestTracingOptions, "formats" | "shortTraceIds"> {
-  readonly exporter: SpanExporter | undefined;
+  readonly exporter: BatchExporter<Span> | undefined;
   /** Why nobody is told of spans. */
   readonly untold?: string;
 }
@@ -82,9 +83,9 @@ interface Tracer extends Pick<RequestTracingOptions, "formats" | "shortTraceIds"
 function tracerOf({ provider }: HttpConnectionManager_Tracing, where: string, notes: ConfigNotes): Tracer | undefined {
   const config = provider?.configType.case === "typedConfig" ? provider.configType.value : undefined;
   if (config === undefined) return { formats: ["b3"], shortTraceIds: false, exporter: undefined };
-  const { spans } = notes.services;
-  const exporterTo = (target: SpanTarget, service: string): Pick<Tracer, "exporter" | "untold"> => {
-    const exporter = spans.to(JSON.stringify([target.kind, target.request, service]), target);
+  const { exports: collectors } = notes.services;
+  const exporterTo = (target: ExportTarget<Span>, service: string): Pick<Tracer, "exporter" | "untold"> => {
+    const exporter = collectors.to(JSON.stringify([target.statPrefix, target.request, service]), target);
     return exporter === undefined ? { exporter, untold: "there are more collectors than this proxy sends to" } : { exporter };
   };
   const zipkin = anyUnpack(config, ZipkinConfigSchema);
@@ -94,7 +95,7 @@ function tracerOf({ provider }: HttpConnectionManager_Tracing, where: string, no
     if (zipkin.collectorService === undefined && zipkin.collectorEndpointVersion !== ZipkinConfig_CollectorEndpointVersion.HTTP_JSON) return { ...shared, exporter: undefined, untold: "Zipkin's protobuf is not written" };
     const cluster = zipkin.collectorCluster;
     const old: CollectorService = { httpUri: { uri: `${zipkin.collectorHostname === "" ? cluster : zipkin.collectorHostname}${zipkin.collectorEndpoint}`, httpUpstreamType: { case: "cluster", value: cluster } }, requestHeadersToAdd: [] };
-    return { ...shared, ...exporterTo({ kind: "zipkin", encode: zipkinSpans(spans.node), isGrpc: false, request: requestOf(zipkin.collectorService ?? old, "application/json", where) }, "") };
+    return { ...shared, ...exporterTo({ statPrefix: "tracing.zipkin", items: "spans", encode: zipkinSpans(collectors.node), isGrpc: false, request: requestOf(zipkin.collectorService ?? old, "application/json", where) }, "") };
   }
   const telemetry = anyUnpack(config, OpenTelemetryConfigSchema);
   if (telemetry === undefined) {
@@ -104,11 +105,11 @@ function tracerOf({ provider }: HttpConnectionManager_Tracing, where: string, no
   const shared = { formats: ["w3c"] as const, shortTraceIds: false };
   if (telemetry.sampler !== undefined) notes.ignored(`tracing: the sampler ${telemetry.sampler.name}`);
   const encode = otlpSpans({ "service.name": telemetry.serviceName, ...resourceOfEnvironment(telemetry.resourceDetectors.map(({ name }) => name), notes) });
-  if (telemetry.httpService !== undefined) return { ...shared, ...exporterTo({ kind: "opentelemetry", encode, isGrpc: false, request: requestOf(telemetry.httpService, "application/x-protobuf", where) }, telemetry.serviceName) };
+  if (telemetry.httpService !== undefined) return { ...shared, ...exporterTo({ statPrefix: "tracing.opentelemetry", items: "spans", encode, isGrpc: false, request: requestOf(telemetry.httpService, "application/x-protobuf", where) }, telemetry.serviceName) };
   const target = telemetry.grpcService?.targetSpecifier;
   if (target?.case !== "envoyGrpc") return { ...shared, exporter: undefined, untold: "OpenTelemetry's collector is named by no cluster" };
   const metadata = telemetry.grpcService?.initialMetadata.map(({ key, value }) => [key.toLowerCase(), value] as const) ?? [];
-  const request: SpanTarget["request"] = {
+  const request: ExportTarget<Span>["request"] = {
     cluster: target.value.clusterName,
     protocol: "http2",
     path: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
@@ -116,7 +117,7 @@ function tracerOf({ provider }: HttpConnectionManager_Tracing, where: string, no
     headers: [["content-type", "application/grpc"], ["te", "trailers"], ...metadata],
     timeoutMs: durationOr(telemetry.grpcService?.timeout, defaultTimeoutMs),
   };
-  return { ...shared, ...exporterTo({ kind: "opentelemetry", encode, isGrpc: true, request }, telemetry.serviceName) };
+  return { ...shared, ...exporterTo({ statPrefix: "tracing.opentelemetry", items: "spans", encode, isGrpc: true, request }, telemetry.serviceName) };
 }
 
 /** Envoy's HttpService, as far as it says where and with what. */
@@ -126,7 +127,7 @@ interface CollectorService {
 }
 
 /** Istio writes the host and the path alone; with a scheme it is a URL. */
-function requestOf(service: CollectorService, contentType: string, where: string): SpanTarget["request"] {
+function requestOf(service: CollectorService, contentType: string, where: string): ExportTarget<Span>["request"] {
   const uri = service.httpUri;
   if (uri?.httpUpstreamType.case !== "cluster") throw unsupported(where, "tracing: a collector without a cluster");
   const rest = uri.uri.replace(/^[a-z]+:\/\//i, "");

@@ -1,5 +1,5 @@
 import { systemClock, systemRandom, transientError, type Clock, type Random } from "../../base/index.ts";
-import { SpanExports } from "../tracing/span-exports.ts";
+import { CollectorExports } from "../tracing/collector-exports.ts";
 import { FilterStatistics } from "./filter-statistics.ts";
 
 /** What filters work with, besides the request. */
@@ -9,8 +9,8 @@ export interface FilterServices {
   readonly statistics: FilterStatistics;
   /** Asks a cluster of this proxy's configuration. */
   readonly callCluster: CallCluster;
-  /** Where spans of requests go. */
-  readonly spans: SpanExports;
+  /** Where spans, and logs of services, go. */
+  readonly exports: CollectorExports;
 }
 
 /** A request of the proxy itself to one of its clusters. */
@@ -39,5 +39,5 @@ export type CallCluster = (request: ClusterRequest, signal: AbortSignal) => Prom
 /** For a configuration that is compiled outside of a proxy: it can be checked, and its filters reach no cluster. */
 export function standaloneServices(): FilterServices {
   const shared = { clock: systemClock, statistics: new FilterStatistics(), callCluster: () => Promise.reject(transientError("no-clusters", "there are no clusters to ask")) };
-  return { ...shared, random: systemRandom, spans: new SpanExports({ ...shared, node: { id: "", service: "", address: "", zone: "" } }) };
+  return { ...shared, random: systemRandom, exports: new CollectorExports({ ...shared, node: { id: "", service: "", address: "", zone: "" } }) };
 }

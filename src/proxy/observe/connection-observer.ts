@@ -72,7 +72,11 @@ export class ConnectionObserver {
   }
 
   #write(logs: readonly AccessLogSpec[], record: ExchangeRecord, capture: CaptureIndex): void {
-    for (const log of logs) if (log.wants?.(record, capture) !== false) this.#options.writeLog(log.path, log.format.line(record, capture));
+    for (const log of logs) {
+      if (log.wants?.(record, capture) === false) continue;
+      if (log.emit === undefined) this.#options.writeLog(log.path, log.format.line(record, capture));
+      else log.emit(record, capture);
+    }
   }
 
   #recordOf(flow: TcpFlow): ExchangeRecord {

@@ -17,6 +17,13 @@ export interface CollectedSpan {
   readonly tags: Readonly<Record<string, string>>;
 }
 
+/** A line of an access log, likewise. */
+export interface CollectedLog {
+  readonly body: string;
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly traceId: string;
+}
+
 type Fields = ReadonlyMap<number, readonly (Uint8Array | bigint | number)[]>;
 
 function fieldsOf(bytes: Uint8Array): Fields {
@@ -63,11 +70,21 @@ function readExport(bytes: Uint8Array): CollectedSpan[] {
   });
 }
 
+/** Reads OTLP's ExportLogsServiceRequest. */
+function readLogs(bytes: Uint8Array): CollectedLog[] {
+  return messages(fieldsOf(bytes), 1).flatMap((resourceLogs) =>
+    messages(resourceLogs, 2).flatMap((scope) =>
+      messages(scope, 2).map((record) => ({ body: textOf(messages(record, 5)[0] ?? new Map(), 1), attributes: attributesOf(record, 6), traceId: bytesOf(record, 9).toString("hex") })),
+    ),
+  );
+}
+
 const grpcPrefixBytes = 5;
 
-/** A collector of OTLP over HTTP and gRPC, and of Zipkin's JSON, on loopback. */
+/** A collector of OTLP over HTTP and gRPC (there of logs too), and of Zipkin's JSON, on loopback. */
 export class SpanCollector implements AsyncDisposable {
   readonly spans: CollectedSpan[] = [];
+  readonly logs: CollectedLog[] = [];
   /** Zipkin's, as they came. */
   readonly zipkin: Record<string, unknown>[] = [];
   readonly asked: { readonly path: string; readonly headers: IncomingHttpHeaders }[] = [];
@@ -94,7 +111,9 @@ export class SpanCollector implements AsyncDisposable {
       stream.on("data", (chunk: Buffer) => chunks.push(chunk));
       stream.on("end", () => {
         collector.asked.push({ path: String(headers[":path"]), headers });
-        if (collector.status === 200) collector.spans.push(...readExport(Buffer.concat(chunks).subarray(grpcPrefixBytes)));
+        const message = Buffer.concat(chunks).subarray(grpcPrefixBytes);
+        if (collector.status === 200 && String(headers[":path"]).includes("LogsService")) collector.logs.push(...readLogs(message));
+        else if (collector.status === 200) collector.spans.push(...readExport(message));
         stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
         stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": collector.status === 200 ? "0" : "14" }));
         stream.end(Buffer.alloc(grpcPrefixBytes));

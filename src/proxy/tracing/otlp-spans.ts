@@ -1,7 +1,7 @@
 import type * as Api from "@opentelemetry/api";
 import type { ProtobufTraceSerializer } from "@opentelemetry/otlp-transformer";
+import type { EncodeBatch } from "./batch-exporter.ts";
 import type { Span } from "./span.ts";
-import type { EncodeSpans } from "./span-exporter.ts";
 
 type ReadableSpan = Parameters<(typeof ProtobufTraceSerializer)["serializeRequest"]>[0][number];
 
@@ -21,7 +21,7 @@ const msPerSecond = 1000;
 const nanosPerMs = 1_000_000;
 
 /** OTLP's message of a batch in protobuf, by OpenTelemetry's own library, which is loaded with the first batch or by an empty one before. */
-export function otlpSpans(resource: Readonly<Record<string, string>>): EncodeSpans {
+export function otlpSpans(resource: Readonly<Record<string, string>>): EncodeBatch<Span> {
   let library: Promise<Library> | undefined;
   return async (spans) => {
     const { api, serializer } = await (library ??= load());
@@ -55,7 +55,8 @@ function readableOf(span: Span, shared: Pick<ReadableSpan, "resource" | "instrum
   };
 }
 
-function timeOf(ms: number): Api.HrTime {
+/** Unix time, or a duration, as seconds and nanoseconds. */
+export function timeOf(ms: number): Api.HrTime {
   const seconds = Math.floor(ms / msPerSecond);
   return [seconds, Math.round((ms - seconds * msPerSecond) * nanosPerMs)];
 }

@@ -3,7 +3,7 @@ import type { ExchangeRequest } from "../http/exchange-request.ts";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
 import type { CaptureIndex } from "../observe/log-format.ts";
 import type { Span } from "./span.ts";
-import type { SpanExporter } from "./span-exporter.ts";
+import type { BatchExporter } from "./batch-exporter.ts";
 import { downstreamTags, operationOf, upstreamTags, type CustomSpanTag, type TracedNode } from "./span-tags.ts";
 import { contextLines, randomId, readContext, replacedFields, type TraceFormat } from "./trace-context.ts";
 
@@ -27,7 +27,7 @@ export interface RequestTracingOptions {
   readonly maxPathLength: number;
   readonly customTags: readonly CustomSpanTag[];
   /** Undefined: nobody is told of spans, so that a context that a request brings goes on as it is. */
-  readonly exporter: SpanExporter | undefined;
+  readonly exporter: BatchExporter<Span> | undefined;
   readonly node: TracedNode;
 }
 

@@ -53,9 +53,9 @@ ads.push(typeUrls.endpoint, {
 ads.push(typeUrls.route, { http: { name: "http", virtualHosts: [{ name: "*", domains: ["*"], routes: [{ name: "r", match: { prefix: "/" }, decorator: { operation: "app.test.svc.cluster.local:80/*" }, route: { cluster: "app" } }] }] } });
 
 /** A listener of its own for each way of tracing; answers its port. */
-async function listening(name: string, tracing: JsonValue, more: Readonly<Record<string, JsonValue>> = {}): Promise<number> {
+async function listening(name: string, tracing: JsonValue, more: Readonly<Record<string, JsonValue>> = {}, manager: Readonly<Record<string, JsonValue>> = {}): Promise<number> {
   const port = await freePort();
-  const listener = httpListener(port, "http", { tracing }) as Record<string, JsonValue>;
+  const listener = httpListener(port, "http", { tracing, ...manager }) as Record<string, JsonValue>;
   ads.push(typeUrls.listener, { [name]: { ...listener, name, trafficDirection: "INBOUND", ...more } });
   await eventually(async () => (await fetchOnce(port, "/warm").catch(() => undefined)) !== undefined);
   return port;
@@ -170,4 +170,29 @@ test("spans that a collector refuses are lost, which is counted and logged, and 
   await fetchOnce(port, "/taken");
   assert.ok((await spanOf("/taken", 2)) !== undefined);
   assert.ok(((await proxy.samples("envoy_tracing_opentelemetry_spans_sent"))[0]?.value ?? 0) > 0);
+});
+
+test("an access log goes to a service by OTLP, with its attributes and the request's trace, as far as its filter lets it", async () => {
+  const accessLog = {
+    name: "otel",
+    filter: { statusCodeFilter: { comparison: { op: "EQ", value: { defaultValue: 200, runtimeKey: "x" } } } },
+    typedConfig: {
+      "@type": "type.googleapis.com/envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig",
+      commonConfig: { logName: "otel", transportApiVersion: "V3", grpcService: { envoyGrpc: { clusterName: "collector-grpc" } } },
+      disableBuiltinLabels: true,
+      body: { stringValue: "%REQ(:METHOD)% %REQ(:PATH)% %RESPONSE_CODE%\n" },
+      attributes: { values: [{ key: "tier", value: { stringValue: "%REQ(x-tier)%" } }] },
+    },
+  };
+  const port = await listening("logged", { ...always, provider: providers.grpc }, {}, { accessLog: [accessLog] });
+  appStatus = 503;
+  await fetchOnce(port, "/log-failed");
+  appStatus = 200;
+  await fetchOnce(port, "/log-taken", { headers: { "x-tier": "gold" } });
+  const { traceparent } = seen;
+  const find = () => collector.logs.find(({ body }) => body.includes("/log-taken"));
+  await eventually(() => find() !== undefined);
+  assert.deepEqual(find(), { body: "GET /log-taken 200", attributes: { tier: "gold" }, traceId: String(traceparent).split("-")[1] });
+  assert.equal(collector.logs.some(({ body }) => body.includes("/log-failed")), false);
+  assert.ok(((await proxy.samples("envoy_access_logs_open_telemetry_access_log_logs_sent"))[0]?.value ?? 0) > 0);
 });

@@ -1,10 +1,11 @@
-import type { EncodeSpans } from "./span-exporter.ts";
+import type { EncodeBatch } from "./batch-exporter.ts";
+import type { Span } from "./span.ts";
 import type { TracedNode } from "./span-tags.ts";
 
 const microsPerMs = 1000;
 
 /** Zipkin's JSON, version 2. */
-export function zipkinSpans(node: TracedNode): EncodeSpans {
+export function zipkinSpans(node: TracedNode): EncodeBatch<Span> {
   const localEndpoint = { serviceName: node.service, ...(node.address.includes(":") ? { ipv6: node.address } : { ipv4: node.address }) };
   return (spans) =>
     Promise.resolve(

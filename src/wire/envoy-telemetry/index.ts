@@ -9,7 +9,6 @@ export {
   HttpGrpcAccessLogConfigSchema,
   TcpGrpcAccessLogConfigSchema,
 } from "#generated/proto/envoy/extensions/access_loggers/grpc/v3/als_pb.js";
-export { OpenTelemetryAccessLogConfigSchema } from "#generated/proto/envoy/extensions/access_loggers/open_telemetry/v3/logs_service_pb.js";
 export { ReqWithoutQuerySchema } from "#generated/proto/envoy/extensions/formatter/req_without_query/v3/req_without_query_pb.js";
 export { PreviousPrioritiesConfigSchema } from "#generated/proto/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.js";
 export { DynatraceResourceDetectorConfigSchema } from "#generated/proto/envoy/extensions/tracers/opentelemetry/resource_detectors/v3/dynatrace_resource_detector_pb.js";

@@ -9,6 +9,7 @@ import { file_envoy_config_route_v3_route } from "#generated/proto/envoy/config/
 import { file_envoy_config_trace_v3_opentelemetry } from "#generated/proto/envoy/config/trace/v3/opentelemetry_pb.js";
 import { file_envoy_config_trace_v3_zipkin } from "#generated/proto/envoy/config/trace/v3/zipkin_pb.js";
 import { file_envoy_extensions_access_loggers_file_v3_file } from "#generated/proto/envoy/extensions/access_loggers/file/v3/file_pb.js";
+import { file_envoy_extensions_access_loggers_open_telemetry_v3_logs_service } from "#generated/proto/envoy/extensions/access_loggers/open_telemetry/v3/logs_service_pb.js";
 import { file_envoy_extensions_access_loggers_stream_v3_stream } from "#generated/proto/envoy/extensions/access_loggers/stream/v3/stream_pb.js";
 import { file_envoy_extensions_filters_http_cors_v3_cors } from "#generated/proto/envoy/extensions/filters/http/cors/v3/cors_pb.js";
 import { file_envoy_extensions_filters_http_ext_authz_v3_ext_authz } from "#generated/proto/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js";
@@ -62,6 +63,7 @@ export function envoyRegistry(): Registry {
     file_envoy_config_trace_v3_opentelemetry,
     file_envoy_config_trace_v3_zipkin,
     file_envoy_extensions_access_loggers_file_v3_file,
+    file_envoy_extensions_access_loggers_open_telemetry_v3_logs_service,
     file_envoy_extensions_access_loggers_stream_v3_stream,
     file_envoy_extensions_filters_http_cors_v3_cors,
     file_envoy_extensions_filters_http_ext_authz_v3_ext_authz,

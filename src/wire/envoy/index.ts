@@ -466,6 +466,7 @@ export {
   type UriTemplateMatchConfig,
   UriTemplateMatchConfigSchema,
 } from "#generated/proto/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js";
+export { type OpenTelemetryAccessLogConfig, OpenTelemetryAccessLogConfigSchema } from "#generated/proto/envoy/extensions/access_loggers/open_telemetry/v3/logs_service_pb.js";
 export { OpenTelemetryConfigSchema } from "#generated/proto/envoy/config/trace/v3/opentelemetry_pb.js";
 export { ZipkinConfig_CollectorEndpointVersion, ZipkinConfig_TraceContextOption, ZipkinConfigSchema } from "#generated/proto/envoy/config/trace/v3/zipkin_pb.js";
 export { ExpressionFilterSchema } from "#generated/proto/envoy/extensions/access_loggers/filters/cel/v3/cel_pb.js";

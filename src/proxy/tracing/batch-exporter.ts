@@ -1,62 +1,63 @@
 import { messageOf, transientError, type Clock, type Logger } from "../../base/index.ts";
 import type { CallCluster, ClusterAnswer, ClusterRequest } from "../filters/filter-services.ts";
 import type { FilterStatistics } from "../filters/filter-statistics.ts";
-import type { Span } from "./span.ts";
 
-/** Writes spans as a collector takes them. It is loaded when the first spans are to be sent. */
-export type EncodeSpans = (spans: readonly Span[]) => Promise<Buffer>;
+/** Writes items as a collector takes them. What it needs is loaded with the first of them. */
+export type EncodeBatch<Item> = (items: readonly Item[]) => Promise<Buffer>;
 
-/** Where spans go, and how. */
-export interface SpanTarget {
-  readonly kind: "opentelemetry" | "zipkin";
-  readonly encode: EncodeSpans;
+/** Where items go, and how. */
+export interface ExportTarget<Item> {
+  /** The statistics' names begin by it: `tracing.zipkin`; and what the items are called in them. */
+  readonly statPrefix: string;
+  readonly items: "spans" | "logs";
+  readonly encode: EncodeBatch<Item>;
   /** All but the body and what this exporter adds. */
   readonly request: Pick<ClusterRequest, "cluster" | "protocol" | "path" | "authority" | "headers" | "timeoutMs">;
   readonly isGrpc: boolean;
 }
 
-export interface SpanExporterOptions {
-  readonly target: SpanTarget;
+export interface BatchExporterOptions<Item> {
+  readonly target: ExportTarget<Item>;
   readonly callCluster: CallCluster;
   readonly statistics: FilterStatistics;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** Spans that wait to be sent; further ones are lost and counted. */
+/** Items that wait to be sent; further ones are lost and counted. */
 const maxWaiting = 2048;
-/** Spans of one request to a collector. */
+/** Items of one request to a collector. */
 const maxBatch = 512;
-/** Between two requests, while spans come slowly. */
+/** Between two requests, while they come slowly. */
 const flushIntervalMs = 1000;
 const maxAnswerBytes = 65_536;
 const prefixBytes = 5;
 const firstError = 300;
 
-/** Sends spans in batches, one request at a time. A batch that its collector does not take is lost, as with Envoy, and counted. */
-export class SpanExporter {
-  readonly #options: SpanExporterOptions;
+/** Sends spans or lines of logs in batches, one request at a time. A batch that its collector does not take is lost, as with Envoy, and counted. */
+export class BatchExporter<Item> {
+  readonly #options: BatchExporterOptions<Item>;
   readonly #aborted = new AbortController();
-  #waiting: Span[] = [];
+  #waiting: Item[] = [];
   #sending: Promise<void> | undefined;
   #timer: Disposable | undefined;
   #isFailing = false;
 
-  constructor(options: SpanExporterOptions) {
+  constructor(options: BatchExporterOptions<Item>) {
     this.#options = options;
   }
 
-  /** Loads what writes spans now, rather than while the first of them waits. */
+  /** Loads what writes items now, rather than while the first of them waits. */
   prepare(): void {
-    this.#options.target.encode([]).catch((error: unknown) => this.#options.log.warn("spans cannot be written", { error: messageOf(error) }));
+    this.#options.target.encode([]).catch((error: unknown) => this.#options.log.warn(`${this.#options.target.items} cannot be written`, { error: messageOf(error) }));
   }
 
-  add(span: Span): void {
+  add(item: Item): void {
     if (this.#waiting.length >= maxWaiting) {
-      this.#count("spans_dropped", 1);
+      this.#count(`${this.#options.target.items}_dropped`, 1);
       return;
     }
-    this.#waiting.push(span);
+    this.#waiting.push(item);
     if (this.#waiting.length >= maxBatch) this.#send();
     else this.#wait();
   }
@@ -90,28 +91,28 @@ export class SpanExporter {
     });
   }
 
-  async #export(batch: readonly Span[]): Promise<void> {
+  async #export(batch: readonly Item[]): Promise<void> {
     const { target, callCluster, log } = this.#options;
     try {
       const message = await target.encode(batch);
       const body = target.isGrpc ? grpcFrame(message) : message;
       const answer = await callCluster({ ...target.request, method: "POST", body, maxAnswerBytes }, this.#aborted.signal);
       const problem = problemOf(answer, target.isGrpc);
-      if (problem !== undefined) throw transientError("spans-refused", problem);
-      this.#count("spans_sent", batch.length);
-      if (this.#isFailing) log.info("the collector takes spans again", { cluster: target.request.cluster });
+      if (problem !== undefined) throw transientError("export-refused", problem);
+      this.#count(`${target.items}_sent`, batch.length);
+      if (this.#isFailing) log.info(`the collector takes ${target.items} again`, { cluster: target.request.cluster });
       this.#isFailing = false;
     } catch (error) {
-      this.#count("spans_dropped", batch.length);
+      this.#count(`${target.items}_dropped`, batch.length);
       this.#count("reports_failed", 1);
-      if (!this.#isFailing) log.warn("the collector does not take spans: they are lost and counted", { cluster: target.request.cluster, error: messageOf(error) });
+      if (!this.#isFailing) log.warn(`the collector does not take ${target.items}: they are lost and counted`, { cluster: target.request.cluster, error: messageOf(error) });
       this.#isFailing = true;
     }
   }
 
   #count(name: string, amount: number): void {
     const { statistics, target } = this.#options;
-    statistics.counter(`tracing.${target.kind}.${name}`).value += amount;
+    statistics.counter(`${target.statPrefix}.${name}`).value += amount;
   }
 }
 

@@ -1,10 +1,10 @@
 import { silentLogger, type Clock, type Logger } from "../../base/index.ts";
 import type { CallCluster } from "../filters/filter-services.ts";
 import type { FilterStatistics } from "../filters/filter-statistics.ts";
-import { SpanExporter, type SpanTarget } from "./span-exporter.ts";
+import { BatchExporter, type ExportTarget } from "./batch-exporter.ts";
 import type { TracedNode } from "./span-tags.ts";
 
-export interface SpanExportsOptions {
+export interface CollectorExportsOptions {
   readonly node: TracedNode;
   readonly callCluster: CallCluster;
   readonly statistics: FilterStatistics;
@@ -15,12 +15,12 @@ export interface SpanExportsOptions {
 /** Collectors that a proxy sends to at once; what would go to further ones is refused. */
 const maxExporters = 32;
 
-/** The exporters of a proxy. Listeners whose spans go to the same collector in the same way share one. */
-export class SpanExports {
-  readonly #options: SpanExportsOptions;
-  readonly #exporters = new Map<string, SpanExporter>();
+/** The exporters of a proxy. Listeners whose spans or logs go to the same collector in the same way share one. */
+export class CollectorExports {
+  readonly #options: CollectorExportsOptions;
+  readonly #exporters = new Map<string, BatchExporter<never>>();
 
-  constructor(options: SpanExportsOptions) {
+  constructor(options: CollectorExportsOptions) {
     this.#options = options;
   }
 
@@ -28,18 +28,18 @@ export class SpanExports {
     return this.#options.node;
   }
 
-  /** `key` stands for all that the target says; undefined when there are too many. */
-  to(key: string, target: SpanTarget): SpanExporter | undefined {
-    const known = this.#exporters.get(key);
+  /** `key` stands for all that the target says and for what its items are; undefined when there are too many. */
+  to<Item>(key: string, target: ExportTarget<Item>): BatchExporter<Item> | undefined {
+    const known = this.#exporters.get(key) as BatchExporter<Item> | undefined;
     if (known !== undefined) return known;
     if (this.#exporters.size >= maxExporters) return undefined;
     const { callCluster, statistics, clock, log = silentLogger } = this.#options;
-    const made = new SpanExporter({ target, callCluster, statistics, clock, log });
-    this.#exporters.set(key, made);
+    const made = new BatchExporter<Item>({ target, callCluster, statistics, clock, log });
+    this.#exporters.set(key, made as unknown as BatchExporter<never>);
     return made;
   }
 
-  /** See {@link SpanExporter.flush}. */
+  /** See {@link BatchExporter.flush}. */
   async flush(limitMs: number): Promise<void> {
     await Promise.all([...this.#exporters.values()].map((exporter) => exporter.flush(limitMs)));
   }

@@ -1,0 +1,53 @@
+import type { OpenTelemetryAccessLogConfig } from "../../wire/envoy/index.ts";
+import { compileTextFormat, type LogFormat } from "../observe/log-format.ts";
+import { otlpLogs, type LogItem } from "../tracing/otlp-logs.ts";
+import type { AccessLogSpec } from "./access-log-config.ts";
+import { durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
+
+const defaultTimeoutMs = 5000;
+const exportPath = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
+
+/** Compiles an access log that goes to a service by OTLP over gRPC. Undefined, and told of, for a service that no cluster stands for. */
+export function compileOtlpLog(message: OpenTelemetryAccessLogConfig, where: string, notes: ConfigNotes): Pick<AccessLogSpec, "emit" | "format" | "requestCapture" | "responseCapture"> | undefined {
+  const service = message.grpcService ?? message.commonConfig?.grpcService;
+  const target = service?.targetSpecifier;
+  const logName = message.logName === "" ? (message.commonConfig?.logName ?? "") : message.logName;
+  if (target?.case !== "envoyGrpc") {
+    notes.tell(`the access log ${logName} is not written: its service is named by no cluster`);
+    return undefined;
+  }
+  const refuse = (operator: string): Error => unsupported(where, operator);
+  const formatOf = (value: { readonly value: { readonly case: string | undefined; readonly value?: unknown } } | undefined): LogFormat => compileTextFormat(typeof value?.value.value === "string" ? value.value.value : "", refuse);
+  const body = formatOf(message.body);
+  const attributes = (message.attributes?.values ?? []).map(({ key, value }) => [key, formatOf(value)] as const);
+  const { exports: collectors } = notes.services;
+  const builtIn: Record<string, string> = message.disableBuiltinLabels ? {} : { log_name: logName, node_name: collectors.node.id, cluster_name: collectors.node.service, zone_name: collectors.node.zone };
+  const resource = { ...builtIn, ...Object.fromEntries((message.resourceAttributes?.values ?? []).map(({ key, value }) => [key, typeof value?.value.value === "string" ? value.value.value : ""])) };
+  const request = {
+    cluster: target.value.clusterName,
+    protocol: "http2" as const,
+    path: exportPath,
+    authority: target.value.authority === "" ? target.value.clusterName : target.value.authority,
+    headers: [["content-type", "application/grpc"], ["te", "trailers"], ...(service?.initialMetadata ?? []).map(({ key, value }) => [key.toLowerCase(), value] as const)] as const,
+    timeoutMs: durationOr(service?.timeout, defaultTimeoutMs),
+  };
+  const exporter = collectors.to<LogItem>(JSON.stringify(["logs", request, resource]), { statPrefix: "access_logs.open_telemetry_access_log", items: "logs", encode: otlpLogs(resource), request, isGrpc: true });
+  if (exporter === undefined) {
+    notes.tell(`the access log ${logName} is not written: there are more collectors than this proxy sends to`);
+    return undefined;
+  }
+  exporter.prepare();
+  const formats = [body, ...attributes.map(([, format]) => format)];
+  return {
+    format: body,
+    emit: (record, capture) =>
+      exporter.add({
+        timeMs: record.startedMs + record.durationMs,
+        body: body.line(record, capture).trimEnd(),
+        attributes: Object.fromEntries(attributes.map(([key, format]) => [key, format.line(record, capture)])),
+        trace: record.trace?.sampled === true ? record.trace : undefined,
+      }),
+    requestCapture: formats.flatMap((format) => format.requestCapture),
+    responseCapture: formats.flatMap((format) => format.responseCapture),
+  };
+}

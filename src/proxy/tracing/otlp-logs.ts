@@ -1,0 +1,40 @@
+import type { ProtobufLogsSerializer } from "@opentelemetry/otlp-transformer";
+import type { EncodeBatch } from "./batch-exporter.ts";
+import { timeOf } from "./otlp-spans.ts";
+
+type ReadableLogRecord = Parameters<(typeof ProtobufLogsSerializer)["serializeRequest"]>[0][number];
+
+/** A line of an access log, for a service. */
+export interface LogItem {
+  /** Unix time. */
+  readonly timeMs: number;
+  readonly body: string;
+  readonly attributes: Readonly<Record<string, string>>;
+  /** The trace that the request is part of. */
+  readonly trace: { readonly traceId: string; readonly spanId: string } | undefined;
+}
+
+const traceIdDigits = 32;
+const sampledFlag = 1;
+
+/** OTLP's message of a batch of lines in protobuf, by OpenTelemetry's own library, which is loaded with the first batch or by an empty one before. */
+export function otlpLogs(resource: Readonly<Record<string, string>>): EncodeBatch<LogItem> {
+  let library: Promise<Pick<typeof ProtobufLogsSerializer, "serializeRequest">> | undefined;
+  const shared = { resource: { attributes: resource, asyncAttributesPending: false } as unknown as ReadableLogRecord["resource"], instrumentationScope: { name: "" } };
+  return async (items) => {
+    const serializer = await (library ??= import("@opentelemetry/otlp-transformer").then(({ ProtobufLogsSerializer: found }) => found));
+    const records = items.map(({ timeMs, body, attributes, trace }): ReadableLogRecord => {
+      const time = timeOf(timeMs);
+      return {
+        ...shared,
+        hrTime: time,
+        hrTimeObserved: time,
+        body,
+        attributes: { ...attributes },
+        droppedAttributesCount: 0,
+        ...(trace === undefined ? {} : { spanContext: { traceId: trace.traceId.padStart(traceIdDigits, "0"), spanId: trace.spanId, traceFlags: sampledFlag } }),
+      };
+    });
+    return Buffer.from(serializer.serializeRequest(records) ?? []);
+  };
+}
