@@ -1,6 +1,3 @@
-/** Longer answers count as failed. */
-export const maxExpositionBytes = 16 << 20;
-
 /**
  * Reads what is needed of a proxy's metrics text, fast: most of a scrape is of other metrics, and what is needed has mostly been
  * seen in the scrape before. A line is known by a number of 53 bits made of its name and labels: as texts they would take most
@@ -46,10 +43,11 @@ export interface SeriesName {
   readonly labels: Readonly<Record<string, string>>;
 }
 
+/** Values are copied: pieces of the text would keep all of it in memory. */
 export function parseSeries(series: string): SeriesName {
   const brace = series.indexOf("{");
   if (brace < 0) return { name: series.trim(), labels: {} };
   const labels: Record<string, string> = {};
-  for (const [, name = "", value = ""] of series.slice(brace).matchAll(labelPattern)) labels[name] = value.includes("\\") ? value.replaceAll(/\\(.)/g, (_, character: string) => (character === "n" ? "\n" : character)) : value;
+  for (const [, name = "", value = ""] of series.slice(brace).matchAll(labelPattern)) labels[name] = value === "" ? "" : value.includes("\\") ? value.replaceAll(/\\(.)/g, (_, character: string) => (character === "n" ? "\n" : character)) : Buffer.from(value).toString();
   return { name: series.slice(0, brace), labels };
 }

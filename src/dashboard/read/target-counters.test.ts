@@ -47,3 +47,13 @@ test("what a process uses is kept; garbage is left out", () => {
   counters.take(`${scrape(1)}istio_requests_total{broken\nistio_requests_total{${labels}} NaN\n\u0000\u0001garbage`, false);
   assert.deepEqual(counters.process, { cpuSeconds: 12.5, memoryBytes: 10_000_000 });
 });
+
+test("series that a proxy has taken away are forgotten, and the others go on", () => {
+  const counters = new TargetCounters();
+  const other = (count: number): string => scrape(count).replaceAll('response_code="200"', 'response_code="404"');
+  counters.take(`${other(5)}${scrape(10)}`, false);
+  for (let at = 0; at < 125; at += 1) counters.take(scrape(10), false);
+  assert.deepEqual(counters.take(scrape(12), false).map(({ requests }) => requests), [2]);
+  // As one that was not there before.
+  assert.deepEqual(counters.take(`${other(5)}${scrape(12)}`, false).map(({ requests }) => requests), [5]);
+});

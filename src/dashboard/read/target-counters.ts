@@ -24,26 +24,28 @@ interface Group {
   buckets: [upToMs: number, gain: number][];
 }
 
-interface Counter {
-  readonly group: Group;
-  readonly what: "requests" | "bytes" | "opened" | "bucket";
-  readonly upToMs: number;
-  value: number;
-  /** The scrape that it was in last; others have been taken away by the proxy. */
-  scrape: number;
-}
-
 /** What a process of a target told of itself. */
 export interface ProcessUse {
   readonly cpuSeconds: number | undefined;
   readonly memoryBytes: number | undefined;
 }
 
+/** What a counter is of. */
+const whats = ["requests", "bytes", "opened", "bucket"] as const;
+const startCounters = 64;
+
 /** The counters of one target between two scrapes: what it tells becomes what was gained since it told last. */
 export class TargetCounters {
-  readonly #counters = new Map<number, Counter>();
-  readonly #groups = new Map<string, Group>();
   readonly #app: string;
+  /** By a series' number, its place in the columns below: as objects they would take three times as much. */
+  #places = new Map<number, number>();
+  #values = new Float64Array(startCounters);
+  #upToMs = new Float64Array(startCounters);
+  #whats = new Uint8Array(startCounters);
+  /** The scrape that each was in last: others have been taken away by the proxy. */
+  #scrapes = new Uint32Array(startCounters);
+  #groupOf: Group[] = [];
+  readonly #groups = new Map<string, Group>();
   #scrape = 0;
   #process: ProcessUse = { cpuSeconds: undefined, memoryBytes: undefined };
 
@@ -62,31 +64,30 @@ export class TargetCounters {
    */
   take(text: string, isNew: boolean): Gain[] {
     this.#scrape += 1;
-    const isFirst = this.#scrape === 1;
-    const counts = !isFirst || isNew;
+    const counts = this.#scrape > 1 || isNew;
     const touched = new Set<Group>();
     let [cpuSeconds, memoryBytes]: (number | undefined)[] = [];
     readExposition(text, isWanted, (id, seriesText, value) => {
-      let counter = this.#counters.get(id);
-      if (counter === undefined) {
-        // A slice would keep the whole scrape in memory.
-        const series = Buffer.from(seriesText()).toString();
+      let place = this.#places.get(id);
+      if (place === undefined) {
+        const series = seriesText();
         if (series.startsWith("process_")) {
           if (series.startsWith(ofProcess[0])) cpuSeconds = value;
           else memoryBytes = value;
           return;
         }
-        if (this.#counters.size >= maxSeriesOfTarget) return;
-        counter = this.#counterOf(series);
-        this.#counters.set(id, counter);
+        if (this.#places.size >= maxSeriesOfTarget) return;
+        place = this.#add(id, series);
       }
-      const gain = value >= counter.value ? value - counter.value : value;
-      counter.value = value;
-      counter.scrape = this.#scrape;
-      if (!counts) return;
-      const { group, what } = counter;
+      const before = this.#values[place] ?? 0;
+      const gain = value >= before ? value - before : value;
+      this.#values[place] = value;
+      this.#scrapes[place] = this.#scrape;
+      const group = this.#groupOf[place];
+      if (!counts || group === undefined) return;
+      const what = whats[this.#whats[place] ?? 0] ?? "bytes";
       // Buckets are cumulative: an empty one still parts those beside it.
-      if (what === "bucket") group.buckets.push([counter.upToMs, gain]);
+      if (what === "bucket") group.buckets.push([this.#upToMs[place] ?? Infinity, gain]);
       else if (gain > 0) group[what] += gain;
       if (gain > 0) touched.add(group);
     });
@@ -97,20 +98,46 @@ export class TargetCounters {
     return gains;
   }
 
-  #counterOf(series: string): Counter {
+  #add(id: number, series: string): number {
     const { name, labels } = parseSeries(series);
     const { le, ...others } = labels;
     const key = `${this.#app === "ztunnel" ? "connections\n" : ""}${groupKey(others)}`;
     let group = this.#groups.get(key);
     if (group === undefined) this.#groups.set(key, (group = { labels: trafficLabels({ ...others, app: this.#app }), key, requests: 0, bytes: 0, opened: 0, buckets: [] }));
-    const what = name === durations ? "bucket" : name === requests ? "requests" : name === opened ? "opened" : "bytes";
-    return { group, what, upToMs: le === undefined || le === "+Inf" ? Infinity : Number(le), value: 0, scrape: this.#scrape };
+    const place = this.#groupOf.push(group) - 1;
+    if (place >= this.#values.length) this.#grow();
+    this.#places.set(id, place);
+    this.#values[place] = 0;
+    this.#upToMs[place] = le === undefined || le === "+Inf" ? Infinity : Number(le);
+    this.#whats[place] = whats.indexOf(name === durations ? "bucket" : name === requests ? "requests" : name === opened ? "opened" : "bytes");
+    return place;
+  }
+
+  #grow(): void {
+    const length = this.#values.length * 2;
+    const grown = <Column extends Float64Array | Uint32Array | Uint8Array>(column: Column, larger: Column): Column => {
+      larger.set(column);
+      return larger;
+    };
+    this.#values = grown(this.#values, new Float64Array(length));
+    this.#upToMs = grown(this.#upToMs, new Float64Array(length));
+    this.#whats = grown(this.#whats, new Uint8Array(length));
+    this.#scrapes = grown(this.#scrapes, new Uint32Array(length));
   }
 
   /** Series that the proxy has taken away are forgotten. */
   #sweep(): void {
-    for (const [id, { scrape }] of this.#counters) if (scrape < this.#scrape - sweepScrapes) this.#counters.delete(id);
-    const used = new Set([...this.#counters.values()].map(({ group }) => group));
+    const kept = [...this.#places].filter(([, place]) => (this.#scrapes[place] ?? 0) >= this.#scrape - sweepScrapes);
+    if (kept.length === this.#places.size) return;
+    const columns = [this.#values, this.#upToMs, this.#whats, this.#scrapes];
+    const groups = kept.flatMap(([, place]) => this.#groupOf[place] ?? []);
+    for (const column of columns) {
+      const moved = kept.map(([, place]) => column[place] ?? 0);
+      column.set(moved);
+    }
+    this.#places = new Map(kept.map(([id], place) => [id, place]));
+    this.#groupOf = groups;
+    const used = new Set(groups);
     for (const [key, group] of this.#groups) if (!used.has(group)) this.#groups.delete(key);
   }
 }

@@ -6,9 +6,8 @@ export const maxTrafficSeries = 50_000;
 /** Of all slots; the oldest go first. */
 export const maxHistoryBytes = 32 << 20;
 export const historyMs = 2 * 3_600_000;
-/** Slots are a second, until they are so old; then so long. */
+/** A slot is what one round of scrapes counted, until it is so old; then rounds are put together to slots so long. */
 export const fineMs = 300_000;
-export const fineSlotMs = 1000;
 export const coarseSlotMs = 15_000;
 
 interface Slot {
