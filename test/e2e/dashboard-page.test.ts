@@ -2,17 +2,16 @@
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { existsSync } from "node:fs";
 import { after, before, suite, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import axe from "axe-core";
 import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
 import { syntheticToken } from "../../src/dashboard/server/testing/synthetic-access.ts";
 import { root } from "../support/lab-cluster.ts";
 
 const chromiumPath = "/usr/bin/chromium";
 const chromiumArguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
-const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const patienceMs = 20_000;
 const maxPaintMs = 1_000;
 const maxPaints = 8;
@@ -408,7 +407,7 @@ interface Finding {
 }
 
 async function seriousFindings(page: Page): Promise<readonly string[]> {
-  if (!(await page.evaluate<boolean>("'axe' in globalThis"))) await page.evaluate(axeSource);
+  if (!(await page.evaluate<boolean>("'axe' in globalThis"))) await page.evaluate(axe.source);
   const violations = await page.evaluate<readonly Finding[]>("axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations)");
   return violations.filter(({ impact }) => impact === "serious" || impact === "critical").map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ html, failureSummary = "" }) => `${html.slice(0, 200)} (${failureSummary.slice(0, 300)})`).join("; ")}`);
 }
