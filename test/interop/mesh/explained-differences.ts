@@ -59,6 +59,7 @@ export const explanations: readonly Explanation[] = [
   { why: "pods and WorkloadEntries of one place are one locality, and behind a headless Service one like the other", covers: configured(/^services\/service-entry-workload-selector$/) },
   { why: "TLS of a Sidecar's ingress ends where Istio's is off, without a feature flag", covers: configured(/^traffic\/sidecar-ingress-tls$/) },
   { why: "warned of by name: listeners of a Sidecar on unix sockets", covers: configured(/^traffic\/sidecar-egress-socket$/) },
+  { why: "a tracer's service has the workload's name where the node names no cluster, as these do not", covers: field(/<OpenTelemetryConfig>\.serviceName$/) },
   { why: "the API server's own endpoint, which is no pod", covers: resource(/kubernetes\.default|EndpointSlice\/default\/kubernetes/) },
 ];
 
