@@ -41,8 +41,10 @@ export function configView({ atMs, sources, inventory, messages }: ViewInput, ob
   };
 }
 
+/** Without what the API server alone writes into its head: who edits the text is told of changes of others, not of version numbers. */
 export function configYaml(object: UntypedObject): string {
-  return stringify({ ...object, metadata: withoutManagedFields(object.metadata) }, { lineWidth: 0 });
+  const { uid: _uid, resourceVersion: _version, generation: _generation, creationTimestamp: _created, ...metadata } = withoutManagedFields(object.metadata);
+  return stringify({ ...object, metadata }, { lineWidth: 0 });
 }
 
 function placed({ code, level, text, path }: FoundMessage, positions: YamlPositions): ConfigMessage {

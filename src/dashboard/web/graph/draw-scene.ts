@@ -56,7 +56,7 @@ export function drawScene(below: CanvasRenderingContext2D, above: CanvasRenderin
   const cards = [...scene.nodes.values()].filter((node) => nodeInSight(node, seen));
   const isFaint = ({ key }: SceneNode): boolean => look.emphasized !== undefined && !look.emphasized.has(key);
   drawFaintCards(above, cards.filter(isFaint), sight.k, look);
-  if (sight.k >= readableLabels) drawEdgeLabels(above, edges, look);
+  if (sight.k >= readableLabels) drawEdgeLabels(above, scene, edges, look);
   for (const card of cards) if (!isFaint(card)) drawCard(above, card, sight.k, look);
   drawBoxNames(above, scene, sight.k, look, seen);
 }
@@ -150,10 +150,30 @@ function drawEdges(context: CanvasRenderingContext2D, edges: readonly SceneEdge[
   if (chosen !== undefined) drawChosenEdge(context, chosen, k, look);
 }
 
-function drawEdgeLabels(context: CanvasRenderingContext2D, edges: readonly SceneEdge[], look: Look): void {
+function drawEdgeLabels(context: CanvasRenderingContext2D, scene: Scene, edges: readonly SceneEdge[], look: Look): void {
   const labelled = edges.filter((edge) => standsOut(edge, look));
   context.textBaseline = "middle";
-  for (const edge of labelled.length > maxEdgeLabels ? labelled.sort((a, b) => b.width - a.width).slice(0, maxEdgeLabels) : labelled) drawEdgeLabel(context, edge, look);
+  const taken: LabelPlace[] = [];
+  const hits = scene.hits();
+  const isFree = (place: LabelPlace): boolean => !taken.some((other) => overlap(place, other)) && hits.at({ x: place.left + 4, y: place.top + 8 }, 0)?.kind !== "node" && hits.at({ x: place.left + place.width - 4, y: place.top + 8 }, 0)?.kind !== "node";
+  for (const edge of labelled.length > maxEdgeLabels ? labelled.sort((a, b) => b.width - a.width).slice(0, maxEdgeLabels) : labelled) {
+    const place = drawEdgeLabel(context, edge, look, isFree);
+    if (place !== undefined) taken.push(place);
+  }
+}
+
+interface LabelPlace {
+  readonly left: number;
+  readonly top: number;
+  readonly width: number;
+}
+
+const labelHeight = 17;
+/** Where along its edge a label may stand, the best first. */
+const labelTimes = [0.5, 0.38, 0.62, 0.27, 0.73];
+
+function overlap(a: LabelPlace, b: LabelPlace): boolean {
+  return Math.abs(a.top - b.top) < labelHeight && a.left < b.left + b.width && b.left < a.left + a.width;
 }
 
 const healthRanks: Readonly<Record<Health, number>> = { idle: 0, unknown: 1, healthy: 2, degraded: 3, failing: 4 };
@@ -218,7 +238,8 @@ function drawChosenEdge(context: CanvasRenderingContext2D, edge: SceneEdge, k: n
   context.globalAlpha = 1;
 }
 
-function drawEdgeLabel(context: CanvasRenderingContext2D, edge: SceneEdge, look: Look): void {
+/** Answers where it stands; undefined where there is nothing to say, or no room. */
+function drawEdgeLabel(context: CanvasRenderingContext2D, edge: SceneEdge, look: Look, isFree: (place: LabelPlace) => boolean): LabelPlace | undefined {
   const { colors } = look;
   const text = edgeLabel(edge.display.edge, look.label);
   const marked = edge.health === "degraded" || edge.health === "failing";
@@ -228,10 +249,12 @@ function drawEdgeLabel(context: CanvasRenderingContext2D, edge: SceneEdge, look:
   const lockWidth = edge.moving && mutualTlsShare !== undefined ? 13 : 0;
   const markWidth = marked ? 15 : 0;
   const width = textWidth + lockWidth + markWidth + (textWidth > 0 ? 10 : 6);
-  if (textWidth + lockWidth + markWidth === 0 || edge.length < width + 14) return;
-  const { x, y } = pointOnCurve(edge.curve, 0.5);
+  if (textWidth + lockWidth + markWidth === 0 || edge.length < width + 14) return undefined;
+  const candidates = labelTimes.map((time) => pointOnCurve(edge.curve, time));
+  const placeOf = ({ x, y }: { readonly x: number; readonly y: number }): LabelPlace => ({ left: x - width / 2, top: y - labelHeight / 2, width });
+  const { x, y } = candidates.find((point) => isFree(placeOf(point))) ?? pointOnCurve(edge.curve, 0.5);
   context.beginPath();
-  context.roundRect(x - width / 2, y - 8.5, width, 17, 8.5);
+  context.roundRect(x - width / 2, y - labelHeight / 2, width, labelHeight, labelHeight / 2);
   context.fillStyle = colors.box;
   context.fill();
   context.lineWidth = 0.75;
@@ -246,10 +269,12 @@ function drawEdgeLabel(context: CanvasRenderingContext2D, edge: SceneEdge, look:
     drawLock(context, left + 5, y, mutualTlsShare >= fullShare ? "closed" : mutualTlsShare === 0 ? "open" : "half", colors);
     left += lockWidth;
   }
-  if (text === "") return;
-  context.textAlign = "left";
-  context.fillStyle = marked ? colors.health[edge.health] : colors.text;
-  context.fillText(text, left, y + 0.5);
+  if (text !== "") {
+    context.textAlign = "left";
+    context.fillStyle = marked ? colors.health[edge.health] : colors.text;
+    context.fillText(text, left, y + 0.5);
+  }
+  return placeOf({ x, y });
 }
 
 /** They still cover what runs behind them. */

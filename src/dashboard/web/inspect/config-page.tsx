@@ -9,6 +9,7 @@ import { ConfigEditor } from "./config-editor.tsx";
 import { DiffView } from "./diff-view.tsx";
 import { draftOf, useKeptDraft } from "./drafts.ts";
 import { configColumns, Validation } from "./inspect-columns.tsx";
+import { withoutStatus } from "./yaml-position.ts";
 
 export function ConfigPage({ apiVersion, kind, namespace, name }: Required<RouteParameters>): JSX.Element {
   const inNamespace = namespace === "-" ? "" : namespace;
@@ -48,7 +49,7 @@ function Content({ head, live }: { readonly head: ConfigHead; readonly live: Liv
   const [comparing, setComparing] = useState(false);
   const applied = useRef(false);
   const dirty = text !== base.yaml;
-  const elsewhere = head.resourceVersion !== base.resourceVersion && head.yaml !== base.yaml;
+  const elsewhere = head.resourceVersion !== base.resourceVersion && withoutStatus(head.yaml) !== withoutStatus(base.yaml);
   const take = (): void => {
     setBase({ yaml: head.yaml, resourceVersion: head.resourceVersion });
     setText(head.yaml);
@@ -57,7 +58,7 @@ function Content({ head, live }: { readonly head: ConfigHead; readonly live: Liv
     if (head.resourceVersion === base.resourceVersion) return;
     if (!dirty || applied.current) take();
     // What changed is only its status: the text can go on from the new version.
-    else if (head.yaml === base.yaml) setBase({ yaml: base.yaml, resourceVersion: head.resourceVersion });
+    else if (withoutStatus(head.yaml) === withoutStatus(base.yaml)) setBase({ yaml: base.yaml, resourceVersion: head.resourceVersion });
     applied.current = false;
   }, [head.resourceVersion]);
   const messages = live.table("messages").value;

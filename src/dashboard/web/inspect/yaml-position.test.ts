@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { hasContent, orderMessages, rangeOfMessage } from "./yaml-position.ts";
+import { hasContent, orderMessages, rangeOfMessage, withoutStatus } from "./yaml-position.ts";
 
 const yaml = `kind: VirtualService
 spec:
@@ -31,6 +31,13 @@ test("a message without a place in the line marks the line's text, one beyond th
 test("errors stand before warnings, then it goes by lines", () => {
   const message = (level: "Error" | "Warning" | "Info", line: number): Parameters<typeof orderMessages>[0][number] => ({ code: "", level, message: "", path: "", line, column: 1 });
   assert.deepEqual(orderMessages([message("Info", 1), message("Warning", 9), message("Error", 7), message("Error", 2)]).map(({ level, line }) => `${level} ${line}`), ["Error 2", "Error 7", "Warning 9", "Info 1"]);
+});
+
+test("a status is no part of the text that is edited, wherever it stands", () => {
+  const text = "kind: X\nspec:\n  status: kept\nstatus:\n  conditions:\n    - type: Ready\n  n: 1\nextra: 1\n";
+  assert.equal(withoutStatus(text), "kind: X\nspec:\n  status: kept\nextra: 1\n");
+  assert.equal(withoutStatus("kind: X\nstatus: {}\n"), "kind: X\n");
+  assert.equal(withoutStatus("kind: X\nspec: {}\n"), "kind: X\nspec: {}\n");
 });
 
 test("comments and separators alone are nothing to send", () => {

@@ -33,6 +33,11 @@ export function orderMessages(messages: readonly ConfigMessage[]): readonly Conf
   return messages.toSorted((a, b) => levels[a.level] - levels[b.level] || a.line - b.line || a.column - b.column);
 }
 
+/** The text of one object without its status, which is no part of what is edited. */
+export function withoutStatus(text: string): string {
+  return text.replace(/^status:.*\n?(?:[ -].*\n?|\n)*/m, "");
+}
+
 /** Whether the text is an object that may be sent: not empty, and more than comments. */
 export function hasContent(text: string): boolean {
   return text.split("\n").some((line) => !/^\s*(#|---|$)/.test(line));
