@@ -135,6 +135,8 @@ class Reader implements DashboardReader {
         return this.#pilotsVersion;
       case "messages":
         return this.#messagesVersion;
+      case "time":
+        return Math.floor(this.#options.clock.nowMs() / timeStepMs);
     }
   }
 
@@ -239,6 +241,7 @@ class Reader implements DashboardReader {
   }
 }
 
+const timeStepMs = 15_000;
 /** An API server that has just started answers late. */
 const patienceMs = 5000;
 
@@ -257,6 +260,8 @@ function inputsOf(name: TopicName, parameters: Topics[TopicName]["parameters"]):
     case "ladder":
       return ["objects", "pilots"];
     case "rollouts":
+      // A freeze begins and ends without a change.
+      return ["objects", "time"];
     case "rollout":
       return ["objects"];
     case "workload":

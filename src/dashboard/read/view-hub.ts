@@ -3,7 +3,7 @@ import { topicText, type Problem, type TopicName, type Topics, type View } from 
 import type { ViewReader, ViewSink, ViewSource } from "../server/view-source.ts";
 
 /** What a topic is made of. */
-export type Input = "objects" | "traffic" | "pilots" | "messages";
+export type Input = "objects" | "traffic" | "pilots" | "messages" | "time";
 
 /** Topics that are followed at a time, by all readers together. */
 export const maxFeeds = 1000;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Canary, CheckStatus } from "../../api/serin/index.ts";
+import type { Canary, CheckStatus, Freeze, FreezeWindow } from "../../api/serin/index.ts";
 import { rolloutView } from "./rollout.ts";
 import { rolloutsView } from "./rollouts.ts";
 import { input } from "./testing/small-mesh.ts";
@@ -70,4 +70,20 @@ test("a list has the rollouts of namespaces that may be read, and says what wait
   const rows = (visible: ReadonlySet<string> | "*"): unknown[] => Object.values(rolloutsView(input({ canaries: [paused] }), visible).tables.rollouts).map(({ target, waitsForPerson, weight }) => [target, waitsForPerson, weight]);
   assert.deepEqual(rows("*"), [["HTTPRoute shop/shop", true, 50]]);
   assert.deepEqual(rows(new Set(["bank"])), []);
+});
+
+test("a freeze holds by its window or its rule, in its own time zone; one that cannot be read holds", () => {
+  const freeze = (name: string, window: FreezeWindow): Freeze => ({ metadata: { name }, spec: { reason: name, timeZone: "Europe/Berlin", windows: [window], kinds: [], namespaces: [], exceptions: [] } });
+  const freezes = [
+    // The views' time is 14:00 in Berlin, a Monday.
+    freeze("now", { start: "2026-06-01T13:00:00", end: "2026-06-01T15:00:00" }),
+    freeze("mondays", { start: "2026-05-04T13:00:00", rrule: "FREQ=WEEKLY;BYDAY=MO", durationSeconds: 7200 }),
+    freeze("later", { start: "2026-06-02T13:00:00", end: "2026-06-02T15:00:00" }),
+    freeze("broken", { start: "2026-06-01T13:00:00", rrule: "FREQ=SOMETIMES", durationSeconds: 7200 }),
+  ];
+  const rows = rolloutsView(input({ freezes }), "*").tables.freezes;
+  assert.deepEqual([rows["now"]?.active, rows["now"]?.endsAtMs], [true, Date.parse("2026-06-01T13:00:00Z")]);
+  assert.deepEqual([rows["mondays"]?.active, rows["mondays"]?.endsAtMs], [true, Date.parse("2026-06-01T13:00:00Z")]);
+  assert.deepEqual([rows["later"]?.active, rows["later"]?.nextAtMs], [false, Date.parse("2026-06-02T11:00:00Z")]);
+  assert.deepEqual([rows["broken"]?.active, rows["broken"]?.reason.startsWith("broken (its rule cannot be read")], [true, true]);
 });

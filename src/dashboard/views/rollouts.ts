@@ -1,5 +1,7 @@
 import type { FreezeRow, RolloutRow, RolloutsView } from "../../api/dashboard/index.ts";
-import { canaryKind, type Canary, type CanaryTarget, type Freeze, type MeshUpgrade } from "../../api/serin/index.ts";
+import { messageOf } from "../../base/index.ts";
+import { windowState, type WindowState } from "../../api/serin/freeze-windows/index.ts";
+import { canaryKind, type Canary, type CanaryTarget, type Freeze, type FreezeWindow, type MeshUpgrade } from "../../api/serin/index.ts";
 import { timeMs } from "./mesh-objects.ts";
 import { isVisible, type ViewInput, type VisibleNamespaces } from "./view-input.ts";
 
@@ -58,14 +60,30 @@ function canaryTargetText(target: CanaryTarget, home: string): string {
   return `${target.namespaces.stable} -> ${target.namespaces.canary}`;
 }
 
-function freezeRow({ metadata, spec }: Freeze, atMs: number): FreezeRow {
-  const windows = (spec.windows ?? []).map(({ start, end }) => ({ startMs: timeMs(withZone(start)) ?? 0, endMs: timeMs(withZone(end ?? start)) ?? 0 }));
-  const active = windows.filter(({ startMs, endMs }) => startMs <= atMs && atMs < endMs);
-  const next = windows.map(({ startMs }) => startMs).filter((startMs) => startMs > atMs).sort((a, b) => a - b)[0];
-  const endsAtMs = active.length === 0 ? undefined : Math.max(...active.map(({ endMs }) => endMs));
-  return { name: metadata.name ?? "", reason: spec.reason ?? "", active: active.length > 0, ...(endsAtMs === undefined ? {} : { endsAtMs }), ...(next === undefined ? {} : { nextAtMs: next }) };
+/** What was found of a window, until when it stays so; rules of recurrence are slow to follow. */
+const known = new WeakMap<FreezeWindow, WindowState & { readonly fromMs: number }>();
+
+function stateOf(window: FreezeWindow, timeZone: string, nowMs: number): WindowState {
+  const kept = known.get(window);
+  if (kept !== undefined && kept.fromMs <= nowMs && nowMs < kept.untilMs) return kept;
+  const state = { ...windowState(window, timeZone, nowMs), fromMs: nowMs };
+  known.set(window, state);
+  return state;
 }
 
-function withZone(time: string): string {
-  return /(Z|[+-]\d{2}:\d{2})$/.test(time) ? time : `${time}Z`;
+/** Nothing comes after a year that anybody waits for. */
+const farMs = 365 * 86_400_000;
+
+function freezeRow(freeze: Freeze, atMs: number): FreezeRow {
+  const name = freeze.metadata.name ?? "";
+  const { reason = "", timeZone = "UTC", windows = [] } = freeze.spec as Partial<Freeze["spec"]>;
+  try {
+    const states = windows.map((window) => stateOf(window, timeZone, atMs));
+    const holding = states.filter(({ holds }) => holds);
+    const next = states.filter(({ holds, untilMs }) => !holds && untilMs < atMs + farMs).map(({ untilMs }) => untilMs).sort((a, b) => a - b)[0];
+    return { name, reason, active: holding.length > 0, ...(holding.length === 0 ? {} : { endsAtMs: Math.max(...holding.map(({ untilMs }) => untilMs)) }), ...(next === undefined ? {} : { nextAtMs: next }) };
+  } catch (error) {
+    // As the engine has it: in a time of which nobody knows whether it may be, nothing is changed.
+    return { name, reason: `${reason} (its rule cannot be read, so it holds: ${messageOf(error)})`, active: true };
+  }
 }

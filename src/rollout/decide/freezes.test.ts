@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Freeze, FreezeSpec, FreezeWindow } from "../../api/serin/index.ts";
-import { freezesInForce, windowState } from "./freezes.ts";
-import { instantOf } from "./zoned-time.ts";
+import { instantOf, windowState } from "../../api/serin/freeze-windows/index.ts";
+import { freezesInForce } from "./freezes.ts";
 
 const berlin = "Europe/Berlin";
 const at = (text: string): number => Date.parse(text);

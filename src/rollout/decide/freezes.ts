@@ -1,11 +1,6 @@
-// oxlint-disable-next-line import/default -- for Node the package is CommonJS, which the linter takes for its other build
-import rrule from "rrule";
-import { messageOf, userError } from "../../base/index.ts";
+import { messageOf } from "../../base/index.ts";
 import type { Freeze, FreezeWindow } from "../../api/serin/index.ts";
-import { instantOf, localOf } from "./zoned-time.ts";
-
-// oxlint-disable-next-line import/no-named-as-default-member -- as above
-const { rrulestr } = rrule;
+import { windowState } from "../../api/serin/freeze-windows/index.ts";
 
 /** Whom a freeze may hold up. */
 export interface FreezeSubject {
@@ -13,18 +8,6 @@ export interface FreezeSubject {
   readonly namespace?: string;
   readonly name: string;
 }
-
-/** Whether a window holds, and until when that stays so. */
-export interface WindowState {
-  readonly holds: boolean;
-  readonly untilMs: number;
-}
-
-const dayMs = 86_400_000;
-/** Clocks are never put back or forward by more. */
-const longestShiftMs = 3 * 3_600_000;
-/** A rule that never comes again is looked at so rarely. */
-const farMs = 366 * dayMs;
 
 /** The freezes that keep this rollout from beginning a step now, as sentences with the reason and the end. */
 export function freezesInForce(freezes: readonly Freeze[], subject: FreezeSubject, nowMs: number, stateOf: typeof windowState = windowState): string[] {
@@ -47,59 +30,4 @@ function heldBy(name: string, window: FreezeWindow, index: number, timeZone: str
   } catch (error) {
     return [`freeze ${name}: spec.windows[${index}].rrule cannot be read: ${messageOf(error)}`];
   }
-}
-
-/** Throws a user error when the rule cannot be read. */
-export function windowState(window: FreezeWindow, timeZone: string, nowMs: number): WindowState {
-  if (window.rrule !== undefined) return recurringState(window, window.rrule, timeZone, nowMs);
-  const startMs = instantFrom(window.start, timeZone);
-  const endMs = instantFrom(window.end ?? window.start, timeZone);
-  if (nowMs < startMs) return { holds: false, untilMs: startMs };
-  return nowMs < endMs ? { holds: true, untilMs: endMs } : { holds: false, untilMs: nowMs + farMs };
-}
-
-/** Occurrences are found in local time, where a rule means what it says, and each is then laid onto the zone's clocks. */
-function recurringState(window: FreezeWindow, text: string, timeZone: string, nowMs: number): WindowState {
-  const startLocalMs = localOf(timeZone, instantFrom(window.start, timeZone));
-  const rule = readRule(text, startLocalMs, timeZone);
-  const durationMs = (window.durationSeconds ?? 0) * 1000;
-  let localMs = localOf(timeZone, nowMs) + longestShiftMs;
-  let nextMs = nowMs + farMs;
-  const following = rule.after(new Date(localMs), false);
-  if (following !== null) nextMs = instantOf(timeZone, following.getTime());
-  for (;;) {
-    const occurrence = rule.before(new Date(localMs), true);
-    if (occurrence === null) return { holds: false, untilMs: nextMs };
-    const beginMs = instantOf(timeZone, occurrence.getTime());
-    if (beginMs <= nowMs) return nowMs < beginMs + durationMs ? { holds: true, untilMs: beginMs + durationMs } : { holds: false, untilMs: nextMs };
-    nextMs = beginMs;
-    localMs = occurrence.getTime() - 1;
-  }
-}
-
-function readRule(text: string, startLocalMs: number, timeZone: string) {
-  const body = text.replace(/^RRULE:/i, "");
-  if (/[\r\n]/.test(body)) throw userError("rrule-invalid", "must be one rule, such as FREQ=WEEKLY;BYDAY=FR");
-  if (/FREQ=(SECONDLY|MINUTELY)/i.test(body)) throw userError("rrule-invalid", "must not recur more often than every hour");
-  // An end in UTC is compared with local times, so it becomes one.
-  const local = body.replace(/UNTIL=(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})Z/i, (_all, ...digits: string[]) => {
-    const [year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0] = digits.slice(0, 6).map(Number);
-    return `UNTIL=${stampOf(localOf(timeZone, Date.UTC(year, month - 1, day, hour, minute, second)))}`;
-  });
-  try {
-    return rrulestr(`DTSTART:${stampOf(startLocalMs)}\nRRULE:${local}`);
-  } catch (error) {
-    throw userError("rrule-invalid", `must be a rule of RFC 5545 such as FREQ=WEEKLY;BYDAY=FR, got "${body}" (${messageOf(error)})`);
-  }
-}
-
-/** `20261220T180000Z`. */
-function stampOf(localMs: number): string {
-  return new Date(localMs).toISOString().replaceAll(/[-:]|\.\d+/g, "");
-}
-
-/** A time with an offset is that instant; one without is in the freeze's zone. */
-function instantFrom(text: string, timeZone: string): number {
-  if (/(Z|[+-]\d{2}:\d{2})$/.test(text)) return Date.parse(text);
-  return instantOf(timeZone, Date.parse(`${text}Z`));
 }

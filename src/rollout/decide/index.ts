@@ -2,7 +2,8 @@ export { compareRoots, type RevisionRoots, type RootCertificate, type RootCompar
 export { blockers, groupView, type BlockersInput, type GroupView } from "./blockers.ts";
 export { allDone, isLingering, isUnderWay, nextOrdinalOf, type Contender } from "./contender.ts";
 export { decide, initialStatus } from "./decide.ts";
-export { freezesInForce, windowState, type FreezeSubject, type WindowState } from "./freezes.ts";
+export { freezesInForce, type FreezeSubject } from "./freezes.ts";
+export { windowState, type WindowState } from "../../api/serin/freeze-windows/index.ts";
 export { journalCounts, type DecideInput, type Decision, type RolloutOrders } from "./input.ts";
 export { judgeCheck } from "./judge-checks.ts";
 export { withApprovals } from "./checks/approvals.ts";
