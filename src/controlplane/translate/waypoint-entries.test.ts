@@ -71,3 +71,12 @@ test("a policy for a ServiceEntry holds in its chain alone, and a VirtualService
   assert.match(text("guarded.example.com"), /inbound-vip\|80\|http\|open.example.com/);
   assert.doesNotMatch(text("open.example.com").replaceAll("guarded", ""), /DELETE/);
 });
+
+test("the server name of TLS is looked at on ports of TLS, and on no others", () => {
+  const { apply, listeners } = waypoints();
+  const names = (): readonly unknown[] => ((listeners()["main_internal"]?.["listenerFilters"] ?? []) as JsonObject[]).map(({ name, filterDisabled }) => [(name as string).split(".").at(-1), filterDisabled]);
+  apply(...base, entry("plain", { addresses: ["192.0.2.7"], resolution: "STATIC" }));
+  assert.deepEqual(names().map((filter) => (filter as unknown[])[0]), ["original_dst", "http_inspector"]);
+  apply(entry("secure", { addresses: ["192.0.2.8"], resolution: "STATIC", ports: [{ number: 443, name: "tls", protocol: "TLS" }] }));
+  assert.deepEqual(names().at(-1), ["tls_inspector", { destinationPortRange: { start: 80, end: 81 } }]);
+});

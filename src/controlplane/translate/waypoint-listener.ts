@@ -26,7 +26,7 @@ import type { FilterChainInit } from "./inbound-chain.ts";
 import { connectAuthorityState, mainInternalName } from "./inbound-hbone.ts";
 import { ofPorts } from "./inbound-listener.ts";
 import { tcpMetadataExchange } from "./istio-filters.ts";
-import { httpInspector, originalDestination } from "./listener-filters.ts";
+import { httpInspector, originalDestination, tlsInspector } from "./listener-filters.ts";
 import type { SecurityFilters } from "./security-filters.ts";
 import type { ProxyTelemetry } from "./telemetry-policies.ts";
 import { carriedKinds, vipName, type WaypointCarries } from "./waypoint-name.ts";
@@ -84,7 +84,7 @@ export function mainInternalListener({ mesh, services, workloads, direct }: Main
     name: mainInternalName,
     listenerSpecifier: { case: "internalListener", value: {} },
     trafficDirection: TrafficDirection.INBOUND,
-    listenerFilters: [originalDestination(), httpInspectorFor(services, workloads.length > 0)],
+    listenerFilters: [originalDestination(), httpInspectorFor(services, workloads.length > 0), ...tlsInspectorFor(services)],
     filterChains: [...chains, ...directChains(direct, mesh)],
     filterChainMatcher: byNameOr(names, addressRanges(ranges)),
   });
@@ -99,6 +99,16 @@ function httpInspectorFor(services: readonly WaypointServiceChains[], anyPort: b
   const told = [...kinds].filter(([, carried]) => carried.size === 1).map(([port]) => port);
   const disabled = ofPorts(told.sort((left, right) => left - right));
   return disabled === undefined ? filter : { ...filter, filterDisabled: disabled };
+}
+
+/** On ports of TLS its server name is looked at: policies may ask for it. */
+function tlsInspectorFor(services: readonly WaypointServiceChains[]) {
+  const ports = services.flatMap((service) => service.ports);
+  const secure = new Set(ports.filter(({ protocol }) => protocol === "tls").map(({ port }) => port));
+  if (secure.size === 0) return [];
+  const others = new Set(ports.filter(({ port }) => !secure.has(port)).map(({ port }) => port));
+  const disabled = ofPorts([...others].sort((left, right) => left - right));
+  return [{ ...tlsInspector(), ...(disabled === undefined ? {} : { filterDisabled: disabled }) }];
 }
 
 function serviceChain(port: WaypointPort, carries: WaypointCarries, policies: WaypointPolicies, mesh: MeshSettings): FilterChainInit {
