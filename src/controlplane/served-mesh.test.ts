@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { create, fromBinary, toBinary, type JsonObject } from "@bufbuild/protobuf";
 import { keyOf, type KubernetesObject } from "../api/index.ts";
 import { silentLogger, systemClock } from "../base/index.ts";
-import { MetricsRegistry } from "../telemetry/index.ts";
+import { MetricsRegistry, renderPrometheus } from "../telemetry/index.ts";
 import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema, type DeltaDiscoveryResponse } from "../wire/discovery/index.ts";
 import { RouteConfigurationSchema } from "../wire/envoy/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
@@ -13,7 +13,8 @@ import { ServedMesh } from "./served-mesh.ts";
 import { config, namespace, pod, service, slice, testMesh } from "./testing/model-fixture.ts";
 
 function startMesh() {
-  const mesh = new ServedMesh({ revision: "default", metrics: new MetricsRegistry(), clock: systemClock, log: silentLogger, settled: () => undefined });
+  const metrics = new MetricsRegistry();
+  const mesh = new ServedMesh({ revision: "default", metrics, clock: systemClock, log: silentLogger, settled: () => undefined });
   mesh.inputs.mesh.set(meshKey, testMesh);
   const feeds = createFeeds(mesh.inputs, "default");
   const apply = (...objects: readonly KubernetesObject[]): void => {
@@ -23,7 +24,7 @@ function startMesh() {
     mesh.discovery.flush();
   };
   apply(namespace("shop"), pod("shop/client-1", "10.244.1.8", { labels: { app: "client" }, redirected: false }), ...web("a", 1), ...web("b", 2));
-  return { mesh, apply };
+  return { mesh, metrics, apply };
 }
 
 function web(name: string, index: number): readonly KubernetesObject[] {
@@ -146,4 +147,15 @@ test("a client that does not read is sent nothing more, delays nobody, and then 
   slow.close();
   quick.close();
   assert.equal(mesh.discovery.streams.size, 0);
+});
+
+test("what changes in the mesh is counted by kind and by reason, and an object that says nothing new is not", () => {
+  const { metrics, apply } = startMesh();
+  apply(split(90));
+  apply(split(50));
+  apply(split(50));
+  const text = renderPrometheus(metrics);
+  for (const line of ['pilot_k8s_cfg_events{type="VirtualService",event="add"} 1', 'pilot_k8s_cfg_events{type="VirtualService",event="update"} 1', 'pilot_k8s_reg_events{type="Services",event="add"} 2', 'pilot_push_triggers{type="config"} 2', 'pilot_push_triggers{type="endpoint"} 2']) {
+    assert.ok(text.split("\n").includes(line), `${line}\n${text.split("\n").filter((found) => found.startsWith("pilot_")).join("\n")}`);
+  }
 });

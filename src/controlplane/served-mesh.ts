@@ -24,6 +24,7 @@ import {
   type WantedPolicyStatus,
   type WantedRouteStatus,
 } from "./model/index.ts";
+import { countChanges } from "./change-metrics.ts";
 import { ProxyScopes } from "./proxy-scopes.ts";
 import { ProxyViews } from "./proxy-views.ts";
 import { servedExtensions } from "./served-extensions.ts";
@@ -90,6 +91,7 @@ export class ServedMesh {
       subscriberFailed: (collection, error) => log.error("a change could not be taken on", { collection, error: describeError(error) }),
     });
     const inputs = createMeshInputs(graph);
+    countChanges(inputs, metrics);
     const model = deriveMeshModel(graph, inputs);
     const { waypoints, routes, l4Routes } = model;
     const [tlsRoutes, tcpRoutes] = l4Routes;

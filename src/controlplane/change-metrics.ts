@@ -1,0 +1,59 @@
+import type { Collection } from "../kube/index.ts";
+import type { MetricsRegistry } from "../telemetry/index.ts";
+import type { MeshInputs } from "./model/index.ts";
+
+type Registered = "Services" | "EndpointSlice" | "Pods" | "Nodes";
+/** Upstream's reasons for a push. */
+type Reason = "service" | "endpoint" | "proxy" | "config" | "global" | "namespace" | "secret";
+
+const events = { added: "add", updated: "update", deleted: "delete" } as const;
+
+/** Counts, by upstream's metrics, what changes in a mesh: objects of which no fact has changed count for nothing. */
+export function countChanges(inputs: MeshInputs, metrics: MetricsRegistry): void {
+  const registered = metrics.counter("pilot_k8s_reg_events", "Services, endpoints, pods and nodes that came, changed or went.", ["type", "event"]);
+  const configured = metrics.counter("pilot_k8s_cfg_events", "Objects of configuration that came, changed or went.", ["type", "event"]);
+  const triggers = metrics.counter("pilot_push_triggers", "Changes that may be for proxies, by reason.", ["type"]);
+  const count = (collection: Collection<unknown>, reason: Reason, counter?: { readonly of: typeof registered; readonly type: string }): void => {
+    collection.onChange((changes) => {
+      for (const change of changes) {
+        triggers.labels(reason).increment();
+        counter?.of.labels(counter.type, change.type === "delete" ? events.deleted : change.previous === undefined ? events.added : events.updated).increment();
+      }
+    });
+  };
+  const register = (collection: Collection<unknown>, reason: Reason, type: Registered): void => count(collection, reason, { of: registered, type });
+  const configure = (collections: Readonly<Record<string, Collection<unknown>>>): void => {
+    for (const [type, collection] of Object.entries(collections)) count(collection, "config", { of: configured, type });
+  };
+  for (const { services, slices, pods, nodes } of [inputs, inputs.remote]) {
+    register(services, "service", "Services");
+    register(slices, "endpoint", "EndpointSlice");
+    register(pods, "proxy", "Pods");
+    register(nodes, "proxy", "Nodes");
+  }
+  count(inputs.namespaces, "namespace");
+  count(inputs.mesh, "global");
+  count(inputs.secrets, "secret");
+  configure({
+    AuthorizationPolicy: inputs.authorizationPolicies,
+    DestinationRule: inputs.destinationRules,
+    EnvoyFilter: inputs.extensions.envoyFilters,
+    Gateway: inputs.istioGateways,
+    GRPCRoute: inputs.grpcRoutes,
+    HTTPRoute: inputs.httpRoutes,
+    KubernetesGateway: inputs.gateways,
+    PeerAuthentication: inputs.peerAuthentications,
+    ProxyConfig: inputs.extensions.proxyConfigs,
+    ReferenceGrant: inputs.referenceGrants,
+    RequestAuthentication: inputs.requestAuthentications,
+    ServiceEntry: inputs.serviceEntries,
+    Sidecar: inputs.sidecars,
+    TCPRoute: inputs.tcpRoutes,
+    Telemetry: inputs.telemetries,
+    TLSRoute: inputs.tlsRoutes,
+    TrafficExtension: inputs.extensions.trafficExtensions,
+    VirtualService: inputs.virtualServices,
+    WasmPlugin: inputs.extensions.wasmPlugins,
+    WorkloadEntry: inputs.workloadEntries,
+  });
+}
