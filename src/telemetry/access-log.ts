@@ -11,7 +11,7 @@ export interface AccessLogOptions {
   readonly clock: Clock;
   /** Lines wait at most this long; 1 s when absent. */
   readonly flushIntervalMs?: number;
-  /** Bytes a buffer holds; there are two. 128 KiB when absent: a write costs as much as the formatting of many lines. */
+  /** Bytes a buffer holds; there are two. 256 KiB when absent: a write costs as much as the formatting of many lines. */
   readonly bufferBytes?: number;
   /** Told once when lines begin to be lost, and once for each failed write. */
   readonly onTrouble?: (message: string) => void;
@@ -39,7 +39,7 @@ export class AccessLog {
 
   constructor(options: AccessLogOptions) {
     this.#options = options;
-    const size = options.bufferBytes ?? 131_072;
+    const size = options.bufferBytes ?? 262_144;
     this.#filling = Buffer.allocUnsafeSlow(size);
     this.#spare = Buffer.allocUnsafeSlow(size);
   }

@@ -1,23 +1,10 @@
 import type { AccessLog as AccessLogMessage, FileAccessLog, OpenTelemetryAccessLogConfig, StdoutAccessLog, SubstitutionFormatString } from "../../wire/envoy/index.ts";
-import { compileJsonFormat, compileTextFormat, envoyDefaultFormat, type CaptureIndex, type LogFormat } from "../observe/log-format.ts";
+import { compileJsonFormat, compileTextFormat, envoyDefaultFormat, type LogFormat } from "../observe/log-format.ts";
 import { unsupported, type ConfigNotes } from "./config-check.ts";
-import type { ExchangeRecord } from "../http/exchange-record.ts";
+import type { AccessLogSpec } from "./access-log-spec.ts";
 import { compileLogFilter, type LogFilter } from "./log-filter-config.ts";
 import { compileOtlpLog } from "./otlp-log-config.ts";
 import { unpack } from "./transport-config.ts";
-
-export interface AccessLogSpec {
-  /** The file that lines go to. */
-  readonly path: string;
-  readonly format: LogFormat;
-  /** Takes a record in the file's place: it goes to a service. */
-  readonly emit?: (record: ExchangeRecord, capture: CaptureIndex) => void;
-  /** Whether the log wants a record; undefined takes all. */
-  readonly wants: LogFilter["wants"] | undefined;
-  /** Fields that must be captured for the format and the filter. */
-  readonly requestCapture: readonly string[];
-  readonly responseCapture: readonly string[];
-}
 
 /** Services that get logs in Envoy's own form over gRPC. */
 const services = /^envoy\.extensions\.access_loggers\.grpc\./;

@@ -10,7 +10,8 @@ import {
 } from "../../wire/envoy/index.ts";
 import type { HttpTunnelSpec } from "../tcp/http-tunnel.ts";
 import type { NetworkFilter } from "../filters/network-filter.ts";
-import { compileAccessLogs, type AccessLogSpec } from "./access-log-config.ts";
+import { compileAccessLogs } from "./access-log-config.ts";
+import type { AccessLogSpec } from "./access-log-spec.ts";
 import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileHttpConnectionManager, type HttpSpec } from "./http-connection-manager-config.ts";
 import { statsOf } from "./http-filter-config.ts";

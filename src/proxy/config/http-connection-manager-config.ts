@@ -7,11 +7,12 @@ import {
   HttpConnectionManagerSchema,
   type HttpConnectionManager,
 } from "../../wire/envoy/index.ts";
-import type { CaptureIndex } from "../observe/log-format.ts";
+import type { CaptureIndex } from "../observe/capture-index.ts";
 import type { HttpConnectionConfig } from "../http/http-connection-config.ts";
 import type { EscapedSlashes } from "../routing/path.ts";
 import type { RouteTable } from "../routing/route-table.ts";
-import { compileAccessLogs, type AccessLogSpec } from "./access-log-config.ts";
+import { compileAccessLogs } from "./access-log-config.ts";
+import type { AccessLogSpec } from "./access-log-spec.ts";
 import { checkFields, durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileHttpFilters, type HttpFilters } from "./http-filter-config.ts";
 import { compileLocalReplies } from "./local-reply-config.ts";

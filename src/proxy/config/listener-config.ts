@@ -13,7 +13,8 @@ import {
 import type { ChainMatcher } from "../listener/chain-matcher.ts";
 import type { FilterChainMatch } from "../listener/filter-chain-match.ts";
 import type { DownstreamTlsSpec } from "../tls/tls-spec.ts";
-import { compileAccessLogs, type AccessLogSpec } from "./access-log-config.ts";
+import { compileAccessLogs } from "./access-log-config.ts";
+import type { AccessLogSpec } from "./access-log-spec.ts";
 import { compileChainMatcher, compileFilterChainMatch } from "./chain-match-config.ts";
 import { compileChainService, type ChainService } from "./chain-service-config.ts";
 import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";

@@ -2,7 +2,7 @@ import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { ComparisonFilter_Op, ExpressionFilterSchema, type AccessLogFilter, type ComparisonFilter, type HeaderMatcher } from "../../wire/envoy/index.ts";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
 import { flagLetters } from "../http/response-flags.ts";
-import type { CaptureIndex } from "../observe/log-format.ts";
+import type { CaptureIndex } from "../observe/capture-index.ts";
 import { compileRecordCondition, type RecordExpression } from "../observe/record-expression.ts";
 import { unsupported } from "./config-check.ts";
 import { compileString } from "./matcher-config.ts";

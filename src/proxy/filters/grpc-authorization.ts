@@ -10,7 +10,7 @@ import {
 } from "../../wire/envoy/index.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
 import type { AskAuthorization, AuthorizationAnswer, FieldEdit } from "./ext-authz-filter.ts";
-import type { CallCluster, ClusterAnswer } from "./filter-services.ts";
+import type { CallCluster, ClusterAnswer } from "./call-cluster.ts";
 import type { FilterRequest } from "./http-filter.ts";
 
 export interface GrpcAuthorizationOptions {

@@ -1,7 +1,7 @@
 import { transientError } from "../../base/index.ts";
 import type { StringMatcher } from "../routing/matchers.ts";
 import type { AskAuthorization, AuthorizationAnswer } from "./ext-authz-filter.ts";
-import type { CallCluster, ClusterAnswer } from "./filter-services.ts";
+import type { CallCluster, ClusterAnswer } from "./call-cluster.ts";
 import type { FilterRequest } from "./http-filter.ts";
 
 export interface HttpAuthorizationOptions {

@@ -7,7 +7,8 @@ import { envoyRegistry, JwtAuthenticationSchema } from "../../wire/envoy/index.t
 import { ConfigNotes } from "../config/config-check.ts";
 import { compileJwtAuthn } from "../config/jwt-authn-config.ts";
 import { testRequest, type TestRequest } from "../testing/filter-request.ts";
-import { standaloneServices, type ClusterRequest, type FilterServices } from "./filter-services.ts";
+import type { ClusterRequest } from "./call-cluster.ts";
+import { standaloneServices, type FilterServices } from "./filter-services.ts";
 import type { LocalReply } from "./http-filter.ts";
 import { JwtAuthnFilter, JwtRouteSettings } from "./jwt-authn-filter.ts";
 

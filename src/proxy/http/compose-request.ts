@@ -1,6 +1,6 @@
 import { equalsIgnoringCase, fieldKinds, type MessageHead } from "../../wire/http1/index.ts";
 import type { HeaderEdits } from "../routing/header-mutation.ts";
-import type { RequestTrace } from "../tracing/request-tracing.ts";
+import type { RequestTrace } from "../tracing/request-trace.ts";
 import type { ByteBuilder } from "./byte-builder.ts";
 import type { ClientCertificateField } from "./client-certificate.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
@@ -136,10 +136,9 @@ function keepsEnvoyField(request: RequestComposition, field: number): boolean {
 
 function keepsOrdinaryField(request: RequestComposition, field: number): boolean {
   const { head, edits, trace } = request;
-  const replacesTrace = trace !== undefined && trace.replaced.size > 0;
-  if (edits === undefined && !head.connectionNominates && !replacesTrace) return true;
+  if (edits === undefined && !head.connectionNominates && trace?.replaced === undefined) return true;
   const name = head.name(field).toLowerCase();
-  if (replacesTrace && trace.replaced.has(name)) return false;
+  if (trace?.replaced?.has(name) === true) return false;
   if (edits?.dropped.has(name) === true) return false;
   return !head.connectionNominates || !isNominated(head, name);
 }

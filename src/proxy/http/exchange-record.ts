@@ -1,7 +1,7 @@
 import type { ConnectionInfo } from "../connection-info.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
 import type { WorkloadLabels } from "../upstream/endpoint.ts";
-import type { RequestTrace } from "../tracing/request-tracing.ts";
+import type { RequestTrace } from "../tracing/request-trace.ts";
 import type { ResponseFlag } from "./response-flags.ts";
 
 /** What is known of an exchange when it has ended; read at once, for the object is used again. */

@@ -2,7 +2,7 @@ import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
 import type { HeaderMutation } from "../routing/header-mutation.ts";
 import type { Route } from "../routing/route.ts";
-import type { RequestTrace } from "../tracing/request-tracing.ts";
+import type { RequestTrace } from "../tracing/request-trace.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
 import type { WorkloadLabels } from "../upstream/endpoint.ts";
 import type { Answer } from "./answer.ts";

@@ -1,6 +1,6 @@
 import type { Clock, Random } from "../../base/index.ts";
 import type { ByteStream } from "../../net/index.ts";
-import type { AccessLogSpec } from "../config/access-log-config.ts";
+import type { AccessLogSpec } from "../config/access-log-spec.ts";
 import type { HttpSpec } from "../config/http-connection-manager-config.ts";
 import type { ChainSpec, ListenerSpec } from "../config/listener-config.ts";
 import type { ConnectionInfo } from "../connection-info.ts";

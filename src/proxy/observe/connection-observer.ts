@@ -1,5 +1,5 @@
 import type { Clock } from "../../base/index.ts";
-import type { AccessLogSpec } from "../config/access-log-config.ts";
+import type { AccessLogSpec } from "../config/access-log-spec.ts";
 import type { HttpSpec } from "../config/http-connection-manager-config.ts";
 import type { ChainSpec, ListenerSpec } from "../config/listener-config.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
@@ -9,7 +9,7 @@ import { responseFlags } from "../http/response-flags.ts";
 import type { TcpFlow, TcpObserver } from "../tcp/tcp-proxy.ts";
 import type { Reporter } from "./istio-labels.ts";
 import type { IstioMetrics } from "./istio-metrics.ts";
-import type { CaptureIndex } from "./log-format.ts";
+import type { CaptureIndex } from "./capture-index.ts";
 
 export interface ConnectionObserverOptions {
   readonly role: "router" | "sidecar" | "waypoint";

@@ -6,7 +6,7 @@ import type { TcpFlow } from "../tcp/tcp-proxy.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
 import type { WorkloadLabels } from "../upstream/endpoint.ts";
 import { commonNames, commonValues, namesHost, peerNames, requestNames, type OwnLabels, type Reporter } from "./istio-labels.ts";
-import type { CaptureIndex } from "./log-format.ts";
+import type { CaptureIndex } from "./capture-index.ts";
 
 const fineNames = ["reporter", "destination_workload", "destination_workload_namespace", "destination_service_name", "destination_service_namespace"];
 const fineIndexes = fineNames.map((name) => requestNames.indexOf(name));
@@ -148,13 +148,17 @@ export class IstioMetrics {
   #handles(record: ExchangeRecord, reporter: Reporter, rules: StatsRules, capture: CaptureIndex): RequestHandles {
     const { endpoint } = record;
     const outcome = outcomeOf(record);
-    const hasHost = rules.hostFallback && namesHost(record);
-    if (outcome < 0 || hasHost || rules.requestCapture.length > 0 || rules.hasExpressions) return this.#byKey(record, reporter, rules, capture, hasHost);
     const { generation } = this.#registry;
-    // What leaves this proxy's own workload differs by endpoint and outcome alone: found without building a key.
-    if (reporter === "source" && endpoint !== undefined && rules.metrics.size === 0 && !namesHost(record)) {
+    // What leaves this proxy's own workload for a service differs by endpoint and outcome alone: found without building a key.
+    const isByEndpoint = reporter === "source" && endpoint !== undefined && rules.metrics.size === 0;
+    if (isByEndpoint) {
       const known = endpoint.statistics.get(outcome) as RequestHandles | undefined;
       if (known?.generation === generation) return known;
+    }
+    const namesIt = namesHost(record);
+    const hasHost = rules.hostFallback && namesIt;
+    if (outcome < 0 || hasHost || rules.hasExpressions) return this.#byKey(record, reporter, rules, capture, hasHost);
+    if (isByEndpoint && !namesIt) {
       const made = this.#make(record, reporter, rules, capture, false);
       endpoint.statistics.set(outcome, made);
       return made;

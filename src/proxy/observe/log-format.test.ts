@@ -38,7 +38,7 @@ test("every operator of Envoy is taken: those that this proxy measures have a va
   const peer = { workload: "w", namespace: "n", cluster: "c", canonicalName: "app", canonicalRevision: "v1" };
   const full: ExchangeRecord = {
     ...plainRecord, pathAndQuery: "/a?b=1&c=%20d", grpcStatus: "5", flag: 1, trailers: ["grpc-message", "gone"], downstreamPeer: peer, retries: 2, metadata: new Map([["jwt", { iss: "me", list: [1] }]]),
-    trace: { traceId: "t1", spanId: "s1", parentSpanId: undefined, sampled: true, upstreamSpanId: undefined, lines: "", replaced: new Set(), forwardedMs: 0, operationGiven: undefined },
+    trace: { traceId: "t1", spanId: "s1", parentSpanId: undefined, sampled: true, upstreamSpanId: undefined, lines: "", replaced: undefined, forwardedMs: 0, operationGiven: undefined },
   };
   const shown = (text: string): string => compileTextFormat(text, refuse).line(full, capture);
   const cases: readonly (readonly [format: string, expected: string])[] = [

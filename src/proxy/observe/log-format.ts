@@ -1,5 +1,6 @@
 import { messageOf } from "../../base/index.ts";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
+import type { CaptureIndex } from "./capture-index.ts";
 import { compileOperator, numericOperators, type Captures, type LogPart } from "./log-operators.ts";
 
 /** A compiled access log format: which fields must be captured, and how a line is made. */
@@ -8,12 +9,6 @@ export interface LogFormat {
   readonly responseCapture: readonly string[];
   /** One line with its newline. */
   readonly line: (record: ExchangeRecord, capture: CaptureIndex) => string;
-}
-
-/** Where a captured field stands in the records of a listener. */
-export interface CaptureIndex {
-  readonly request: ReadonlyMap<string, number>;
-  readonly response: ReadonlyMap<string, number>;
 }
 
 /** What Envoy writes when no format is given. */

@@ -2,7 +2,7 @@ import { hostname } from "node:os";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
 import { flagLetters, flagNames } from "../http/response-flags.ts";
 import type { WorkloadLabels } from "../upstream/workload-labels.ts";
-import type { CaptureIndex } from "./log-format.ts";
+import type { CaptureIndex } from "./capture-index.ts";
 import { compileTimeFormat, isoTime } from "./log-time.ts";
 import { compileRecordExpression } from "./record-expression.ts";
 

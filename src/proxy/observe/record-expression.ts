@@ -4,7 +4,7 @@ import type * as Cel from "@bufbuild/cel";
 import { loadPackage } from "../../base/index.ts";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
 import { flagLetters } from "../http/response-flags.ts";
-import type { CaptureIndex } from "./log-format.ts";
+import type { CaptureIndex } from "./capture-index.ts";
 
 /** An expression (CEL) over Envoy's attributes of a request or connection that has ended. */
 export interface RecordExpression {

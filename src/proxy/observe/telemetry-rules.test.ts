@@ -11,7 +11,7 @@ import { standaloneServices } from "../filters/filter-services.ts";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
 import { plainRecord } from "../testing/plain-record.ts";
 import { IstioMetrics } from "./istio-metrics.ts";
-import type { CaptureIndex } from "./log-format.ts";
+import type { CaptureIndex } from "./capture-index.ts";
 
 const record: ExchangeRecord = { ...plainRecord, status: 404, details: "", requestId: "id", forwardedFor: "", capturedRequest: ["gold"] };
 const capture: CaptureIndex = { request: new Map([["x-tier", 0]]), response: new Map() };

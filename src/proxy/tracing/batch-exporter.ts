@@ -1,5 +1,5 @@
 import { messageOf, transientError, type Clock, type Logger } from "../../base/index.ts";
-import type { CallCluster, ClusterAnswer, ClusterRequest } from "../filters/filter-services.ts";
+import type { CallCluster, ClusterAnswer, ClusterRequest } from "../filters/call-cluster.ts";
 import type { FilterStatistics } from "../filters/filter-statistics.ts";
 
 /** Writes items as a collector takes them. What it needs is loaded with the first of them. */

@@ -1,8 +1,8 @@
 import { silentLogger, type Clock, type Logger } from "../../base/index.ts";
-import type { CallCluster } from "../filters/filter-services.ts";
+import type { CallCluster } from "../filters/call-cluster.ts";
 import type { FilterStatistics } from "../filters/filter-statistics.ts";
 import { BatchExporter, type ExportTarget } from "./batch-exporter.ts";
-import type { TracedNode } from "./span-tags.ts";
+import type { TracedNode } from "./traced-node.ts";
 
 export interface CollectorExportsOptions {
   readonly node: TracedNode;

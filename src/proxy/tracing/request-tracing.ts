@@ -1,10 +1,12 @@
 import type { Random } from "../../base/index.ts";
-import type { ExchangeRequest } from "../http/exchange-request.ts";
+import type { MessageHead } from "../../wire/http1/index.ts";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
-import type { CaptureIndex } from "../observe/log-format.ts";
+import type { CaptureIndex } from "../observe/capture-index.ts";
+import type { RequestTrace } from "./request-trace.ts";
 import type { Span } from "./span.ts";
 import type { BatchExporter } from "./batch-exporter.ts";
-import { downstreamTags, operationOf, upstreamTags, type CustomSpanTag, type TracedNode } from "./span-tags.ts";
+import { downstreamTags, operationOf, upstreamTags, type CustomSpanTag } from "./span-tags.ts";
+import type { TracedNode } from "./traced-node.ts";
 import { contextLines, randomId, readContext, replacedFields, type TraceFormat } from "./trace-context.ts";
 
 /** How the requests of a listener are traced. */
@@ -31,22 +33,14 @@ export interface RequestTracingOptions {
   readonly node: TracedNode;
 }
 
-/** One request's part of a trace. */
-export interface RequestTrace {
-  readonly traceId: string;
-  readonly spanId: string;
-  readonly parentSpanId: string | undefined;
-  /** Spans are made of it. */
-  readonly sampled: boolean;
-  readonly upstreamSpanId: string | undefined;
-  /** Lines of the head that goes upstream. */
-  readonly lines: string;
-  /** Fields of the client's head whose place they take. */
-  readonly replaced: ReadonlySet<string>;
-  /** Unix time at which the request went upstream; 0 before. */
-  forwardedMs: number;
-  /** What the client calls the work, where it says so. */
-  readonly operationGiven: string | undefined;
+/** What of a request tells whether it is traced. */
+export interface TracedRequest {
+  readonly head: MessageHead;
+  /** It is changed where the request is kept and the id is new. */
+  requestId: string;
+  readonly requestIdIsNew: boolean;
+  /** What it says of tracing is believed. */
+  readonly internalPeer: boolean;
 }
 
 const traceIdDigits = 32;
@@ -56,7 +50,6 @@ const decisionAt = 14;
 const sampledMark = "9";
 const tracedMarks = "9ab";
 const requestIdLength = 36;
-const nothing: ReadonlySet<string> = new Set();
 
 /** Decides which requests are traced, gives their contexts on and makes their spans. Requests that are not kept cost a few fields of text. */
 export class RequestTracing {
@@ -71,7 +64,7 @@ export class RequestTracing {
   }
 
   /** Undefined where nothing is to be done: the context that the request brings goes on as it is. */
-  start(facts: ExchangeRequest, random: Random): RequestTrace | undefined {
+  start(facts: TracedRequest, random: Random): RequestTrace | undefined {
     const { exporter, readFormats, formats, propagates, shortTraceIds, spawnsUpstreamSpan } = this.#options;
     const given = readContext(facts.head, readFormats);
     const hasContext = given !== "none" && "traceId" in given;
@@ -94,7 +87,7 @@ export class RequestTracing {
       sampled: sampled && exporter !== undefined,
       upstreamSpanId,
       lines,
-      replaced: given === "none" || !propagates ? nothing : this.#replaced,
+      replaced: given === "none" || !propagates ? undefined : this.#replaced,
       forwardedMs: 0,
       operationGiven: sampled ? facts.head.get("x-envoy-decorator-operation") : undefined,
     };
@@ -106,10 +99,10 @@ export class RequestTracing {
     const traceId = randomId(shortTraceIds ? shortIdDigits : traceIdDigits);
     const spanId = randomId(shortIdDigits);
     const lines = this.#isW3cAlone && !shortTraceIds ? `traceparent: 00-${traceId}-${spanId}-00\r\n` : contextLines({ traceId, spanId, parentSpanId: undefined, sampled: false }, formats);
-    return { traceId, spanId, parentSpanId: undefined, sampled: false, upstreamSpanId: undefined, lines, replaced: nothing, forwardedMs: 0, operationGiven: undefined };
+    return { traceId, spanId, parentSpanId: undefined, sampled: false, upstreamSpanId: undefined, lines, replaced: undefined, forwardedMs: 0, operationGiven: undefined };
   }
 
-  #decide(facts: ExchangeRequest, random: Random): boolean {
+  #decide(facts: TracedRequest, random: Random): boolean {
     const { byRequestId, clientShare, randomShare, overallShare } = this.#options;
     const { head, requestId, requestIdIsNew } = facts;
     const isWanted =

@@ -1,17 +1,8 @@
 import type { ExchangeRecord } from "../http/exchange-record.ts";
 import { flagLetters } from "../http/response-flags.ts";
-import type { CaptureIndex } from "../observe/log-format.ts";
-import type { RequestTrace } from "./request-tracing.ts";
-
-/** This proxy, as spans tell of it. */
-export interface TracedNode {
-  /** `<type>~<address>~<pod>.<namespace>~<domain>`. */
-  readonly id: string;
-  /** `<workload>.<namespace>`. */
-  readonly service: string;
-  readonly address: string;
-  readonly zone: string;
-}
+import type { CaptureIndex } from "../observe/capture-index.ts";
+import type { RequestTrace } from "./request-trace.ts";
+import type { TracedNode } from "./traced-node.ts";
 
 /** A tag that the configuration adds. */
 export interface CustomSpanTag {

@@ -1,6 +1,6 @@
 import type { EncodeBatch } from "./batch-exporter.ts";
 import type { Span } from "./span.ts";
-import type { TracedNode } from "./span-tags.ts";
+import type { TracedNode } from "./traced-node.ts";
 
 const microsPerMs = 1000;
 

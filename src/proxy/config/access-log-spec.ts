@@ -1,0 +1,18 @@
+import type { ExchangeRecord } from "../http/exchange-record.ts";
+import type { CaptureIndex } from "../observe/capture-index.ts";
+import type { LogFormat } from "../observe/log-format.ts";
+import type { LogFilter } from "./log-filter-config.ts";
+
+/** An access log as configured. */
+export interface AccessLogSpec {
+  /** The file that lines go to. */
+  readonly path: string;
+  readonly format: LogFormat;
+  /** Takes a record in the file's place: it goes to a service. */
+  readonly emit?: (record: ExchangeRecord, capture: CaptureIndex) => void;
+  /** Whether the log wants a record; undefined takes all. */
+  readonly wants: LogFilter["wants"] | undefined;
+  /** Fields that must be captured for the format and the filter. */
+  readonly requestCapture: readonly string[];
+  readonly responseCapture: readonly string[];
+}

@@ -1,0 +1,22 @@
+/** A request of the proxy itself to one of its clusters. */
+export interface ClusterRequest {
+  readonly cluster: string;
+  readonly protocol: "http1" | "http2";
+  readonly method: string;
+  readonly path: string;
+  readonly authority: string;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly body: Buffer;
+  readonly timeoutMs: number;
+  readonly maxAnswerBytes: number;
+}
+
+export interface ClusterAnswer {
+  readonly status: number;
+  /** Names in lower case, trailers included. */
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly body: Buffer;
+}
+
+/** Rejects when no answer came: no such cluster, no endpoint, no connection, too late, too long. */
+export type CallCluster = (request: ClusterRequest, signal: AbortSignal) => Promise<ClusterAnswer>;

@@ -1,0 +1,9 @@
+/** This proxy, as spans tell of it. */
+export interface TracedNode {
+  /** `<type>~<address>~<pod>.<namespace>~<domain>`. */
+  readonly id: string;
+  /** `<workload>.<namespace>`. */
+  readonly service: string;
+  readonly address: string;
+  readonly zone: string;
+}
