@@ -245,6 +245,42 @@ suite("the page in Chromium", { skip }, () => {
     assert.deepEqual(errors, []);
   });
 
+  test("the graph goes back in time, plays from there, and comes back to now; what is drawn stays while a moment is fetched", async () => {
+    await using opened = await open(browser);
+    const { page, errors } = opened;
+    await page.goto(`${server.url}#/graph?as=graph`);
+    await settled(page);
+    await page.evaluate("document.querySelector('.graph-canvas').dataset.mark = 'kept'");
+    const slider = page.getByRole("slider", { name: "Moment" });
+    await slider.focus();
+    await page.keyboard.press("Home");
+    await until(page, "location.hash.includes('at=')");
+    await page.getByText(/\d h( \d+ min)? ago/).waitFor({ timeout: patienceMs });
+    const at = page.url();
+    await page.getByRole("button", { name: "Play from here" }).click();
+    await until(page, `location.href !== ${JSON.stringify(at)}`);
+    await page.getByRole("button", { name: "Pause" }).click();
+    await page.getByRole("button", { name: "Live", exact: true }).click();
+    await until(page, "!location.hash.includes('at=')");
+    assert.equal(await page.evaluate("document.querySelector('.graph-canvas').dataset.mark"), "kept");
+    assert.deepEqual(errors, []);
+  });
+
+  test("a text that was not applied is there again after a look at another view", async () => {
+    await using opened = await open(browser);
+    const { page } = opened;
+    await page.goto(`${server.url}#/config/networking.istio.io%2Fv1/VirtualService/shop/checkout`);
+    const editor = page.getByRole("textbox", { name: "The object as YAML" });
+    await editor.waitFor({ timeout: patienceMs });
+    await editor.press("Control+End");
+    await page.keyboard.type("# not yet");
+    await page.getByText("changed, not applied").waitFor({ timeout: patienceMs });
+    await page.getByRole("navigation", { name: "Views", exact: true }).getByRole("link", { name: "Workloads" }).click();
+    await page.getByRole("heading", { level: 1, name: "Workloads" }).waitFor({ timeout: patienceMs });
+    await page.goBack();
+    await editor.getByText("# not yet").waitFor({ timeout: patienceMs });
+  });
+
   test("a search in the graph is counted, and the filters hide what they say", async () => {
     await using opened = await open(browser);
     const { page } = opened;
