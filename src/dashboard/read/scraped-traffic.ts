@@ -53,8 +53,10 @@ export class ScrapedTraffic implements TrafficSource {
     return traffic;
   }
 
-  async steps(steps: readonly { readonly fromMs: number; readonly toMs: number }[]): Promise<readonly (readonly CountedTraffic[])[]> {
-    return steps.map(({ fromMs, toMs }) => this.#scraper.history.counted(fromMs, toMs));
+  async steps(steps: readonly { readonly fromMs: number; readonly toMs: number }[]): Promise<readonly (readonly CountedTraffic[] | undefined)[]> {
+    const { history } = this.#scraper;
+    const { oldestMs = Infinity, latestMs = 0 } = history;
+    return steps.map(({ fromMs, toMs }) => (toMs <= oldestMs || fromMs >= latestMs ? undefined : history.counted(fromMs, toMs)));
   }
 
   process(workload: string, measure: "cpuSeconds" | "memoryBytes", fromMs: number, toMs: number): number | null {

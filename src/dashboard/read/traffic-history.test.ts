@@ -53,3 +53,8 @@ test("quantiles come from the buckets of all parts together", () => {
   const [edge] = combineTraffic(history.counted(0, 2000));
   assert.deepEqual([quantileMs(edge?.durations ?? { boundsMs: [], counts: [] }, 0.5), quantileMs(edge?.durations ?? { boundsMs: [], counts: [] }, 1)], [5, 50]);
 });
+
+test("a window that is shorter than slots of its age is told by the slot that it is in", () => {
+  const history = counting(1200, (_, one) => one.add(gain(4)));
+  assert.equal(history.counted(601_000, 604_000)[0]?.requestRate, 4);
+});

@@ -121,7 +121,9 @@ export class TrafficHistory {
 
   /** All that was counted after `fromMs` up to `toMs`, as rates over that time, or over the part of it in which was counted. */
   counted(fromMs: number, toMs: number): CountedTraffic[] {
-    const slots = this.#slots.filter((slot) => slot.toMs > fromMs && slot.toMs <= toMs);
+    const within = this.#slots.filter((slot) => slot.toMs > fromMs && slot.toMs <= toMs);
+    // A window that is shorter than slots of that age is told by the one that it is in.
+    const slots = within.length > 0 ? within : this.#slots.filter((slot) => slot.fromMs < toMs && slot.toMs >= toMs);
     const [first, last] = [slots[0], slots.at(-1)];
     if (first === undefined || last === undefined) return [];
     const seconds = Math.max(0.001, (last.toMs - first.fromMs) / 1000);

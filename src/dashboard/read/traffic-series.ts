@@ -36,7 +36,7 @@ export class TrafficSeries implements Measurements {
       return { timesMs, values };
     }
     const counted = await traffic.steps(steps);
-    return { timesMs, values: counted.map((part) => (part.length === 0 ? null : valueOf(measure, combineTraffic(part).filter(subject.concerns)))) };
+    return { timesMs, values: counted.map((part) => (part === undefined ? null : valueOf(measure, combineTraffic(part).filter(subject.concerns)))) };
   }
 
   /** Which edges are meant, and which workloads. */

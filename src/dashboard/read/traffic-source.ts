@@ -5,8 +5,8 @@ import type { CountedTraffic, MeasuredTraffic } from "../views/index.ts";
 export interface TrafficSource {
   /** Over the window up to `atMs` (0: now). */
   measure(windowSeconds: number, atMs: number): Promise<MeasuredTraffic>;
-  /** What was counted in each of the steps `(from, to]`. */
-  steps(steps: readonly { readonly fromMs: number; readonly toMs: number }[]): Promise<readonly (readonly CountedTraffic[])[]>;
+  /** What was counted in each of the steps `(from, to]`; undefined for those in which nobody counted. */
+  steps(steps: readonly { readonly fromMs: number; readonly toMs: number }[]): Promise<readonly (readonly CountedTraffic[] | undefined)[]>;
   /** Of proxies themselves; null where nothing is known. */
   process(workload: string, measure: Extract<SeriesRequest["measure"], "cpuSeconds" | "memoryBytes">, fromMs: number, toMs: number): number | null;
   /** Raised when something was counted, or time went on over something that was. */
