@@ -1,9 +1,10 @@
 // The dashboard as a person uses it: a real Chromium against a live lab under load.
-//   npm run e2e:dashboard [-- --json] [-- --only views,figures,freshness,orders,access] [-- --rate 0.3] [-- --pictures DIR] [-- --keep]
+//   npm run e2e:dashboard [-- --json] [-- --only views,figures,freshness,orders,access] [-- --rate 0.3] [-- --sights 3] [-- --pictures DIR] [-- --keep]
 import { parseArgs } from "node:util";
+import type { Page } from "playwright-core";
 import { describeError } from "../src/base/index.ts";
 import { tryAccess } from "./dashboard-proof/access.ts";
-import { ProofBrowser } from "./dashboard-proof/browser.ts";
+import { ProofBrowser, sights } from "./dashboard-proof/browser.ts";
 import { compareFigures } from "./dashboard-proof/figures.ts";
 import { weightDelays } from "./dashboard-proof/freshness.ts";
 import { giveOrders, pausedCanary } from "./dashboard-proof/orders.ts";
@@ -21,6 +22,7 @@ const maxDelayMs = 2_000;
 const help = `npm run e2e:dashboard [-- options]
   --only PARTS      of ${parts.join(", ")}, with commas between them; all of them when absent
   --rate X          multiplies the rates of all generators (0.3)
+  --sights N        only the first of 1280 px light, 1280 px dark, 390 px light (${sights.length})
   --pictures DIR    keeps a screenshot of every view there
   --keep            leaves the lab behind
   --json            the last line is one JSON object
@@ -30,6 +32,7 @@ const { values: flags } = parseArgs({
   options: {
     only: { type: "string", default: parts.join(",") },
     rate: { type: "string", default: "0.3" },
+    sights: { type: "string", default: String(sights.length) },
     pictures: { type: "string" },
     keep: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
@@ -114,10 +117,11 @@ async function play(proof: Proof, browser: ProofBrowser, wanted: ReadonlySet<str
       }
     }
     if (wanted.has("views")) {
-      const { opened, failed } = await openViews(browser, async (fresh) => {
+      const enter = async (fresh: Page): Promise<string> => {
         await fresh.context().addCookies(state.cookies);
         return base;
-      }, flags.pictures, proof.note);
+      };
+      const { opened, failed } = await openViews(browser, { enter, sights: sights.slice(0, Number(flags.sights)), pictures: flags.pictures, note: proof.note });
       found.views = opened;
       found.problems.push(...failed);
     }

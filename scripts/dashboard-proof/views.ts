@@ -3,7 +3,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { namespaces } from "../upgrade-proof/load-plans.ts";
-import { sights, type ProofBrowser, type Sight } from "./browser.ts";
+import type { ProofBrowser, Sight } from "./browser.ts";
 
 export interface ProofView {
   /** Of its screenshots. */
@@ -35,8 +35,17 @@ export const views: readonly ProofView[] = [
 
 const viewTimeoutMs = 20_000;
 
+export interface OpenViewsOptions {
+  /** Lets a new page in, and answers the page's address. */
+  readonly enter: (page: Page) => Promise<string>;
+  readonly sights: readonly Sight[];
+  /** Where screenshots are kept; none are taken without it. */
+  readonly pictures: string | undefined;
+  readonly note: (text: string) => void;
+}
+
 /** Opens every view at every sight; answers how many were opened, and those that did not show what they must, with what they showed. */
-export async function openViews(browser: ProofBrowser, enter: (page: Page) => Promise<string>, pictures: string | undefined, note: (text: string) => void): Promise<{ readonly opened: number; readonly failed: readonly string[] }> {
+export async function openViews(browser: ProofBrowser, { enter, sights, pictures, note }: OpenViewsOptions): Promise<{ readonly opened: number; readonly failed: readonly string[] }> {
   const failed: string[] = [];
   let opened = 0;
   for (const sight of sights) {
@@ -67,7 +76,7 @@ async function openView(page: Page, base: string, { link, shows }: ProofView): P
     text = await content.innerText();
     // What an editor holds is not in it.
     for (const held of await content.locator(".cm-content").all()) text += (await held.textContent()) ?? "";
-    const missing = shows.find((wanted) => !wanted.test(text));
+    const missing = /Arranging…/.test(text) ? "an arranged graph" : shows.find((wanted) => !wanted.test(text));
     if (missing === undefined) break;
     if (performance.now() > deadline) return `does not show ${String(missing)}: ${text.slice(0, 300)}`;
     await page.waitForTimeout(100);
