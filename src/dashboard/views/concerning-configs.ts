@@ -1,5 +1,6 @@
 import { matchesLabels, type UntypedObject } from "../../api/index.ts";
 import type { Inventory, Workload } from "./inventory.ts";
+import { isVisible, type VisibleNamespaces } from "./view-input.ts";
 
 interface LooseSpec {
   readonly host?: string;
@@ -23,14 +24,14 @@ interface Reference {
 
 const bySelector = new Set(["AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication", "Telemetry", "WasmPlugin", "Sidecar", "EnvoyFilter", "ProxyConfig", "TrafficExtension"]);
 
-/** Objects that say something of the workload: policies that select it, and what concerns its services. */
-export function configsOfWorkload(workload: Workload, inventory: Inventory): UntypedObject[] {
+/** Objects that say something of the workload: policies that select it, and what concerns its services; those that may be seen. */
+export function configsOfWorkload(workload: Workload, inventory: Inventory, visible: VisibleNamespaces): UntypedObject[] {
   const services = new Set(inventory.servicesOf.get(workload.key) ?? []);
-  return inventory.objects.configs.filter((object) => selects(object, workload) || [...services].some((service) => concernsService(object, service)));
+  return inventory.objects.configs.filter((object) => isVisible(visible, object.metadata.namespace ?? "")).filter((object) => selects(object, workload) || [...services].some((service) => concernsService(object, service)));
 }
 
-export function configsOfService(key: string, inventory: Inventory): UntypedObject[] {
-  return inventory.objects.configs.filter((object) => concernsService(object, key));
+export function configsOfService(key: string, inventory: Inventory, visible: VisibleNamespaces): UntypedObject[] {
+  return inventory.objects.configs.filter((object) => isVisible(visible, object.metadata.namespace ?? "") && concernsService(object, key));
 }
 
 function selects(object: UntypedObject, workload: Workload): boolean {

@@ -28,7 +28,7 @@ export function serviceView(input: ViewInput, record: ServiceRecord, visible: Vi
       workloads: Object.fromEntries(record.workloads.map((workload) => [workload.key, workloadRow(workload, input)])),
       endpoints: Object.fromEntries(endpoints.slice(0, maxListedPods)),
       inbound: peerRows(trafficIndex(traffic).ofService.get(record.key) ?? [], "source", visible),
-      configs: configRows(configsOfService(record.key, inventory), messages),
+      configs: configRows(configsOfService(record.key, inventory, visible), messages),
       events: eventRows(inventory.objects.events, ({ involvedObject: of }) => of.namespace === metadata.namespace && of.name === metadata.name && (of.kind === "Service" || of.kind === "Endpoints")),
     },
   };

@@ -42,7 +42,7 @@ export function workloadView(input: ViewInput, workload: Workload, visible: Visi
       inbound: peerRows(inbound.get(workload.key) ?? [], "source", visible),
       outbound: peerRows(outbound.get(workload.key) ?? [], "destination", visible),
       services: Object.fromEntries(services.map((service) => [service.key, serviceRow(service, input)])),
-      configs: configRows(configsOfWorkload(workload, inventory), messages),
+      configs: configRows(configsOfWorkload(workload, inventory, visible), messages),
       proxies: Object.fromEntries(proxies.slice(0, maxListedPods).map((proxy) => [`${proxy.namespace}/${proxy.pod}`, proxy])),
       events: concerningEvents(inventory.objects.events, workload.namespace, workload.name, ownPods),
     },
