@@ -8,7 +8,7 @@ import { request, type IncomingMessage } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { applyLiveMessage, type LiveMessage, type View } from "../src/api/dashboard/index.ts";
-import { giveBackIdleMemory, silentLogger, systemClock } from "../src/base/index.ts";
+import { giveBackIdleMemory, silentLogger, systemClock, unhurriedShare } from "../src/base/index.ts";
 import { readPageFiles } from "../src/dashboard/bundle/index.ts";
 import { AuditLog, DashboardServer, PageAssets } from "../src/dashboard/server/index.ts";
 import { syntheticAccess, syntheticIdentity } from "../src/dashboard/server/testing/synthetic-access.ts";
@@ -26,7 +26,7 @@ const slowMs = 6_000;
 const ticksPerSecond = 100;
 
 async function serve(): Promise<void> {
-  giveBackIdleMemory();
+  giveBackIdleMemory(unhurriedShare);
   const clock = systemClock;
   const audit = new AuditLog({ clock, log: silentLogger });
   const page = PageAssets.from(await readPageFiles());

@@ -7,15 +7,17 @@ type Collect = (options: { readonly type: "major"; readonly execution: "sync"; r
 const lookMs = 3000;
 /** A process that works no more than this share of the time does not mind a pause of some tens of milliseconds. */
 const idleShare = 0.03;
+/** One that people look at minds it little as long as it is not at its limits. */
+export const unhurriedShare = 0.5;
 /** What must have been added to the heap for another collection to be worth its pause. */
 const worthBytes = 6 * 1024 * 1024;
 
 /**
  * Gives back the memory that a start, or a burst of work, has left behind. The collector of its own accord only acts
  * when more is asked for, which an idle process never does; and many such processes run side by side.
- * Disposing it ends it; it keeps no process alive.
+ * `busiestShare` of the time is the most that it may be at work. Disposing it ends it; it keeps no process alive.
  */
-export function giveBackIdleMemory(): Disposable {
+export function giveBackIdleMemory(busiestShare = idleShare): Disposable {
   let collect: Collect | undefined;
   let heapBytes = 0;
   let seen = performance.eventLoopUtilization();
@@ -23,7 +25,7 @@ export function giveBackIdleMemory(): Disposable {
     const now = performance.eventLoopUtilization();
     const { utilization } = performance.eventLoopUtilization(now, seen);
     seen = now;
-    if (utilization > idleShare || process.memoryUsage().heapTotal < heapBytes + worthBytes) return;
+    if (utilization > busiestShare || process.memoryUsage().heapTotal < heapBytes + worthBytes) return;
     collect ??= exposedCollector();
     collect({ type: "major", execution: "sync", flavor: "last-resort" });
     heapBytes = process.memoryUsage().heapTotal;

@@ -14,7 +14,7 @@ export {
   userError,
   type ErrorKind,
 } from "./errors.ts";
-export { giveBackIdleMemory } from "./idle-memory.ts";
+export { giveBackIdleMemory, unhurriedShare } from "./idle-memory.ts";
 export { invariant } from "./invariant.ts";
 export { addressBytes, cidrOf } from "./ip-address.ts";
 export { loadPackage } from "./load-package.ts";

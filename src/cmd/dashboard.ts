@@ -1,5 +1,5 @@
 // The dashboard on its user's own machine, by their kubeconfig: what `serin dashboard` serves where no pod does.
-import { systemClock, type Environment, type Logger } from "../base/index.ts";
+import { giveBackIdleMemory, systemClock, unhurriedShare, type Environment, type Logger } from "../base/index.ts";
 import { askPodByApiServer, AuditLog, checkTopic, createDashboardReader, createHandlers, credentialsOf, DashboardServer, KubeconfigAccess, PageAssets, readPageFiles } from "../dashboard/index.ts";
 import type { KubeConfig } from "../kube/index.ts";
 import type { Release } from "./role.ts";
@@ -45,6 +45,7 @@ export async function serveLocalDashboard({ kubeConfig, istioNamespace, host, po
     log,
     version: release.version,
   });
+  using _memory = giveBackIdleMemory(unhurriedShare);
   const ended = new AbortController();
   const until = AbortSignal.any([signal, ended.signal]);
   try {

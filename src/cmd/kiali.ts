@@ -1,6 +1,6 @@
 // The dashboard in Kiali's place, by Kiali's flags, configuration and addresses.
 import { readFile } from "node:fs/promises";
-import { messageOf, systemClock, userError } from "../base/index.ts";
+import { giveBackIdleMemory, messageOf, systemClock, unhurriedShare, userError } from "../base/index.ts";
 import { readFlags, serveWeb, textAnswer, type WebHandler } from "../addons/web/index.ts";
 import { askPodDirectly, AuditLog, checkTopic, ClusterAccess, createDashboardReader, createHandlers, DashboardServer, KialiApi, PageAssets, parseKialiConfig, readPageFiles } from "../dashboard/index.ts";
 import { createKubeClient, loadKubeConfig } from "../kube/index.ts";
@@ -45,6 +45,7 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
   const registry = new MetricsRegistry();
   addProcessMetrics(registry, process);
   const metrics: WebHandler = async (request) => (request.path === "/metrics" ? { status: 200, contentType: prometheusContentType, body: renderPrometheus(registry) } : textAnswer("not found\n", 404));
+  using _memory = giveBackIdleMemory(unhurriedShare);
   await Promise.all([
     reader.run(shutdown.drain),
     server.run({ host: "", ports: [config.port] }, shutdown.drain),
