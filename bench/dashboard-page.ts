@@ -6,19 +6,19 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { gzipSync } from "node:zlib";
-import { chromium, type Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import { bundlePage } from "../src/dashboard/bundle/index.ts";
+import { launchChromium } from "../test/support/chromium.ts";
 
 const { values } = parseArgs({ options: { workloads: { type: "string", default: "500" }, seconds: { type: "string", default: "15" }, json: { type: "boolean", default: false } } });
 const root = join(import.meta.dirname, "..");
-const chromiumArguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 
 const server = spawn(process.execPath, [join(root, "scripts/dashboard-dev.ts"), "--workloads", values.workloads, "--port", "0"], { stdio: ["ignore", "pipe", "inherit"] });
 try {
   const [address] = (await once(createInterface({ input: server.stdout }), "line")) as [string];
   const files = await bundlePage(join(root, "src/dashboard/web"));
   const scriptBytes = [...files].filter(([name]) => name.endsWith(".js")).reduce((sum, [, contents]) => sum + gzipSync(contents).length, 0);
-  const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: chromiumArguments });
+  const browser = await launchChromium();
   try {
     const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
     const firstViewMs = await firstView(page, address);

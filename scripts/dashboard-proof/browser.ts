@@ -1,13 +1,7 @@
 // A real Chromium, driven as a person drives it; what it complains about is kept.
-import { existsSync } from "node:fs";
-import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
+import type { Browser, BrowserContext, Page } from "playwright-core";
 import { userError } from "../../src/base/index.ts";
-
-/** Debian's; another one by CHROMIUM. */
-const executable = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
-// Without these it asks its maker's hosts at every start.
-const quiet = ["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-gpu"];
-const sandboxless = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
+import { launchChromium, missingChromium } from "../../test/support/chromium.ts";
 
 export interface Sight {
   readonly width: 1280 | 390;
@@ -32,8 +26,8 @@ export class ProofBrowser {
   }
 
   static async launch(): Promise<ProofBrowser> {
-    if (!existsSync(executable)) throw userError("chromium-missing", `there is no Chromium at ${executable}`, { hint: "apt-get install chromium, or name one by CHROMIUM" });
-    return new ProofBrowser(await chromium.launch({ executablePath: executable, headless: true, args: [...quiet, ...sandboxless] }));
+    if (missingChromium !== false) throw userError("chromium-missing", missingChromium);
+    return new ProofBrowser(await launchChromium());
   }
 
   /** A window that knows nothing of the others. */

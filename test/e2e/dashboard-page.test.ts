@@ -2,21 +2,16 @@
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
 import { after, before, suite, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import axe from "axe-core";
-import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
+import type { Browser, BrowserContext, Page } from "playwright-core";
 import { syntheticToken } from "../../src/dashboard/server/testing/synthetic-access.ts";
+import { launchChromium, missingChromium } from "../support/chromium.ts";
 import { root } from "../support/lab-cluster.ts";
 
-const chromiumPath = "/usr/bin/chromium";
-const chromiumArguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 const patienceMs = 20_000;
-const maxPaintMs = 1_000;
-const maxPaints = 8;
 // What runs in the page is text: these files are compiled without a browser's names.
-const largestPaint = "new Promise((resolve) => new PerformanceObserver((list) => resolve(list.getEntries().at(-1).startTime)).observe({ type: 'largest-contentful-paint', buffered: true }))";
 const isLive = "document.querySelector('.live')?.textContent === 'live'";
 
 const views: Readonly<Record<string, string>> = {
@@ -83,15 +78,13 @@ class PageServer {
 }
 
 // Where there is no Chromium the cases are told as not run, which with CI=true is a failure.
-const skip = existsSync(chromiumPath) ? false : `${chromiumPath} is not there: apt-get install chromium`;
-
-suite("the page in Chromium", { skip }, () => {
+suite("the page in Chromium", { skip: missingChromium }, () => {
   const server = new PageServer();
   let browser: Browser;
 
   before(async () => {
     await server.start();
-    browser = await chromium.launch({ executablePath: chromiumPath, args: chromiumArguments });
+    browser = await launchChromium();
   });
   after(async () => {
     await browser.close();
@@ -115,22 +108,6 @@ suite("the page in Chromium", { skip }, () => {
       assert.deepEqual(errors, []);
     });
   }
-
-  test("the first view is painted within a second of being asked for, of a machine that does nothing else", async () => {
-    const paintsMs: { readonly measured: number; readonly undisturbed: number }[] = [];
-    while (paintsMs.length < maxPaints && !paintsMs.some(({ undisturbed }) => undisturbed < maxPaintMs)) {
-      await using opened = await open(browser);
-      const before = slowdown();
-      await opened.page.goto(server.url);
-      await settled(opened.page);
-      const measured = Math.round(Number(await opened.page.evaluate(largestPaint)));
-      paintsMs.push({ measured, undisturbed: Math.round((measured * 2) / (before + slowdown())) });
-    }
-    assert.ok(
-      paintsMs.some(({ undisturbed }) => undisturbed < maxPaintMs),
-      JSON.stringify(paintsMs),
-    );
-  });
 
   test("figures move by themselves, and what has the focus keeps it", async () => {
     await using opened = await open(browser);
@@ -388,18 +365,6 @@ suite("the page in Chromium", { skip }, () => {
     assert.equal(await page.getByText(/what is shown is/).count(), 0);
   });
 });
-
-/** How many times longer than its own work something takes here now; 1 where nothing else runs. */
-function slowdown(): number {
-  const begunMs = performance.now();
-  const begun = process.cpuUsage();
-  let workMs = 0;
-  while (workMs < 100) {
-    const { user, system } = process.cpuUsage(begun);
-    workMs = (user + system) / 1_000;
-  }
-  return Math.max(1, (performance.now() - begunMs) / workMs);
-}
 
 interface Opened extends AsyncDisposable {
   readonly page: Page;

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { test } from "node:test";
+import { missingChromium } from "../support/chromium.ts";
 import { root } from "../support/lab-cluster.ts";
 
 interface DashboardSummary {
@@ -28,7 +29,7 @@ async function runProof(...options: readonly string[]): Promise<{ readonly code:
   return { code, output };
 }
 
-test("every view opens, every order of a canary is given by its button, figures are the load's own within 2 %, a weight is seen within 2 s, and rights hold", async () => {
+test("every view opens, every order of a canary is given by its button, figures are the load's own within 2 %, a weight is seen within 2 s, and rights hold", { skip: missingChromium }, async () => {
   const { code, output } = await runProof("--rate", "0.2", "--sights", "1");
   assert.equal(code, 0, output);
   const summary = JSON.parse(output.trim().split("\n").at(-1) ?? "") as DashboardSummary;
