@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { copyFileSync, existsSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, describe } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { kubectls } from "../support/kubectls.ts";
 import { root } from "../support/lab-cluster.ts";
@@ -132,7 +132,7 @@ describe("a stock Envoy 1.40", () => {
 function bound(walkthrough: Walkthrough) {
   return {
     lab: walkthrough.lab,
-    step: walkthrough.step.bind(walkthrough),
+    step: (title: string, body: () => Promise<void>): void => void test(title, walkthrough.step(title, body)),
     ok: walkthrough.ok.bind(walkthrough),
     shows: walkthrough.shows.bind(walkthrough),
   };

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { existsSync, globSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, describe } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { kubectls } from "../support/kubectls.ts";
 import { root } from "../support/lab-cluster.ts";
@@ -22,7 +22,7 @@ describe("a real API server", () => {
   const walkthrough = new Walkthrough("interop-kubernetes", kubectl, { releaseRoot: release.directory });
   const { lab } = walkthrough;
   const ok = walkthrough.ok.bind(walkthrough);
-  const step = walkthrough.step.bind(walkthrough);
+  const step = (title: string, body: () => Promise<void>): void => void test(title, walkthrough.step(title, body));
 
   before(async () => {
     const created = await lab.create();
