@@ -1,7 +1,6 @@
 // A real Chromium, driven as a person drives it; what it complains about is kept.
 import type { Browser, BrowserContext, Page } from "playwright-core";
-import { userError } from "../../src/base/index.ts";
-import { launchChromium, missingChromium } from "../../test/support/chromium.ts";
+import { launchChromium } from "../../test/support/chromium.ts";
 
 export interface Sight {
   readonly width: 1280 | 390;
@@ -26,7 +25,6 @@ export class ProofBrowser {
   }
 
   static async launch(): Promise<ProofBrowser> {
-    if (missingChromium !== false) throw userError("chromium-missing", missingChromium);
     return new ProofBrowser(await launchChromium());
   }
 

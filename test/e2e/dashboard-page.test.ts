@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { after, before, suite, test } from "node:test";
+import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import axe from "axe-core";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { syntheticToken } from "../../src/dashboard/server/testing/synthetic-access.ts";
-import { launchChromium, missingChromium } from "../support/chromium.ts";
+import { casesInChromium, launchChromium } from "../support/chromium.ts";
 import { root } from "../support/lab-cluster.ts";
 
 const patienceMs = 20_000;
@@ -77,8 +77,7 @@ class PageServer {
   }
 }
 
-// Where there is no Chromium the cases are told as not run, which with CI=true is a failure.
-suite("the page in Chromium", { skip: missingChromium }, () => {
+casesInChromium("the page", () => {
   const server = new PageServer();
   let browser: Browser;
 
