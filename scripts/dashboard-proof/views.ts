@@ -34,6 +34,7 @@ export const views: readonly ProofView[] = [
 ];
 
 const viewTimeoutMs = 20_000;
+const steadyMs = 300;
 
 export interface OpenViewsOptions {
   /** Lets a new page in, and answers the page's address. */
@@ -71,14 +72,17 @@ async function openView(page: Page, base: string, { link, shows }: ProofView): P
   await page.goto(`${base}#/${link}`);
   const content = page.locator("#content");
   let text = "";
+  let seenAtMs: number | undefined;
   const deadline = performance.now() + viewTimeoutMs;
   for (;;) {
     text = await content.innerText();
     // What an editor holds is not in it.
     for (const held of await content.locator(".cm-content").all()) text += (await held.textContent()) ?? "";
     const missing = /Arranging…/.test(text) ? "an arranged graph" : shows.find((wanted) => !wanted.test(text));
-    if (missing === undefined) break;
-    if (performance.now() > deadline) return `does not show ${String(missing)}: ${text.slice(0, 300)}`;
+    // What shows must stay: a graph is arranged a moment after its figures are there.
+    seenAtMs = missing === undefined ? (seenAtMs ?? performance.now()) : undefined;
+    if (seenAtMs !== undefined && performance.now() - seenAtMs > steadyMs) break;
+    if (missing !== undefined && performance.now() > deadline) return `does not show ${String(missing)}: ${text.slice(0, 300)}`;
     await page.waitForTimeout(100);
   }
   const overflow = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
