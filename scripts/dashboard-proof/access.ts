@@ -38,6 +38,7 @@ export async function tryAccess({ lab }: Proof, browser: ProofBrowser, base: str
     await page.goto(`${base}#/login`);
     await page.getByRole("textbox").or(page.locator("input[type=password], textarea")).first().fill(token);
     await page.getByRole("button", { name: /log in/i }).last().click();
+    await page.getByRole("banner").filter({ hasText: narrow }).waitFor({ timeout: seenTimeoutMs });
     await page.goto(`${base}#/workloads`);
     const content = page.locator("#content");
     await content.filter({ hasText: "productpage" }).waitFor({ timeout: seenTimeoutMs });

@@ -151,6 +151,21 @@ test("a session that has ended is said, and no further connection is tried until
   assert.equal(rig.opened.length, 2);
 });
 
+test("another user's connection begins anew: nothing that was shown before is built upon", async () => {
+  const rig = new Rig();
+  rig.connection.follow(["ladder"]);
+  await rig.pass(20);
+  rig.tell(shown({ hidden: { x: 1 } }));
+  const [before] = rig.opened;
+  rig.connection.restart();
+  assert.deepEqual([before?.closed, rig.opened.length], [true, 2]);
+  before?.source.onmessage?.({ data: JSON.stringify(shown({ late: { x: 2 } })) });
+  rig.tell({ type: "change", topic: "ladder", head, set: { rungs: { own: { x: 3 } } }, gone: {} });
+  assert.equal(rig.views.length, 1, "neither of the connection that was, nor against what it had sent");
+  rig.tell(shown({ own: { x: 3 } }));
+  assert.deepEqual(rig.views.at(-1)?.view.tables["rungs"], { own: { x: 3 } });
+});
+
 test("what cannot be read is a lost connection, not an exception", async () => {
   const rig = new Rig();
   rig.connection.follow(["ladder"]);

@@ -84,6 +84,14 @@ export class LiveConnection {
     this.#drop();
   }
 
+  /** Forgets what was received and begins anew: another user looks. */
+  restart(): void {
+    this.#views.clear();
+    this.#failures = 0;
+    this.#drop();
+    this.#connect();
+  }
+
   /** Now, whatever the backoff: the page is seen again, the network is back, the user has logged in. */
   retryNow(): void {
     this.#paused = false;

@@ -131,6 +131,18 @@ function followAll(): void {
   queueMicrotask(() => connection.follow([...topics].filter(([, { followers }]) => followers > 0).map(([text]) => text)));
 }
 
+/** Nothing of what one user was shown is there for the next. */
+function forgetViews(goesOn: boolean): void {
+  batch(() => {
+    for (const [text, topic] of topics) {
+      topic.view.value = undefined;
+      topic.problem.value = undefined;
+      if (topic.followers === 0) topics.delete(text);
+    }
+  });
+  if (goesOn) connection.restart();
+}
+
 /** Once, when the page starts. */
 export function startLive(): void {
   setInterval(() => {
@@ -143,7 +155,13 @@ export function startLive(): void {
     else connection.retryNow();
   });
   addEventListener("online", () => connection.retryNow());
+  let user: string | undefined;
   session.subscribe((next) => {
+    if (next !== undefined) {
+      const nextUser = `${next.authentication} ${next.user}`;
+      if (user !== undefined && user !== nextUser) forgetViews(next.authentication !== "none");
+      user = nextUser;
+    }
     if (next !== undefined && next.authentication !== "none" && state.peek().kind === "logged-out") connection.retryNow();
   });
 }
