@@ -111,13 +111,14 @@ async function approve(rollout: Rollout, steps: readonly string[], { client, kin
   throw refusal("not-found", `${name} was deleted meanwhile`);
 }
 
-async function beginAgain(rollout: Rollout, { client, kind, clock, signal }: Order): Promise<void> {
+/** Once it is deleted it is made again, also where the one who asked has left: without that, it would be gone. */
+async function beginAgain(rollout: Rollout, { client, kind, clock }: Order): Promise<void> {
   const { name = "", namespace, uid } = rollout.metadata;
   await client.delete(kind, name, namespace, uid === undefined ? {} : { preconditions: { uid } });
   const deadlineMs = clock.steadyMs() + goneTimeoutMs;
   while ((await client.get(kind, name, namespace)) !== undefined) {
     if (clock.steadyMs() > deadlineMs) throw refusal("unavailable", `${name} is still being deleted`, `kubectl get ${kind.plural} ${name} -o yaml`);
-    await clock.sleep(retryMs, signal);
+    await clock.sleep(retryMs);
   }
   await client.apply(kind, retriedRollout(rollout), { fieldManager, force: true });
 }

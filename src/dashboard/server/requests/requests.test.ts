@@ -35,9 +35,9 @@ function rig(options: FakeKubeApiOptions = {}, dump = "{}") {
   const handlers = createHandlers({ measurements: { series: async () => await Promise.resolve({ timesMs: [], values: [] }) }, audit, clock, log: silentLogger, istioNamespace: "istio-system", releaseDirectory: "/", env: {} });
   const own: OwnCredentials = { client: api, config, connectToPod: async () => await Promise.resolve(answering(200, dump)) };
   const identity = syntheticIdentity({ own, reading: api, may: async (right) => await Promise.resolve(api.allows(right)) });
-  const ask = async <Name extends keyof RequestHandlers>(name: Name, fields: object, who = identity): Promise<Awaited<ReturnType<RequestHandlers[Name]>>> => {
+  const ask = async <Name extends keyof RequestHandlers>(name: Name, fields: object, who = identity, signal = new AbortController().signal): Promise<Awaited<ReturnType<RequestHandlers[Name]>>> => {
     const handler = handlers[name] as (fields: RequestFields, who: typeof identity, signal: AbortSignal) => Promise<unknown>;
-    return (await handler(RequestFields.ofJson(JSON.stringify(fields)), who, new AbortController().signal)) as Awaited<ReturnType<RequestHandlers[Name]>>;
+    return (await handler(RequestFields.ofJson(JSON.stringify(fields)), who, signal)) as Awaited<ReturnType<RequestHandlers[Name]>>;
   };
   return { api, audit, ask, identity };
 }
@@ -86,6 +86,20 @@ test("what has ended begins again without its orders", async () => {
   const [again] = api.objects.filter(({ kind }) => kind === "Canary");
   assert.deepEqual(again?.["spec"], { target: {} });
   assert.equal(again.metadata.resourceVersion, undefined);
+});
+
+test("what was deleted to begin again is made again, also where the one who asked has left", async () => {
+  const { api, ask } = rig({ objects: [canary({ phase: "RolledBack" })] });
+  const left = new AbortController();
+  // A finalizer keeps the old one for a while, in which the page is closed.
+  const remove = api.delete.bind(api);
+  api.delete = async (...given) => {
+    left.abort();
+    setTimeout(() => void remove(...given), 10);
+    await Promise.resolve();
+  };
+  await ask("POST /api/action", orderOf("retry"), undefined, left.signal);
+  assert.equal(api.objects.filter(({ kind }) => kind === "Canary").length, 1);
 });
 
 const virtualService = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  name: shop\n  namespace: prod\nspec:\n  hosts: [shop]\n  http:\n    - route:\n        - destination:\n            host: shopp\n";
