@@ -13,7 +13,7 @@ export interface AccessRight {
 
 /**
  * Whose eyes a view is made for. Who has the same key may be shown the same bytes: keys of the topics `rollout` and `config`, whose
- * views tell what this user may do, are a user's own; those of other topics are shared by all who may read the same namespaces.
+ * views tell what this user may do, are a session's own; those of other topics are shared by all who may read the same namespaces.
  */
 export interface ViewReader {
   readonly key: string;

@@ -126,6 +126,16 @@ test("users who see the same share views, but for those that tell what they may 
   assert.equal(await (await readerOf(ana, "graph")).may({ verb: "get", group: "", resource: "pods", namespace: "a" }), false);
 });
 
+test("what a user may do is still told after another session of theirs has ended", async () => {
+  const access = clusterAccess({ server: new FakeKubeApi({ tokens: { good: "bob" }, objects: namespaces }), user: new FakeKubeApi({ user: "bob" }) });
+  const [first, second] = [await access.logIn("good"), await access.logIn("good")];
+  const readers = [await readerOf(first, "rollout"), await readerOf(second, "rollout")] as const;
+  assert.notEqual(readers[0].key, readers[1].key);
+  assert.equal((await readerOf(second, "rollout")).key, readers[1].key);
+  first.close();
+  assert.equal(await readers[1].may({ verb: "patch", group: "rollout.serin.dev", resource: "canaries", namespace: "dev" }), true);
+});
+
 test("sessions end without use, by their age, and by number, the least used first", () => {
   const clock = new HandClock();
   const sessions = new Sessions({ clock, idleMs: 1_000, absoluteMs: 5_000 });
