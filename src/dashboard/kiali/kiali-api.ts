@@ -2,7 +2,7 @@ import { namespaceKind } from "../../api/kubernetes/index.ts";
 import { messageOf, userError, type Clock } from "../../base/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import type { Identity, OtherAnswer } from "../server/index.ts";
-import { isVisible, type TrafficEdge } from "../views/index.ts";
+import { isVisible, type TrafficEdge, type VisibleNamespaces } from "../views/index.ts";
 import { graphJson, graphTypes } from "./graph-json.ts";
 import type { KialiConfig } from "./kiali-config.ts";
 
@@ -55,7 +55,7 @@ export class KialiApi {
     const namespaces = (params.get("namespaces") ?? "").split(",").map((name) => name.trim()).filter((name) => name !== "");
     const injectServiceNodes = params.get("injectServiceNodes") !== "false";
     const visible = await identity.namespaces();
-    const edges = (await this.#options.traffic(durationSeconds)).filter(({ source, destination, service }) => [source.namespace, destination.namespace, service.namespace].some((name) => isVisible(visible, name)));
+    const edges = (await this.#options.traffic(durationSeconds)).filter(({ source, destination, service }) => [source.namespace, destination.namespace, service.namespace].some((name) => isVisible(visible, name))).map((edge) => withoutHidden(edge, visible));
     return graphJson(edges, { namespaces, graphType: known, durationSeconds, injectServiceNodes, nowMs: this.#options.clock.nowMs() });
   }
 
@@ -91,6 +91,21 @@ export class KialiApi {
       istioEnvironment: { isMaistra: false, istioAPIEnabled: true },
     };
   }
+}
+
+const unknownEnd = { namespace: "unknown", workload: "unknown", app: "unknown", version: "unknown" } as const;
+const unknownService = { namespace: "unknown", name: "unknown", host: "unknown" } as const;
+
+/** What is in namespaces that may not be read is `unknown`, as on the page. */
+function withoutHidden(edge: TrafficEdge, visible: VisibleNamespaces): TrafficEdge {
+  const isShown = ({ namespace }: { readonly namespace: string }): boolean => namespace === "unknown" || isVisible(visible, namespace);
+  const { source, destination, service } = edge;
+  return {
+    ...edge,
+    source: isShown(source) ? source : { ...source, ...unknownEnd },
+    destination: isShown(destination) ? destination : { ...destination, ...unknownEnd },
+    service: isShown(service) ? service : { ...service, ...unknownService },
+  };
 }
 
 function durationOf(params: URLSearchParams): number {

@@ -53,6 +53,9 @@ test("Kiali's API answers what the reader may see, and nothing for what it does 
   assert.deepEqual(namespaces.body.map(({ name }) => name), ["default"]);
   const graph = (await ask("/api/namespaces/graph", "duration=60s", syntheticIdentity({ namespaces: async () => await Promise.resolve(new Set(["other"])) }))) as { body: Answer };
   assert.deepEqual(graph.body.elements.nodes, []);
+  const own = (await ask("/api/namespaces/graph", "duration=60s", limited)) as { body: Answer };
+  assert.ok(own.body.elements.nodes.some(({ data }) => data["workload"] === "web-v1"));
+  assert.doesNotMatch(JSON.stringify(own.body), /istio-ingressgateway|istio-system/, "the other end is of a namespace that may not be read");
   assert.deepEqual(((await ask("/api/namespaces/graph", "duration=1x", limited)) as { status: number }).status, 400);
   assert.equal(await ask("/api/istio/config", "", limited), undefined);
 });
