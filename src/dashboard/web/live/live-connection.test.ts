@@ -6,6 +6,7 @@ import { LiveConnection, type LiveSource, type LiveState } from "./live-connecti
 class Rig {
   nowMs = 1_000_000;
   ended: Problem | undefined;
+  isSilent = false;
   readonly opened: { readonly url: string; readonly source: LiveSource; closed: boolean }[] = [];
   readonly states: LiveState[] = [];
   readonly views: { readonly topic: string; readonly view: View }[] = [];
@@ -25,7 +26,7 @@ class Rig {
         this.#timers.push(timer);
         return () => void (this.#timers = this.#timers.filter((other) => other !== timer));
       },
-      sessionProblem: () => Promise.resolve(this.ended),
+      sessionProblem: () => (this.isSilent ? new Promise(() => undefined) : Promise.resolve(this.ended)),
     },
     {
       state: (state) => this.states.push(state),
@@ -164,6 +165,16 @@ test("another user's connection begins anew: nothing that was shown before is bu
   assert.equal(rig.views.length, 1, "neither of the connection that was, nor against what it had sent");
   rig.tell(shown({ own: { x: 3 } }));
   assert.deepEqual(rig.views.at(-1)?.view.tables["rungs"], { own: { x: 3 } });
+});
+
+test("a server that does not answer whether the session holds is tried all the same", async () => {
+  const rig = new Rig();
+  rig.connection.follow(["ladder"]);
+  await rig.pass(20);
+  rig.isSilent = true;
+  rig.opened.at(-1)?.source.onerror?.();
+  await rig.pass(12_000);
+  assert.equal(rig.opened.length, 2);
 });
 
 test("what cannot be read is a lost connection, not an exception", async () => {

@@ -41,6 +41,8 @@ const firstRetryMs = 400;
 const maxRetryMs = 8_000;
 /** The server says that it is alive every few seconds; a connection that says nothing for this long is dead. */
 const silenceMs = 15_000;
+/** An answer about the session that has not come after so long is not waited for: the connection itself is tried. */
+const sessionAnswerMs = 10_000;
 /** Topics that come and go in one turn of the page make one connection. */
 const settleMs = 10;
 
@@ -183,8 +185,12 @@ export class LiveConnection {
 
   async #retry(): Promise<void> {
     this.#cancelTimer = undefined;
+    this.#later(sessionAnswerMs, () => this.#connect());
+    const waiting = this.#cancelTimer;
     const problem = await this.#host.sessionProblem();
-    if (this.#source !== undefined || this.#cancelTimer !== undefined) return;
+    // Something else came first: a view that is followed, the end of the wait, a page that went out of sight.
+    if (this.#source !== undefined || this.#cancelTimer !== waiting) return;
+    this.#drop();
     if (problem === undefined) this.#connect();
     else this.#loggedOut(problem);
   }
