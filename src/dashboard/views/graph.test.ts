@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { GraphParameters } from "../../api/dashboard/index.ts";
+import type { Canary } from "../../api/serin/index.ts";
 import { graphView, maxGraphEdges } from "./graph.ts";
 import { config, deployment, input, namespace, nowMs, pod, service, type Sent } from "./testing/small-mesh.ts";
 
@@ -62,6 +63,24 @@ test("a weight is shown as configured, in percent, beside the share that was mea
   const { edges, routes } = graphView(input({ ...objects, configs: [route] }, bySplit), everything, "*").tables;
   assert.deepEqual(Object.values(edges).map(({ configuredWeight, measuredShare, route: key }) => [configuredWeight, Number(measuredShare?.toFixed(3)), key]), [[90, 0.816, "HTTPRoute shop/web 1"], [10, 0.184, "HTTPRoute shop/web 1"]]);
   assert.deepEqual(routes["HTTPRoute shop/web 1"]?.destinations.map(({ name, weight }) => [name, weight]), [["web-v1", 90], ["web-v2", 10]]);
+});
+
+test("a route and a Canary in a namespace that may not be read are not named at what they move", () => {
+  const hidden = config("gateway.networking.k8s.io/v1", "HTTPRoute", "bank", "vault", {
+    parentRefs: [{ kind: "Gateway", name: "gate", namespace: "istio-system" }],
+    rules: [{ backendRefs: [{ name: "web-v1", namespace: "shop", port: 80, weight: 90 }, { name: "web-v2", namespace: "shop", port: 80, weight: 10 }] }],
+  });
+  const canary = {
+    apiVersion: "rollout.serin.dev/v1alpha1", kind: "Canary", metadata: { name: "vault", namespace: "bank" },
+    spec: { target: { namespaces: { stable: "shop", canary: "bank", routes: [{ kind: "HTTPRoute", name: "vault" }] } }, steps: [{ weight: 10 }] },
+    status: { phase: "Progressing" },
+  } as unknown as Canary;
+  const mesh = input({ ...objects, configs: [hidden], canaries: [canary] }, bySplit);
+  const all = JSON.stringify(graphView(mesh, everything, "*").tables);
+  assert.ok(all.includes("HTTPRoute bank/vault 1") && all.includes("Canary bank/vault"), all);
+  const { tables } = graphView(mesh, everything, new Set(["shop"]));
+  assert.ok(Object.keys(tables.edges).length > 0 && !JSON.stringify(tables).includes("vault"), JSON.stringify(tables));
+  assert.ok(Object.values(tables.edges).every(({ configuredWeight, measuredShare }) => configuredWeight === undefined && measuredShare === undefined));
 });
 
 test("what a route asked for in the past is not made up", () => {

@@ -66,7 +66,7 @@ export function graphView(input: ViewInput, parameters: GraphParameters, visible
       omitted: shown.omitted,
     },
     tables: {
-      nodes: Object.fromEntries(shown.nodes.map((node) => [node.key, graphNode(node, rollouts)])),
+      nodes: Object.fromEntries(shown.nodes.map((node) => [node.key, graphNode(node, rollouts, visible)])),
       edges,
       routes: Object.fromEntries(graph.rules.filter(({ rule }) => isVisible(wanted, rule.namespace)).map((measured) => [routeKey(measured.rule), graphRoute(measured)])),
     },
@@ -161,7 +161,7 @@ function shownOf<Draft extends { readonly from: DraftNode; readonly to: DraftNod
   return { nodes, edges, omitted: all.length - nodes.length + drafts.size - edges.length };
 }
 
-function graphNode(node: DraftNode, rollouts: ReadonlyMap<string, string>): GraphNode {
+function graphNode(node: DraftNode, rollouts: ReadonlyMap<string, string>, visible: VisibleNamespaces): GraphNode {
   const workloads = [...node.workloads];
   const own = sumTraffic(node.inbound.length > 0 || node.kind === "unknown" ? node.inbound : node.outbound);
   const errorShare = shareOf(own.failureRate, own.requestRate);
@@ -183,14 +183,21 @@ function graphNode(node: DraftNode, rollouts: ReadonlyMap<string, string>): Grap
     pods: workloads.reduce((sum, { wantedPods }) => sum + wantedPods, 0),
     requestRate: own.requestRate,
     errorShare,
-    rollout: workloads.map(({ key }) => rollouts.get(key)).find((text) => text !== undefined) ?? "",
+    rollout: workloads.map(({ key }) => rollouts.get(key)).find((text) => text !== undefined && isVisible(visible, rolloutNamespace(text))) ?? "",
   };
+}
+
+/** Of `Canary shop/shop`. */
+function rolloutNamespace(text: string): string {
+  return text.slice(text.indexOf(" ") + 1, text.indexOf("/"));
 }
 
 function graphEdge(from: DraftNode, to: DraftNode, parts: readonly RoutedEdge[], visible: VisibleNamespaces): GraphEdge {
   const [first] = parts;
   const weighted = parts.find(({ configured }) => configured.some(({ rule }) => rule.destinations.length > 1));
-  const rule = weighted?.configured.find(({ rule: one }) => one.destinations.length > 1);
+  const found = weighted?.configured.find(({ rule: one }) => one.destinations.length > 1);
+  // Of a route in a namespace that may not be seen neither the name nor the weights are told.
+  const rule = found !== undefined && isVisible(visible, found.rule.namespace) ? found : undefined;
   const shares = parts.flatMap(({ share }) => share ?? []);
   return {
     from: from.key,
