@@ -48,6 +48,18 @@ test("a namespace under way is at both revisions, goes to the new one, and says 
   assert.deepEqual(rung?.blockedBy, ["pod web-2-y is not ready", "Deployment shop/web: 1 of 2 pods are ready"]);
 });
 
+test("what a step waits for is told at its own rung, not at one whose name is part of another's", () => {
+  const blockedBy = (id: string, title: string): unknown => {
+    const step = { ...upgrade.status?.step, id, title, waitingFor: ["Deployment other/vault"] };
+    const moving = { ...upgrade, status: { ...upgrade.status, step } } as unknown as MeshUpgrade;
+    return ladderView(input({ ...objects, upgrades: [moving] }, [], { pilots }), new Set(["shop"])).tables.rungs["namespace shop/shop"]?.blockedBy;
+  };
+  const own = ["pod web-2-y is not ready"];
+  assert.deepEqual(blockedBy("wave-1/shop-internal", "namespace shop-internal: sidecars of 1 workload to new"), own);
+  assert.deepEqual(blockedBy("waypoint/bank/shop/50", "waypoint bank/shop: 50 % of new connections at new"), own);
+  assert.deepEqual(blockedBy("wave-1/ztunnel-1", "ztunnel of 2 pods of bank, shop to new"), [...own, "Deployment other/vault"]);
+});
+
 test("a namespace without the mesh is no rung", () => {
   assert.ok(!("namespace plain/plain" in ladderView(input(objects), "*").tables.rungs));
 });

@@ -40,6 +40,15 @@ export function latestUpgrade(upgrades: readonly MeshUpgrade[]): MeshUpgrade | u
   return upgrades.toSorted((a, b) => Number(isOpen(b)) - Number(isOpen(a)) || timeOf(b) - timeOf(a))[0];
 }
 
+/** Whether the upgrade's step moves that rung: `gateway/ns/name/…` and `waypoint/ns/name/…` name one, steps of waves name namespaces. */
+function isStepOf({ id, title }: { readonly id: string; readonly title: string }, kind: LadderRung["kind"], namespace: string, name: string): boolean {
+  const [first, second, third] = id.split("/");
+  if (kind !== "namespace") return first === kind && second === namespace && third === name;
+  if (first === "gateway" || first === "waypoint") return false;
+  // Words whole: a namespace's name is often the beginning of another's.
+  return second === name || title.split(/[^\w-]+/).includes(name);
+}
+
 class RungTable {
   readonly #inventory: Inventory;
   readonly #upgrade: MeshUpgrade | undefined;
@@ -126,7 +135,7 @@ class RungTable {
     }
     const at = Object.fromEntries(Object.entries(pods).map(([revision, count]) => [revision, count / all]));
     const goingTo = this.#goingTo(kind, pods, wanted);
-    return { kind, namespace, name, at, pods, wanted, goingTo, blockedBy: this.#blockers(namespace, name, workloads, wanted, goingTo, pods) };
+    return { kind, namespace, name, at, pods, wanted, goingTo, blockedBy: this.#blockers(kind, namespace, name, workloads, wanted, goingTo, pods) };
   }
 
   /** The upgrade's revision, while it is under way and not all pods are there. */
@@ -140,22 +149,22 @@ class RungTable {
     return (pods[from] ?? 0) > 0 || wanted === from ? to : "";
   }
 
-  #blockers(namespace: string, name: string, workloads: readonly Workload[], wanted: string, goingTo: string, at: Readonly<Record<string, number>>): string[] {
+  #blockers(kind: LadderRung["kind"], namespace: string, name: string, workloads: readonly Workload[], wanted: string, goingTo: string, at: Readonly<Record<string, number>>): string[] {
     const blockers: string[] = [];
     const pods = workloads.flatMap((workload) => workload.pods);
     const names = new Set(pods.map(({ metadata }) => metadata.name));
     for (const pod of pods) if (!isReadyPod(pod) && pod.metadata.deletionTimestamp === undefined) blockers.push(`pod ${pod.metadata.name ?? ""} is not ready`);
     for (const proxy of this.#proxies) if (proxy.namespace === namespace && names.has(proxy.pod) && proxy.state === "rejected") blockers.push(`proxy ${proxy.pod} rejects: ${proxy.reason}`);
-    if (goingTo !== "") blockers.push(...this.#heldBy(namespace, name, pods));
+    if (goingTo !== "") blockers.push(...this.#heldBy(kind, namespace, name, pods));
     else if (wanted !== "" && Object.keys(at).some((revision) => revision !== wanted)) blockers.push(`pods are not of ${wanted} yet: restart them, or upgrade by a MeshUpgrade`);
     return blockers.length > maxBlockers ? [...blockers.slice(0, maxBlockers), `and ${blockers.length - maxBlockers} more`] : blockers;
   }
 
   /** What the upgrade waits for here, and what does not let pods go. */
-  #heldBy(namespace: string, name: string, pods: readonly Workload["pods"][number][]): string[] {
+  #heldBy(kind: LadderRung["kind"], namespace: string, name: string, pods: readonly Workload["pods"][number][]): string[] {
     const { status } = this.#upgrade ?? {};
     const step = status?.step;
-    const isOwn = step !== undefined && (step.id.includes(name) || step.title.includes(name));
+    const isOwn = step !== undefined && isStepOf(step, kind, namespace, name);
     const waits = isOwn ? (step.waitingFor ?? []) : [];
     const approval = status?.phase === "Paused" ? [`an approval of ${step?.title ?? "the next step"}`] : [];
     const budgets = this.#inventory.objects.budgets.filter(({ metadata, spec, status: budget }) => metadata.namespace === namespace && budget?.disruptionsAllowed === 0 && pods.some((pod) => matchesLabelSelector(spec?.selector, pod.metadata.labels)));
