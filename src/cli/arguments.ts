@@ -27,6 +27,10 @@ export function arrangeArguments(program: Command, args: readonly string[]): str
       if (earlyFlags.has(word) && value !== undefined) {
         held.push(value);
         index += 1;
+      } else if (command.options.some(({ long, short, required }) => required && (long === word || short === word))) {
+        // What follows is its value, also where a verb is called so.
+        held.pop();
+        break;
       }
       continue;
     }

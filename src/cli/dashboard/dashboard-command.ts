@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { aborted, messageOf, transientError, userError } from "../../base/index.ts";
 import { podKind, type Pod } from "../../api/kubernetes/index.ts";
-import type { KubeClient } from "../../kube/index.ts";
+import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
 import { istioNamespaceOf, namespaceOf, portFlag, type CommonFlags } from "../flags.ts";
 import { findPods, findPodsByLabel, isRunning } from "../pods.ts";
@@ -76,7 +76,7 @@ const pagePort = 20_001;
 async function showPage(flags: PageFlags, context: CliContext): Promise<void> {
   const dashboard = knownDashboards.find(({ name }) => name === "kiali");
   if (flags.local !== true && flags.prometheusUrl === undefined && dashboard !== undefined) {
-    const [pod] = await findDashboard(dashboard, await context.connect(flags), await namespacesOf(flags, context));
+    const pod = await servingPod(dashboard, flags, context);
     if (pod !== undefined && isRunning(pod)) {
       await show({ pod, port: dashboard.port, path: dashboard.path }, flags, context);
       return;
@@ -89,6 +89,20 @@ async function showPage(flags: PageFlags, context: CliContext): Promise<void> {
     prometheusUrl: flags.prometheusUrl,
     announce: (url, isFirst) => void announce(url, isFirst, flags, context),
   });
+}
+
+/** Undefined also for who may not look for it: it could not be forwarded for them either. */
+async function servingPod(dashboard: KnownDashboard, flags: PageFlags, context: CliContext): Promise<Pod | undefined> {
+  const client = await context.connect(flags);
+  for (const namespace of await namespacesOf(flags, context)) {
+    try {
+      const [pod] = await findDashboard(dashboard, client, [namespace]);
+      if (pod !== undefined) return pod;
+    } catch (error) {
+      if (!isKubeCode(error, "forbidden")) throw error;
+    }
+  }
+  return undefined;
 }
 
 /** The address lets one browser in; whoever wants another one takes the next. */

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createServer, connect, type AddressInfo } from "node:net";
 import { test } from "node:test";
 import { text } from "node:stream/consumers";
+import { userError } from "../../base/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
 import { createProgram } from "../program.ts";
 import { FakeContext } from "../testing/fake-context.ts";
@@ -35,6 +36,17 @@ test("the page is served from here where no pod serves it, and where it is asked
   const local = await run("dashboard --local -p 8080 --prometheus-url http://prometheus:9090/ --no-browser", [pod("k", { app: "kiali" })]);
   assert.deepEqual(local.served, [{ istioNamespace: "istio-system", host: "localhost", ports: [8080], prometheusUrl: "http://prometheus:9090" }]);
   await assert.rejects(run("dashboard --prometheus-url nowhere", []), /expected http:\/\/… or https:\/\/…/);
+});
+
+test("the value of a flag is no verb, also where one is called so", async () => {
+  await assert.rejects(run("dashboard --prometheus-url prometheus", []), /expected http:\/\/… or https:\/\/…, got "prometheus"/);
+  await assert.rejects(run("dashboard -p 8080 kiali", []), /kiali is not installed/);
+});
+
+test("the page is served from here where the user may not list the pods that might serve it", async () => {
+  const context = new FakeContext({ refusals: { Pod: userError("forbidden", "pods is forbidden") } });
+  await createProgram(context).parseAsync(["dashboard", "--no-browser"], { from: "user" });
+  assert.equal(context.served.length, 1);
 });
 
 test("the list tells what is installed", async () => {
