@@ -20,6 +20,7 @@ import {
   rolloutView,
   serviceView,
   servicesView,
+  visibleMessages,
   workloadsView,
   workloadView,
   type ConfigMessages,
@@ -184,7 +185,9 @@ class Reader implements DashboardReader {
     const windowSeconds = name === "graph" ? Number(wanted["windowSeconds"]) : tableWindowSeconds;
     const atMs = name === "graph" ? Number(wanted["atMs"]) : 0;
     const traffic = await this.#traffic.measure(windowSeconds, atMs);
-    const input: ViewInput = { atMs: this.#options.clock.nowMs(), sources: this.#sources(name), inventory: this.#currentInventory(), traffic, pilots: this.#pilots.reports, messages: this.#messages };
+    const inventory = this.#currentInventory();
+    const messages = visibleMessages(this.#messages, inventory, reader.namespaces);
+    const input: ViewInput = { atMs: this.#options.clock.nowMs(), sources: this.#sources(name), inventory, traffic, pilots: this.#pilots.reports, messages };
     return await this.#viewOf(name, parameters, reader, input);
   }
 
