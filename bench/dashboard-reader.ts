@@ -41,6 +41,8 @@ async function serveProxies(): Promise<void> {
   });
   server.listen(0, "127.0.0.1", () => process.stdout.write(`${(server.address() as { port: number }).port}\n`));
   await once(process, "SIGTERM");
+  // Open connections would keep it, and the bench with it.
+  process.exit(0);
 }
 
 async function read(port: number): Promise<void> {
