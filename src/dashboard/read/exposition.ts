@@ -1,33 +1,54 @@
 /**
  * Reads what is needed of a proxy's metrics text, fast: most of a scrape is of other metrics, and what is needed has mostly been
- * seen in the scrape before. A line is known by a number of 53 bits made of its name and labels: as texts they would take most
- * of the memory that there is. Lines that are no samples are left out.
+ * seen in the scrape before. No texts are made of its bytes, but of what has not been seen: of hundreds of proxies a second they
+ * would be garbage faster than it is collected. A line is known by a number of 53 bits made of its name and labels.
+ * Lines that are no samples, and values that are no finite numbers, are left out.
  */
-export function readExposition(text: string, wanted: (text: string, at: number) => boolean, take: (id: number, series: () => string, value: number) => void): void {
+export function readExposition(bytes: Buffer, wanted: (bytes: Buffer, at: number) => boolean, take: (id: number, series: () => string, value: number) => void): void {
   let at = 0;
-  while (at < text.length) {
-    let end = text.indexOf("\n", at);
-    if (end < 0) end = text.length;
-    if (text.charCodeAt(at) !== hash && wanted(text, at)) {
-      const brace = text.lastIndexOf("}", end);
-      const from = brace > at ? brace + 1 : text.indexOf(" ", at);
-      if (from > at && from < end) {
-        // A timestamp may follow the value.
-        const value = Number.parseFloat(text.slice(from, end));
+  while (at < bytes.length) {
+    let end = bytes.indexOf(newline, at);
+    if (end < 0) end = bytes.length;
+    if (bytes[at] !== hash && wanted(bytes, at)) {
+      const from = endOfName(bytes, at, end);
+      if (from > at) {
+        const value = readValue(bytes, from, end);
         const start = at;
-        if (!Number.isNaN(value)) take(digest(text, at, from), () => text.slice(start, from), value);
+        if (Number.isFinite(value)) take(digest(bytes, at, from), () => bytes.toString("utf8", start, from), value);
       }
     }
     at = end + 1;
   }
 }
 
+/** Where name and labels end: after the last brace, as values of labels may hold braces too. -1 for a line without a value. */
+function endOfName(bytes: Buffer, from: number, end: number): number {
+  for (let at = end - 1; at > from; at -= 1) if (bytes[at] === brace) return at + 1 < end ? at + 1 : -1;
+  const at = bytes.indexOf(space, from);
+  return at < end ? at : -1;
+}
+
+/** Most values are whole numbers of few digits. A timestamp may follow. */
+function readValue(bytes: Buffer, from: number, end: number): number {
+  let at = from;
+  while (at < end && bytes[at] === space) at += 1;
+  const first = at;
+  let value = 0;
+  for (; at < end; at += 1) {
+    const digit = (bytes[at] ?? 0) - zero;
+    if (digit < 0 || digit > 9) break;
+    value = value * 10 + digit;
+  }
+  const isWhole = at > first && at - first <= exactDigits && (at === end || bytes[at] === space);
+  return isWhole ? value : Number.parseFloat(bytes.toString("latin1", first, end));
+}
+
 /** Two hashes of 32 bits (FNV-1a, and one with another factor), of which 53 are kept. */
-function digest(text: string, from: number, to: number): number {
+function digest(bytes: Buffer, from: number, to: number): number {
   let first = 0x811c9dc5;
   let second = 0x9747b28c;
   for (let at = from; at < to; at += 1) {
-    const code = text.charCodeAt(at);
+    const code = bytes[at] ?? 0;
     first = Math.imul(first ^ code, 0x01000193);
     second = Math.imul(second ^ code, 0x5bd1e995);
     second ^= second >>> 15;
@@ -35,7 +56,12 @@ function digest(text: string, from: number, to: number): number {
   return (first >>> 0) * 0x200000 + ((second >>> 0) >>> 11);
 }
 
+const newline = "\n".charCodeAt(0);
+const space = " ".charCodeAt(0);
+const zero = "0".charCodeAt(0);
+const brace = "}".charCodeAt(0);
 const hash = "#".charCodeAt(0);
+const exactDigits = 15;
 const labelPattern = /([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"/g;
 
 export interface SeriesName {

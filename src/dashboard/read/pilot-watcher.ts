@@ -106,8 +106,9 @@ export class PilotWatcher {
       if (!isOwn) answer = await ask(pilot.address, "/debug/syncz", within);
       if (answer.status === 401 || answer.status === 403) throw new Error(`it tells of its proxies only to its own namespace (status ${answer.status}): ENABLE_DEBUG_ENDPOINT_AUTH=false lets it answer`);
       if (answer.status !== 200) throw new Error(`it answers ${answer.status}`);
-      if (answer.text !== pilot.answer) pilot.proxies = isOwn ? (JSON.parse(answer.text) as readonly ConnectedProxy[]) : syncedProxies(answer.text, pilot.revision);
-      pilot.answer = answer.text;
+      const { text } = answer;
+      if (text !== pilot.answer) pilot.proxies = isOwn ? (JSON.parse(text) as readonly ConnectedProxy[]) : syncedProxies(text, pilot.revision);
+      pilot.answer = text;
       pilot.asOfMs = clock.nowMs();
       pilot.problem = undefined;
       if (isOwn && clock.steadyMs() - pilot.rootAtMs > rootsIntervalMs) await this.#askRoot(pilot, within);

@@ -10,7 +10,14 @@ export interface PodAddress {
 }
 
 /** GET of a pod's port. Fails with a transient error where the pod cannot be asked; any status is an answer. */
-export type AskPod = (address: PodAddress, path: string, signal: AbortSignal, headers?: Readonly<Record<string, string>>) => Promise<{ readonly status: number; readonly text: string }>;
+export type AskPod = (address: PodAddress, path: string, signal: AbortSignal, headers?: Readonly<Record<string, string>>) => Promise<PodAnswer>;
+
+export interface PodAnswer {
+  readonly status: number;
+  readonly text: string;
+  /** The same as bytes, as they came, where no text has to be made of them. */
+  readonly parts?: readonly Buffer[];
+}
 
 const maxAnswerBytes = 16 << 20;
 /** Connections that are kept open to pods that are asked every second. */
@@ -35,7 +42,13 @@ export function askPodDirectly(): { readonly ask: AskPod; close(): void } {
       }
       chunks.push(chunk);
     }
-    return { status: response.statusCode ?? 0, text: Buffer.concat(chunks, size).toString() };
+    return {
+      status: response.statusCode ?? 0,
+      parts: chunks,
+      get text() {
+        return Buffer.concat(chunks, size).toString();
+      },
+    };
   };
   return { ask, close: () => agent.destroy() };
 }

@@ -3,7 +3,8 @@ import { test } from "node:test";
 import { TargetCounters } from "./target-counters.ts";
 
 const labels = 'reporter="source",source_workload="client",source_workload_namespace="shop",destination_workload="web",destination_workload_namespace="shop",response_code="200",request_protocol="http"';
-const scrape = (requests: number, buckets: readonly (readonly [string, number])[] = []): string =>
+const scrape = (requests: number, buckets: readonly (readonly [string, number])[] = []): Buffer => Buffer.from(text(requests, buckets));
+const text = (requests: number, buckets: readonly (readonly [string, number])[] = []): string =>
   [
     "# HELP istio_requests_total Requests.",
     "# TYPE istio_requests_total counter",
@@ -31,8 +32,8 @@ test("a counter that has fallen began anew; one that was not there before has ga
   const counters = new TargetCounters();
   counters.take(scrape(100), false);
   assert.deepEqual(counters.take(scrape(4), false).map(({ requests }) => requests), [4]);
-  const other = scrape(4).replace('response_code="200"', 'response_code="503"');
-  assert.deepEqual(counters.take(`${scrape(4)}${other}`, false).map(({ labels: { response }, requests }) => [response, requests]), [["503", 4]]);
+  const other = text(4).replace('response_code="200"', 'response_code="503"');
+  assert.deepEqual(counters.take(Buffer.from(`${text(4)}${other}`), false).map(({ labels: { response }, requests }) => [response, requests]), [["503", 4]]);
 });
 
 test("cumulative buckets become gains of each bucket", () => {
@@ -44,16 +45,16 @@ test("cumulative buckets become gains of each bucket", () => {
 
 test("what a process uses is kept; garbage is left out", () => {
   const counters = new TargetCounters();
-  counters.take(`${scrape(1)}istio_requests_total{broken\nistio_requests_total{${labels}} NaN\n\u0000\u0001garbage`, false);
+  counters.take(Buffer.from(`${text(1)}istio_requests_total{broken\nistio_requests_total{${labels}} NaN\n\u0000\u0001garbage`), false);
   assert.deepEqual(counters.process, { cpuSeconds: 12.5, memoryBytes: 10_000_000 });
 });
 
 test("series that a proxy has taken away are forgotten, and the others go on", () => {
   const counters = new TargetCounters();
-  const other = (count: number): string => scrape(count).replaceAll('response_code="200"', 'response_code="404"');
-  counters.take(`${other(5)}${scrape(10)}`, false);
+  const other = (count: number): string => text(count).replaceAll('response_code="200"', 'response_code="404"');
+  counters.take(Buffer.from(`${other(5)}${text(10)}`), false);
   for (let at = 0; at < 125; at += 1) counters.take(scrape(10), false);
   assert.deepEqual(counters.take(scrape(12), false).map(({ requests }) => requests), [2]);
   // As one that was not there before.
-  assert.deepEqual(counters.take(`${other(5)}${scrape(12)}`, false).map(({ requests }) => requests), [5]);
+  assert.deepEqual(counters.take(Buffer.from(`${other(5)}${text(12)}`), false).map(({ requests }) => requests), [5]);
 });

@@ -60,14 +60,15 @@ export class TargetCounters {
 
   /**
    * What was gained since the last scrape. A counter that has fallen began anew, as one does that was not there before; of the very
-   * first scrape all is taken for gained only where the process has begun after counting did (`isNew`).
+   * first scrape all is taken for gained only where the process has begun after counting did (`isNew`). The bytes may be used again
+   * for another answer after this.
    */
-  take(text: string, isNew: boolean): Gain[] {
+  take(bytes: Buffer, isNew: boolean): Gain[] {
     this.#scrape += 1;
     const counts = this.#scrape > 1 || isNew;
     const touched = new Set<Group>();
     let [cpuSeconds, memoryBytes]: (number | undefined)[] = [];
-    readExposition(text, isWanted, (id, seriesText, value) => {
+    readExposition(bytes, isWanted, (id, seriesText, value) => {
       let place = this.#places.get(id);
       if (place === undefined) {
         const series = seriesText();
@@ -144,8 +145,16 @@ export class TargetCounters {
 
 const sweepScrapes = 60;
 
-function isWanted(text: string, at: number): boolean {
-  return names.some((name) => text.startsWith(name, at) && (text[at + name.length] === "{" || text[at + name.length] === " "));
+const nameBytes = names.map((name) => Buffer.from(name));
+const braceCode = "{".charCodeAt(0);
+const spaceCode = " ".charCodeAt(0);
+
+function isWanted(bytes: Buffer, at: number): boolean {
+  for (const name of nameBytes) {
+    const after = bytes[at + name.length];
+    if ((after === braceCode || after === spaceCode) && bytes.compare(name, 0, name.length, at, at + name.length) === 0) return true;
+  }
+  return false;
 }
 
 /** What tells traffic apart; other labels (`destination_canonical_service`, …) follow from these. */
