@@ -7,7 +7,7 @@ import { createServer } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { namespaceKind, podKind, serviceKind } from "../src/api/kubernetes/index.ts";
-import { giveBackIdleMemory, silentLogger, systemClock } from "../src/base/index.ts";
+import { giveBackIdleMemory, silentLogger, systemClock, unhurriedShare } from "../src/base/index.ts";
 import { askPodDirectly, createDashboardReader, type AskPod } from "../src/dashboard/read/index.ts";
 import { SmallCluster } from "../src/dashboard/read/testing/small-cluster.ts";
 import { namespace, pod, service } from "../src/dashboard/views/testing/small-mesh.ts";
@@ -46,7 +46,7 @@ async function serveProxies(): Promise<void> {
 }
 
 async function read(port: number): Promise<void> {
-  giveBackIdleMemory();
+  giveBackIdleMemory(unhurriedShare);
   const cluster = new SmallCluster();
   cluster.set(namespaceKind, namespace("shop", { "istio-injection": "enabled" }));
   for (let index = 0; index < workloads; index += 1) {
@@ -81,7 +81,7 @@ async function read(port: number): Promise<void> {
   await delay(seconds * 1000);
   const used = process.cpuUsage(before);
   const elapsed = (performance.now() - beganMs) / 1000;
-  process.stdout.write(`${JSON.stringify({ workloads, pods: workloads * podsOfEach, ...size, viewsPerSecond: round(views / elapsed), cpuShare: round((used.user + used.system) / 1e6 / elapsed), residentMb: process.memoryUsage().rss >> 20, heapMb: process.memoryUsage().heapUsed >> 20 })}\n`);
+  process.stdout.write(`${JSON.stringify({ workloads, pods: workloads * podsOfEach, ...size, viewsPerSecond: round(views / elapsed), cpuShare: round((used.user + used.system) / 1e6 / elapsed), residentMb: process.memoryUsage().rss >> 20, external: process.memoryUsage().arrayBuffers >> 20, total: process.memoryUsage().heapTotal >> 20, heapMb: process.memoryUsage().heapUsed >> 20 })}\n`);
   end.abort();
   process.exit(0);
 }
