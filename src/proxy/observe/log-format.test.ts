@@ -29,6 +29,18 @@ test("other fields are captured by name, cut to a length, and unknown operators 
   assert.throws(() => compileTextFormat("%NO_SUCH%", refuse), /unknown %NO_SUCH%/);
 });
 
+test("what never has a value is cut and left out as an empty value is", () => {
+  assert.equal(compileTextFormat("a%CONNECTION_ID%b%CONNECTION_ID:0%c%CONNECTION_ID(x):3%", refuse).line(record, capture), "a-bc-");
+  assert.equal(compileTextFormat("a%CONNECTION_ID%b%CONNECTION_ID:3%c", refuse, true).line(record, capture), "abc");
+});
+
+test("a start time is the one that dates have, within a second, in the next, before it, with fractions and before 1970", () => {
+  const format = compileTextFormat("%START_TIME%", refuse);
+  for (const startedMs of [1_767_323_045_006, 1_767_323_045_999.9, 1_767_323_046_000, 1_767_323_045_000, 0, 999.5, -0.5, -1, -1500.5, 253_402_300_800_007]) {
+    assert.equal(format.line({ ...record, startedMs }, capture), new Date(startedMs).toISOString(), String(startedMs));
+  }
+});
+
 test("JSON keeps numbers as numbers and what is missing as null", () => {
   const format = compileJsonFormat({ code: "%RESPONSE_CODE%", host: "%UPSTREAM_HOST%", text: "%REQ(:METHOD)% %PROTOCOL%" }, refuse);
   assert.deepEqual(JSON.parse(format.line(record, capture)), { code: 503, host: null, text: "GET HTTP/1.1" });

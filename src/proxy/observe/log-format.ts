@@ -1,7 +1,7 @@
 import { messageOf } from "../../base/index.ts";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
 import type { CaptureIndex } from "./capture-index.ts";
-import { compileOperator, numericOperators, type Captures, type LogPart } from "./log-operators.ts";
+import { compileOperator, numericOperators, valuelessOperators, type Captures, type LogPart } from "./log-operators.ts";
 
 /** A compiled access log format: which fields must be captured, and how a line is made. */
 export interface LogFormat {
@@ -25,6 +25,10 @@ export function compileTextFormat(text: string, refuse: (operator: string) => Er
   for (const token of tokensOf(text, refuse)) {
     if ("text" in token) {
       texts[texts.length - 1] += token.text;
+      continue;
+    }
+    if (valuelessOperators.has(token.name)) {
+      texts[texts.length - 1] += omitEmpty ? "" : "-".slice(0, token.length);
       continue;
     }
     texts.push("");

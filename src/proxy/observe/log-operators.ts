@@ -72,8 +72,8 @@ const plain: Readonly<Record<string, LogPart>> = {
   UPSTREAM_TRANSPORT_FAILURE_REASON: (record) => orDash(record.transportFailure),
 };
 
-/** Operators of Envoy for which this proxy has never a value: of what it does not measure, or does not have. */
-const valueless = new Set([
+/** Operators of Envoy for which this proxy has never a value, so that a `-` stands for them: of what it does not measure, or does not have. */
+export const valuelessOperators: ReadonlySet<string> = new Set([
   "BYTES_RETRANSMITTED", "COMMON_DURATION", "CONNECTION_ID", "CONNECTION_TERMINATION_DETAILS", "CUSTOM_FLAGS", "DOWNSTREAM_HANDSHAKE_DURATION", "DOWNSTREAM_HEADER_BYTES_RECEIVED",
   "DOWNSTREAM_HEADER_BYTES_SENT", "DOWNSTREAM_JA3_FINGERPRINT", "DOWNSTREAM_JA4_FINGERPRINT", "DOWNSTREAM_LOCAL_DNS_SAN", "DOWNSTREAM_LOCAL_EMAIL_SAN", "DOWNSTREAM_LOCAL_IP_SAN", "DOWNSTREAM_LOCAL_SUBJECT",
   "DOWNSTREAM_PEER_CERT_V_END", "DOWNSTREAM_PEER_CERT_V_START", "DOWNSTREAM_PEER_EMAIL_SAN", "DOWNSTREAM_PEER_FINGERPRINT_1", "DOWNSTREAM_PEER_IP_SAN", "DOWNSTREAM_PEER_ISSUER",
@@ -103,7 +103,7 @@ const knownRequestFields: Readonly<Record<string, LogPart>> = {
 export function compileOperator(operator: string, argument: string | undefined, captures: Captures): LogPart | undefined {
   const known = plain[operator];
   if (known !== undefined) return known;
-  if (valueless.has(operator)) return () => "-";
+  if (valuelessOperators.has(operator)) return () => "-";
   const path = (argument ?? "").split(":");
   switch (operator) {
     case "START_TIME":

@@ -41,14 +41,22 @@ const parts: Readonly<Record<string, DatePart>> = {
   t: () => "\t",
 };
 
-/** As Envoy writes it where no format is given. The last one is kept: many lines are of one millisecond. */
+/** What follows the seconds, by millisecond. */
+const endings = Array.from({ length: msPerSecond }, (_, ms) => `${String(ms).padStart(3, "0")}Z`);
+
+/** As Envoy writes it where no format is given. All up to the seconds is kept from one line to the next. */
 export function isoTime(): TimeFormat {
-  let lastMs = NaN;
-  let last = "";
+  let keptSecond = NaN;
+  let kept = "";
   return (ms) => {
-    if (ms === lastMs) return last;
-    lastMs = ms;
-    return (last = new Date(ms).toISOString());
+    const second = Math.floor(ms / msPerSecond);
+    // Before 1970 fractions are cut the other way.
+    if (!(second >= 0)) return new Date(ms).toISOString();
+    if (second !== keptSecond) {
+      kept = new Date(second * msPerSecond).toISOString().slice(0, -4);
+      keptSecond = second;
+    }
+    return kept + (endings[Math.floor(ms) - second * msPerSecond] ?? "");
   };
 }
 
