@@ -26,6 +26,7 @@ export class ProcessHistory {
     const key = `${workload} ${pod}`;
     let kept = this.#pods.get(key);
     if (kept === undefined) {
+      this.#forgetBefore(atMs - maxPoints * pointMs);
       if (this.#pods.size >= maxProcesses) this.#pods.delete(this.#pods.keys().next().value ?? "");
       this.#pods.set(key, (kept = { workload, points: [] }));
     }
@@ -33,6 +34,16 @@ export class ProcessHistory {
     if (last !== undefined && atMs - last.atMs < pointMs) return;
     kept.points.push({ atMs, cpuSeconds, memoryBytes });
     if (kept.points.length > maxPoints) kept.points.shift();
+  }
+
+  /** How many pods are remembered. */
+  get size(): number {
+    return this.#pods.size;
+  }
+
+  /** A pod that has told nothing since is gone, and so is what could be shown of it. Looked for when one comes: pods go as others come. */
+  #forgetBefore(timeMs: number): void {
+    for (const [key, { points }] of this.#pods) if ((points.at(-1)?.atMs ?? 0) < timeMs) this.#pods.delete(key);
   }
 
   /** Of all pods of the workload together, between two times: processor seconds a second, or bytes; null where nothing was told. */

@@ -1,0 +1,25 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ProcessHistory } from "./process-history.ts";
+
+const hourMs = 3_600_000;
+
+test("pods of a workload are added up, and one that began anew is not counted until it has two points", () => {
+  const history = new ProcessHistory();
+  for (const [atMs, a, b] of [[0, 10, 50], [60_000, 40, 1]] as const) {
+    history.add("shop/web", "a", atMs, { cpuSeconds: a, memoryBytes: 100 });
+    history.add("shop/web", "b", atMs, { cpuSeconds: b, memoryBytes: 11 });
+  }
+  assert.equal(history.value("shop/web", "memoryBytes", 0, 60_000), 111);
+  assert.equal(history.value("shop/web", "cpuSeconds", 0, 60_000), 0.5);
+  assert.equal(history.value("shop/other", "cpuSeconds", 0, 60_000), null);
+});
+
+test("pods that have told nothing for two hours are forgotten when another one comes", () => {
+  const history = new ProcessHistory();
+  const use = { cpuSeconds: 1, memoryBytes: 1 };
+  for (let pod = 0; pod < 100; pod += 1) history.add("shop/web", `gone-${pod}`, 0, use);
+  history.add("shop/web", "stays", hourMs, use);
+  history.add("shop/web", "comes", 2.5 * hourMs, use);
+  assert.equal(history.size, 2);
+});
