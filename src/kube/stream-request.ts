@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { text } from "node:stream/consumers";
@@ -16,8 +15,12 @@ export async function requestOverStream(stream: Duplex, { method, path, body }: 
   const { request } = process.getBuiltinModule("node:http");
   const headers = { connection: "close", ...(body === undefined ? {} : { "content-type": "application/json", "content-length": String(Buffer.byteLength(body)) }) };
   const outgoing = request({ method, path, host: "localhost", headers, createConnection: () => stream });
-  const answered = once(outgoing, "response") as Promise<[IncomingMessage]>;
-  outgoing.end(body);
-  const [response] = await answered;
-  return { status: response.statusCode ?? 0, text: await text(response) };
+  return await new Promise((resolve, reject) => {
+    // Also once the answer has begun: a stream that breaks in its midst tells the request.
+    outgoing.on("error", reject);
+    outgoing.once("response", (response: IncomingMessage) => {
+      text(response).then((answer) => resolve({ status: response.statusCode ?? 0, text: answer }), reject);
+    });
+    outgoing.end(body);
+  });
 }

@@ -142,6 +142,7 @@ export class Subscription {
     this.#removed.delete(name);
     this.#asked?.delete(name);
     this.view.forget?.(name);
+    this.#endRange();
   }
 
   get hasAsked(): boolean {
@@ -163,10 +164,7 @@ export class Subscription {
   /** Takes what must be sent: answers with all that is pending beside them, or changes, or removals. */
   take(part: "asked" | "changed" | "removed"): Delivery {
     const delivery = part === "asked" && this.#askedAll ? this.#takeWhole() : this.#takeNames(part);
-    if (!this.hasAsked && this.#changed.size === 0 && this.#removed.size === 0) {
-      this.#range = undefined;
-      this.#sinceMs = undefined;
-    }
+    this.#endRange();
     return delivery;
   }
 
@@ -209,6 +207,13 @@ export class Subscription {
     for (const name of names) take(name);
     names.clear();
     return { groups: resources.length === 0 ? [] : [resources], removed, range: this.#range ?? noRange, sinceMs: this.#sinceMs };
+  }
+
+  /** What is neither to be sent nor was sent is never acknowledged: nobody may wait for it. */
+  #endRange(): void {
+    if (this.hasAsked || this.#changed.size > 0 || this.#removed.size > 0) return;
+    this.#range = undefined;
+    this.#sinceMs = undefined;
   }
 
   #extend(range: GenerationRange): void {
