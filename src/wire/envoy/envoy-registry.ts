@@ -11,7 +11,9 @@ import { file_envoy_config_trace_v3_zipkin } from "#generated/proto/envoy/config
 import { file_envoy_extensions_access_loggers_file_v3_file } from "#generated/proto/envoy/extensions/access_loggers/file/v3/file_pb.js";
 import { file_envoy_extensions_access_loggers_open_telemetry_v3_logs_service } from "#generated/proto/envoy/extensions/access_loggers/open_telemetry/v3/logs_service_pb.js";
 import { file_envoy_extensions_access_loggers_stream_v3_stream } from "#generated/proto/envoy/extensions/access_loggers/stream/v3/stream_pb.js";
+import { file_envoy_extensions_clusters_dynamic_forward_proxy_v3_cluster } from "#generated/proto/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.js";
 import { file_envoy_extensions_filters_http_cors_v3_cors } from "#generated/proto/envoy/extensions/filters/http/cors/v3/cors_pb.js";
+import { file_envoy_extensions_filters_http_dynamic_forward_proxy_v3_dynamic_forward_proxy } from "#generated/proto/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.js";
 import { file_envoy_extensions_filters_http_ext_authz_v3_ext_authz } from "#generated/proto/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js";
 import { file_envoy_extensions_filters_http_fault_v3_fault } from "#generated/proto/envoy/extensions/filters/http/fault/v3/fault_pb.js";
 import { file_envoy_extensions_filters_http_grpc_stats_v3_config } from "#generated/proto/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js";
@@ -31,6 +33,7 @@ import { file_envoy_extensions_filters_network_http_connection_manager_v3_http_c
 import { file_envoy_extensions_filters_network_rbac_v3_rbac } from "#generated/proto/envoy/extensions/filters/network/rbac/v3/rbac_pb.js";
 import { file_envoy_extensions_filters_network_set_filter_state_v3_set_filter_state } from "#generated/proto/envoy/extensions/filters/network/set_filter_state/v3/set_filter_state_pb.js";
 import { file_envoy_extensions_filters_network_sni_cluster_v3_sni_cluster } from "#generated/proto/envoy/extensions/filters/network/sni_cluster/v3/sni_cluster_pb.js";
+import { file_envoy_extensions_filters_network_sni_dynamic_forward_proxy_v3_sni_dynamic_forward_proxy } from "#generated/proto/envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3/sni_dynamic_forward_proxy_pb.js";
 import { file_envoy_extensions_filters_network_tcp_proxy_v3_tcp_proxy } from "#generated/proto/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import { file_envoy_extensions_matching_common_inputs_network_v3_network_inputs } from "#generated/proto/envoy/extensions/matching/common_inputs/network/v3/network_inputs_pb.js";
 import { file_envoy_extensions_network_dns_resolver_cares_v3_cares_dns_resolver } from "#generated/proto/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver_pb.js";
@@ -39,6 +42,7 @@ import { file_envoy_extensions_request_id_uuid_v3_uuid } from "#generated/proto/
 import { file_envoy_extensions_retry_host_previous_hosts_v3_previous_hosts } from "#generated/proto/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js";
 import { file_envoy_extensions_stats_config } from "#generated/proto/envoy/extensions/stats/config_pb.js";
 import { file_envoy_extensions_transport_sockets_internal_upstream_v3_internal_upstream } from "#generated/proto/envoy/extensions/transport_sockets/internal_upstream/v3/internal_upstream_pb.js";
+import { file_envoy_extensions_transport_sockets_proxy_protocol_v3_upstream_proxy_protocol } from "#generated/proto/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.js";
 import { file_envoy_extensions_transport_sockets_raw_buffer_v3_raw_buffer } from "#generated/proto/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js";
 import { file_envoy_extensions_transport_sockets_tls_v3_secret } from "#generated/proto/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
 import { file_envoy_extensions_transport_sockets_tls_v3_tls } from "#generated/proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
@@ -65,7 +69,9 @@ export function envoyRegistry(): Registry {
     file_envoy_extensions_access_loggers_file_v3_file,
     file_envoy_extensions_access_loggers_open_telemetry_v3_logs_service,
     file_envoy_extensions_access_loggers_stream_v3_stream,
+    file_envoy_extensions_clusters_dynamic_forward_proxy_v3_cluster,
     file_envoy_extensions_filters_http_cors_v3_cors,
+    file_envoy_extensions_filters_http_dynamic_forward_proxy_v3_dynamic_forward_proxy,
     file_envoy_extensions_filters_http_ext_authz_v3_ext_authz,
     file_envoy_extensions_filters_http_fault_v3_fault,
     file_envoy_extensions_filters_http_grpc_stats_v3_config,
@@ -85,6 +91,7 @@ export function envoyRegistry(): Registry {
     file_envoy_extensions_filters_network_rbac_v3_rbac,
     file_envoy_extensions_filters_network_set_filter_state_v3_set_filter_state,
     file_envoy_extensions_filters_network_sni_cluster_v3_sni_cluster,
+    file_envoy_extensions_filters_network_sni_dynamic_forward_proxy_v3_sni_dynamic_forward_proxy,
     file_envoy_extensions_filters_network_tcp_proxy_v3_tcp_proxy,
     file_envoy_extensions_matching_common_inputs_network_v3_network_inputs,
     file_envoy_extensions_network_dns_resolver_cares_v3_cares_dns_resolver,
@@ -93,6 +100,7 @@ export function envoyRegistry(): Registry {
     file_envoy_extensions_retry_host_previous_hosts_v3_previous_hosts,
     file_envoy_extensions_stats_config,
     file_envoy_extensions_transport_sockets_internal_upstream_v3_internal_upstream,
+    file_envoy_extensions_transport_sockets_proxy_protocol_v3_upstream_proxy_protocol,
     file_envoy_extensions_transport_sockets_raw_buffer_v3_raw_buffer,
     file_envoy_extensions_transport_sockets_tls_v3_secret,
     file_envoy_extensions_transport_sockets_tls_v3_tls,

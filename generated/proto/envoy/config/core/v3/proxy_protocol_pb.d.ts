@@ -2,10 +2,47 @@
 // @generated from file envoy/config/core/v3/proxy_protocol.proto (package envoy.config.core.v3, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file envoy/config/core/v3/proxy_protocol.proto.
  */
 export declare const file_envoy_config_core_v3_proxy_protocol: GenFile;
+
+/**
+ * @generated from message envoy.config.core.v3.ProxyProtocolConfig
+ */
+export declare type ProxyProtocolConfig = Message<"envoy.config.core.v3.ProxyProtocolConfig"> & {
+  /**
+   * @generated from field: envoy.config.core.v3.ProxyProtocolConfig.Version version = 1;
+   */
+  version: ProxyProtocolConfig_Version;
+};
+
+/**
+ * Describes the message envoy.config.core.v3.ProxyProtocolConfig.
+ * Use `create(ProxyProtocolConfigSchema)` to create a new message.
+ */
+export declare const ProxyProtocolConfigSchema: GenMessage<ProxyProtocolConfig>;
+
+/**
+ * @generated from enum envoy.config.core.v3.ProxyProtocolConfig.Version
+ */
+export enum ProxyProtocolConfig_Version {
+  /**
+   * @generated from enum value: V1 = 0;
+   */
+  V1 = 0,
+
+  /**
+   * @generated from enum value: V2 = 1;
+   */
+  V2 = 1,
+}
+
+/**
+ * Describes the enum envoy.config.core.v3.ProxyProtocolConfig.Version.
+ */
+export declare const ProxyProtocolConfig_VersionSchema: GenEnum<ProxyProtocolConfig_Version>;
 

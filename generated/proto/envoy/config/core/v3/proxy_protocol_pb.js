@@ -2,12 +2,31 @@
 // @generated from file envoy/config/core/v3/proxy_protocol.proto (package envoy.config.core.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
 import { file_envoy_config_core_v3_substitution_format_string } from "./substitution_format_string_pb.js";
 
 /**
  * Describes the file envoy/config/core/v3/proxy_protocol.proto.
  */
 export const file_envoy_config_core_v3_proxy_protocol = /*@__PURE__*/
-  fileDesc("CillbnZveS9jb25maWcvY29yZS92My9wcm94eV9wcm90b2NvbC5wcm90bxIUZW52b3kuY29uZmlnLmNvcmUudjNiBnByb3RvMw", [file_envoy_config_core_v3_substitution_format_string]);
+  fileDesc("CillbnZveS9jb25maWcvY29yZS92My9wcm94eV9wcm90b2NvbC5wcm90bxIUZW52b3kuY29uZmlnLmNvcmUudjMidAoTUHJveHlQcm90b2NvbENvbmZpZxJCCgd2ZXJzaW9uGAEgASgOMjEuZW52b3kuY29uZmlnLmNvcmUudjMuUHJveHlQcm90b2NvbENvbmZpZy5WZXJzaW9uIhkKB1ZlcnNpb24SBgoCVjEQABIGCgJWMhABYgZwcm90bzM", [file_envoy_config_core_v3_substitution_format_string]);
+
+/**
+ * Describes the message envoy.config.core.v3.ProxyProtocolConfig.
+ * Use `create(ProxyProtocolConfigSchema)` to create a new message.
+ */
+export const ProxyProtocolConfigSchema = /*@__PURE__*/
+  messageDesc(file_envoy_config_core_v3_proxy_protocol, 0);
+
+/**
+ * Describes the enum envoy.config.core.v3.ProxyProtocolConfig.Version.
+ */
+export const ProxyProtocolConfig_VersionSchema = /*@__PURE__*/
+  enumDesc(file_envoy_config_core_v3_proxy_protocol, 0, 0);
+
+/**
+ * @generated from enum envoy.config.core.v3.ProxyProtocolConfig.Version
+ */
+export const ProxyProtocolConfig_Version = /*@__PURE__*/
+  tsEnum(ProxyProtocolConfig_VersionSchema);
 

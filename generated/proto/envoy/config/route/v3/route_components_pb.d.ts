@@ -11,6 +11,7 @@ import type { TypedExtensionConfig } from "../../core/v3/extension_pb.js";
 import type { RegexMatchAndSubstitute, RegexMatcher } from "../../../type/matcher/v3/regex_pb.js";
 import type { MetadataMatcher } from "../../../type/matcher/v3/metadata_pb.js";
 import type { FilterStateMatcher } from "../../../type/matcher/v3/filter_state_pb.js";
+import type { ProxyProtocolConfig } from "../../core/v3/proxy_protocol_pb.js";
 import type { FractionalPercent } from "../../../type/v3/percent_pb.js";
 import type { SubstitutionFormatString } from "../../core/v3/substitution_format_string_pb.js";
 import type { Int64Range } from "../../../type/v3/range_pb.js";
@@ -1021,6 +1022,11 @@ export declare const RouteAction_UpgradeConfigSchema: GenMessage<RouteAction_Upg
  * @generated from message envoy.config.route.v3.RouteAction.UpgradeConfig.ConnectConfig
  */
 export declare type RouteAction_UpgradeConfig_ConnectConfig = Message<"envoy.config.route.v3.RouteAction.UpgradeConfig.ConnectConfig"> & {
+  /**
+   * @generated from field: envoy.config.core.v3.ProxyProtocolConfig proxy_protocol_config = 1;
+   */
+  proxyProtocolConfig?: ProxyProtocolConfig | undefined;
+
   /**
    * @generated from field: bool allow_post = 2;
    */

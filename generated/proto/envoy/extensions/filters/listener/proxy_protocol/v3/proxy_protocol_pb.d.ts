@@ -4,6 +4,7 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
+import type { ProxyProtocolConfig_Version } from "../../../../../config/core/v3/proxy_protocol_pb.js";
 
 /**
  * Describes the file envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol.proto.
@@ -18,6 +19,11 @@ export declare type ProxyProtocol = Message<"envoy.extensions.filters.listener.p
    * @generated from field: bool allow_requests_without_proxy_protocol = 2;
    */
   allowRequestsWithoutProxyProtocol: boolean;
+
+  /**
+   * @generated from field: repeated envoy.config.core.v3.ProxyProtocolConfig.Version disallowed_versions = 4;
+   */
+  disallowedVersions: ProxyProtocolConfig_Version[];
 
   /**
    * @generated from field: string stat_prefix = 5;
