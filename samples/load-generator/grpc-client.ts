@@ -1,7 +1,7 @@
 // gRPC's unary call over a plain HTTP/2 session. The library would send a call again that a server refused; here nothing is.
 import { connect, constants, type ClientHttp2Session, type IncomingHttpHeaders } from "node:http2";
 import { decodeEcho, encodeEcho, frame, sayPath, unframe } from "../grpc-echo/echo-message.ts";
-import type { AskOnce } from "./load-generator.ts";
+import type { AskOnce } from "./ask-once.ts";
 import type { RequestTarget } from "./load-plan.ts";
 
 const said = "hello";

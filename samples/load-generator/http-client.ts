@@ -1,5 +1,5 @@
 import { Agent, request } from "node:http";
-import type { AskOnce } from "./load-generator.ts";
+import type { AskOnce } from "./ask-once.ts";
 import type { RequestTarget } from "./load-plan.ts";
 
 /** One client of an HTTP target: a GET a call, on its kept-alive connection or on a new one. */

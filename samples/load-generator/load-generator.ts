@@ -10,9 +10,6 @@ import type { ConnectionTarget, LoadPlan, RequestTarget } from "./load-plan.ts";
 import { LoadRecord } from "./load-record.ts";
 import { hold } from "./long-connection.ts";
 
-/** Asks once; answers who answered. Throws what went wrong. */
-export type AskOnce = () => Promise<string>;
-
 const reportEveryMs = 250;
 const reopenAfterMs = 500;
 const clients = { http: httpClient, grpc: grpcClient } as const;
