@@ -38,6 +38,7 @@ test("what cannot be used is refused by its name", () => {
     [{ MAX_WORKLOAD_CERT_TTL: "-1h" }, /must be longer than 0/],
     [{ CITADEL_SELF_SIGNED_CA_RSA_KEY_SIZE: "1024" }, /one of 2048, 3072, 4096/],
     [{ CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE: "120" }, /from 0 to 99/],
+    [{ TOKEN_AUDIENCES: " ," }, /TOKEN_AUDIENCES=" ," names no audience/],
     [{ EXTERNAL_CA: "ISTIOD_RA_KUBERNETES_API" }, /EXTERNAL_CA="ISTIOD_RA_KUBERNETES_API" is not supported/],
   ];
   for (const [env, expected] of refusals) assert.throws(() => readAuthoritySettings(env), expected);

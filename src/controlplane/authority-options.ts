@@ -39,7 +39,7 @@ export function readAuthoritySettings(env: Environment): AuthoritySettings {
       inCacerts: envBoolean(env, "USE_CACERTS_FOR_SELF_SIGNED_CA", false),
     },
     checkIntervalMs: interval > 0 ? interval : hourMs,
-    audiences: envString(env, "TOKEN_AUDIENCES", "istio-ca").split(",").map((audience) => audience.trim()).filter((audience) => audience !== ""),
+    audiences: tokenAudiences(env),
     clusterTrustBundle: envBoolean(env, "ENABLE_CLUSTER_TRUST_BUNDLE_API", false),
     rootConfigMap: envString(env, "PILOT_CA_CERT_CONFIGMAP", "istio-ca-root-cert"),
     revocationConfigMap: envBoolean(env, "PILOT_ENABLE_CA_CRL", true) ? envString(env, "PILOT_CRL_CONFIGMAP", "istio-ca-crl") : undefined,
@@ -52,6 +52,13 @@ function refuseExternalAuthority(env: Environment): void {
     const value = envString(env, name, "");
     if (value !== "") throw userError("env-unsupported", `${name}="${value}" is not supported: this control plane signs by an authority of its own`, { hint: "plug an intermediate authority in by the secret cacerts" });
   }
+}
+
+function tokenAudiences(env: Environment): readonly string[] {
+  const text = envString(env, "TOKEN_AUDIENCES", "istio-ca");
+  const audiences = text.split(",").map((audience) => audience.trim()).filter((audience) => audience !== "");
+  if (audiences.length === 0) throw userError("env-invalid", `TOKEN_AUDIENCES="${text}" names no audience: no proxy's token would be taken`, { hint: "name at least one, such as istio-ca, or leave it away" });
+  return audiences;
 }
 
 const rsaSizes = [2048, 3072, 4096];

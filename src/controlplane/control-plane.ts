@@ -119,7 +119,7 @@ export class ControlPlane {
     const entries = this.#ingest.informer("WorkloadEntry") as Informer<WorkloadEntry> | undefined;
     const { enabled, graceMs } = settings.workloadRegistration;
     if (!enabled || settings.shadow !== undefined || entries === undefined) return undefined;
-    return new WorkloadRegistration({ client, entries, instance: settings.podName, instanceNamespace: settings.namespace, graceMs, metrics, clock, log: log.scoped("registration") });
+    return new WorkloadRegistration({ client, entries, instance: settings.podName, instanceNamespace: settings.namespace, clusterId: settings.clusterId, graceMs, metrics, clock, log: log.scoped("registration") });
   }
 
   #workloadProxies(): WorkloadProxies<ProxyIdentity> {

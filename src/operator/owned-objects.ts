@@ -68,15 +68,23 @@ export class OwnedObjects {
 }
 
 interface Webhooks extends UntypedObject {
-  readonly webhooks?: readonly { readonly name?: string; readonly failurePolicy?: string }[];
+  readonly webhooks?: readonly { readonly name?: string; readonly failurePolicy?: string; readonly clientConfig?: { readonly service?: { readonly name?: string; readonly namespace?: string }; readonly url?: string } }[];
 }
 
-/** A control plane closes its validation once it is shown to work: whoever opened it again would do so for ever. */
+/**
+ * A control plane closes its validation once it is shown to work: whoever opened it again would do so for ever. Shown is that of the one
+ * that is asked: a webhook that leads to another from now on opens again, until that one is shown to work.
+ */
 async function keptClosed(client: KubeClient, object: Webhooks): Promise<UntypedObject> {
   const found: Webhooks | undefined = await client.get(installedKindOf(object), object.metadata.name ?? "");
-  const closed = new Set((found?.webhooks ?? []).filter(({ failurePolicy }) => failurePolicy === "Fail").map(({ name }) => name));
-  const webhooks = (object.webhooks ?? []).map((webhook) => (closed.has(webhook.name) ? { ...webhook, failurePolicy: "Fail" } : webhook));
+  const closed = new Set((found?.webhooks ?? []).filter(({ failurePolicy }) => failurePolicy === "Fail").map(askedOf));
+  const webhooks = (object.webhooks ?? []).map((webhook) => (closed.has(askedOf(webhook)) ? { ...webhook, failurePolicy: "Fail" } : webhook));
   return { ...object, webhooks };
+}
+
+/** The webhook by its name, and whom it asks. */
+function askedOf({ name = "", clientConfig: { service, url = "" } = {} }: NonNullable<Webhooks["webhooks"]>[number]): string {
+  return [name, service?.namespace ?? "", service?.name ?? "", url].join(" ");
 }
 
 function stateOf({ metadata }: KubernetesObject): string {

@@ -38,7 +38,7 @@ export {
 export type { PathMatchType, TrafficMatch, ValueMatch } from "./traffic-match.ts";
 export { canaryOfLabel, gatewayCanaryAnnotations } from "./gateway-canary.ts";
 export type { EnrolledPodReport, EnrolledReport } from "./node-status.ts";
-export { authorityStageAnnotation, authorityStages, type AcknowledgementReport, type AuthorityStage, type ConnectedProxy, type ProxyAcknowledgement, type ProxyRoots, type RootsReport } from "./pilot-status.ts";
+export { authorityStageAnnotation, authorityStages, workloadControllerPodAnnotation, type AcknowledgementReport, type AuthorityStage, type ConnectedProxy, type ProxyAcknowledgement, type ProxyRoots, type RootsReport } from "./pilot-status.ts";
 export { describeProbeEnd, describeProbePair, probeDataPlanes, renderMatrix, type ProbeDataPlane, type ProbeEnd, type ProbeMatrix, type ProbePair } from "./probe-matrix.ts";
 export {
   journalFormatVersion,

@@ -31,6 +31,9 @@ export interface AcknowledgementReport {
   readonly proxies: readonly ProxyAcknowledgement[];
 }
 
+/** On a WorkloadEntry beside `istio.io/workloadController`: the cluster, namespace and name of that replica's pod, with slashes between. */
+export const workloadControllerPodAnnotation = "serin.dev/workload-controller-pod";
+
 /** How far a change of the root has come; `none`: none is under way. */
 /** On the Secret of the next root: the stage that all control planes follow (docs/contracts.md). */
 export const authorityStageAnnotation = "rollout.serin.dev/ca-stage";

@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from "node:crypto";
 import { userError } from "../../base/index.ts";
 import { derOfPem } from "./der.ts";
-import { readPathLength } from "./leaf-certificate.ts";
+import { readPathLength, readVersion } from "./leaf-certificate.ts";
 import { splitPem } from "./root-bundle.ts";
 import { checkKey, isSignedBy, readSigned } from "./signature-algorithms.ts";
 
@@ -17,8 +17,8 @@ export interface CheckedAuthority {
 /** How many intermediates there may be. */
 const maxDepth = 16;
 
-/** Throws a user error unless the authority can sign and what it signs is trusted by its roots. */
-export function checkAuthority(authority: CheckedAuthority, nowMs: number): void {
+/** Throws a user error unless the authority can sign and what it signs is trusted by its roots. Answers what is doubtful of it, in words. */
+export function checkAuthority(authority: CheckedAuthority, nowMs: number): readonly string[] {
   const [first = ""] = splitPem(authority.certificate);
   const certificate = certificateOf(first, "ca-cert.pem");
   if (!certificate.ca) throw bad("ca-cert.pem is not the certificate of an authority (basicConstraints CA)");
@@ -26,8 +26,10 @@ export function checkAuthority(authority: CheckedAuthority, nowMs: number): void
   const roots = splitPem(authority.root).map((pem) => certificateOf(pem, "root-cert.pem"));
   if (roots.length === 0) throw bad("root-cert.pem has no certificate");
   const above = [...splitPem(authority.certificate).slice(1), ...splitPem(authority.chain)].map((pem) => certificateOf(pem, "cert-chain.pem"));
-  checkPath(certificate, above, roots, nowMs);
+  const doubts: string[] = [];
+  checkPath(certificate, above, roots, nowMs, doubts);
   if (authority.crl !== undefined && authority.crl !== "") checkRevocationLists(authority.crl, splitPem(authority.chain).map((pem) => certificateOf(pem, "cert-chain.pem")));
+  return doubts;
 }
 
 /** RSA or ECDSA, PKCS #8, PKCS #1 or SEC 1. */
@@ -50,7 +52,7 @@ function certificateOf(pem: string, field: string): X509Certificate {
   }
 }
 
-function checkPath(leaf: X509Certificate, above: readonly X509Certificate[], roots: readonly X509Certificate[], nowMs: number): void {
+function checkPath(leaf: X509Certificate, above: readonly X509Certificate[], roots: readonly X509Certificate[], nowMs: number, doubts: string[]): void {
   let certificate = leaf;
   for (let depth = 0; depth <= maxDepth; depth += 1) {
     const current = certificate;
@@ -58,7 +60,8 @@ function checkPath(leaf: X509Certificate, above: readonly X509Certificate[], roo
     const isRoot = roots.some((root) => root.fingerprint256 === current.fingerprint256);
     const root = isRoot ? current : roots.find((candidate) => isIssuedBy(current, candidate));
     if (root !== undefined) {
-      if (root !== current) checkIssuer(root, "root-cert.pem", depth);
+      if (root !== current && isOldRoot(root)) doubts.push(`the root "${nameOf(root)}" is a certificate of X.509 version 1, which does not say whether it is an authority's: not every client takes it for one`);
+      else if (root !== current) checkIssuer(root, "root-cert.pem", depth);
       return checkTime(root, nowMs);
     }
     const next = above.find((candidate) => candidate.fingerprint256 !== current.fingerprint256 && isIssuedBy(current, candidate));
@@ -75,6 +78,11 @@ function checkIssuer(certificate: X509Certificate, field: string, below: number)
   const pathLength = readPathLength(certificate.raw);
   // Each authority below it is an intermediate, the one that signs for workloads too.
   if (pathLength !== undefined && below + 1 > pathLength) throw bad(`the certificate of "${nameOf(certificate)}" in ${field} allows ${pathLength} authorities below it, and there are ${below + 1}`);
+}
+
+/** Before version 3 nothing in a certificate says that it is an authority's: roots are trusted as such, by Envoy and Go too, and intermediates are not. */
+function isOldRoot(root: X509Certificate): boolean {
+  return readVersion(root.raw) === 1 && isIssuedBy(root, root);
 }
 
 function checkTime(certificate: X509Certificate, nowMs: number): void {

@@ -3,7 +3,7 @@ import { X509Certificate, webcrypto } from "node:crypto";
 import { test } from "node:test";
 import { secretKind, type Secret } from "../../api/kubernetes/index.ts";
 import { authorityStageAnnotation } from "../../api/serin/index.ts";
-import { silentLogger, systemClock, type Clock } from "../../base/index.ts";
+import { createLogger, silentLogger, systemClock, type Clock } from "../../base/index.ts";
 import { FakeKubeClient } from "../testing/fake-kube-client.ts";
 import { loadAuthority, type AuthoritySecretOptions } from "./authority-secret.ts";
 import { CertificateAuthority } from "./certificate-authority.ts";
@@ -93,6 +93,24 @@ test("what could not sign, or would be trusted by nobody, is refused with the se
   const client = new FakeKubeClient();
   put(client, "cacerts", { "ca-cert.pem": middle.certificate, "ca-key.pem": keyPem(middle.key), "cert-chain.pem": middle.certificate, "root-cert.pem": short.certificate });
   assert.equal((await loadAuthority(options(client))).stage, "none", "one authority below is allowed");
+});
+
+test("a root of X.509 version 1 is taken with a warning, and an intermediate of it is refused", async () => {
+  const root = await makeAuthority({ name: "old root", version: 1 });
+  const signer = await makeAuthority({ name: "signer", issuer: root });
+  const client = new FakeKubeClient();
+  const doubts: string[] = [];
+  const log = createLogger({ scope: "test", level: "warn", write: (line) => void doubts.push(line) });
+  put(client, "cacerts", { "ca-cert.pem": signer.certificate, "ca-key.pem": keyPem(signer.key), "root-cert.pem": root.certificate, "cert-chain.pem": "" });
+  const authority = await CertificateAuthority.load((await loadAuthority(options(client, { log }))).material, systemClock);
+  const [, issuer, top] = await issue(authority);
+  assert.ok(issuer?.checkIssued(top ?? issuer));
+  assert.match(doubts.join(""), /the root \\"O=old root\\" is a certificate of X\.509 version 1/);
+  const real = await makeAuthority({ name: "real" });
+  const middle = await makeAuthority({ name: "middle", issuer: real, version: 1 });
+  const low = await makeAuthority({ name: "low", issuer: middle });
+  put(client, "cacerts", { "ca-cert.pem": low.certificate, "ca-key.pem": keyPem(low.key), "root-cert.pem": real.certificate, "cert-chain.pem": middle.certificate });
+  await assert.rejects(loadAuthority(options(client)), /"O=middle" in cert-chain\.pem is none of an authority/);
 });
 
 test("revocation lists are taken if there is one of each authority of the chain", async () => {

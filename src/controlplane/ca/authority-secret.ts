@@ -58,12 +58,12 @@ export interface AuthorityState {
 export async function loadAuthority(options: AuthoritySecretOptions, known?: AuthorityMaterial): Promise<AuthorityState> {
   const { client, namespace } = options;
   const secret = await currentSecret(options, known);
-  const current = checkedMaterialOf(secret, options.clock);
+  const current = checkedMaterialOf(secret, options);
   const found = await client.get(secretKind, nextName, namespace);
   if (found === undefined) return { stage: "none", material: current, current };
   const stage = stageOf(found);
   const next = isEmpty(found) ? await fill(options, found) : found;
-  const coming = checkedMaterialOf(next, options.clock);
+  const coming = checkedMaterialOf(next, options);
   switch (stage) {
     case "trust":
       return { stage, material: { ...current, root: rootBundle(current, coming.root) }, current };
@@ -126,10 +126,10 @@ function endsSoon({ certificate }: AuthorityMaterial, gracePercent: number, nowM
 }
 
 /** What a secret holds, if it can sign and is trusted by its roots. */
-function checkedMaterialOf(secret: Secret, clock: Clock): AuthorityMaterial {
+function checkedMaterialOf(secret: Secret, { clock, log }: AuthoritySecretOptions): AuthorityMaterial {
   const material = materialOf(secret);
   try {
-    checkAuthority(material, clock.nowMs());
+    for (const doubt of checkAuthority(material, clock.nowMs())) log.warn("an authority is doubtful", { secret: nameOfSecret(secret), doubt });
   } catch (error) {
     if (!(error instanceof SerinError)) throw error;
     throw userError("bad-ca-secret", `the secret ${nameOfSecret(secret)}: ${messageOf(error)}`, { hint: "correct the secret; until then a control plane that runs goes on with what it has" });

@@ -32,6 +32,12 @@ export function readPathLength(der: Buffer): number | undefined {
   return length === undefined ? undefined : Number.parseInt(length.toString("hex"), 16);
 }
 
+/** Of X.509, by a certificate in DER: 1 to 3. */
+export function readVersion(der: Buffer): number {
+  const version = new DerReader(readSigned(der).signed.contents).optional(derTags.context0);
+  return version === undefined ? 1 : Number.parseInt(new DerReader(version.contents).next(derTags.integer).contents.toString("hex"), 16) + 1;
+}
+
 /** Reads an issuer's certificate in DER. */
 export function readIssuer(der: Buffer): IssuerParts {
   const { subject, extensions } = readParts(der);

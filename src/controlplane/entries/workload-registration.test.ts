@@ -32,7 +32,7 @@ async function registering(graceMs: number, body: (world: { client: FakeKubeClie
   const ended = new AbortController();
   const [clock, log] = [systemClock, silentLogger];
   const entries = createInformer(client, workloadEntryKind, { log, clock });
-  const registration = new WorkloadRegistration({ client, entries, instance: "istiod-1", instanceNamespace: "istio-system", graceMs, metrics: new MetricsRegistry(), clock, log });
+  const registration = new WorkloadRegistration({ client, entries, instance: "istiod-1", instanceNamespace: "istio-system", clusterId: "c1", graceMs, metrics: new MetricsRegistry(), clock, log });
   const work = Promise.all([entries.run(ended.signal), registration.run(ended.signal)]);
   await registration.synced;
   const eventually = async (holds: (entry: WorkloadEntry | undefined) => boolean, name = "vms-10.9.0.7-n1"): Promise<WorkloadEntry | undefined> => {
@@ -101,19 +101,23 @@ test("nobody is registered without proof, for another account, or by what is not
   });
 });
 
-test("entries that a killed replica, or this one's former self, has left behind go, and those of replicas that run stay", async () => {
+test("entries that a killed replica, or this one's former self, has left behind go, and those of replicas that run, or that cannot be seen from here, stay", async () => {
   await registering(10, async ({ client, registration, eventually }) => {
     for (const name of ["istiod-1", "istiod-2"]) client.put(podKind, { metadata: { name, namespace: "istio-system" }, status: { phase: "Running" } } as never);
     client.put(podKind, { metadata: { name: "istiod-evicted", namespace: "istio-system" }, status: { phase: "Failed" } } as never);
-    const entry = (name: string, replica: string): void => {
-      const annotations = { "istio.io/autoRegistrationGroup": "vms", "istio.io/workloadController": replica, "istio.io/connectedAt": "2026-01-01T00:00:00.000Z" };
+    const entry = (name: string, replica: string, home: string | undefined = `c1/istio-system/${replica}`): void => {
+      const annotations = { "istio.io/autoRegistrationGroup": "vms", "istio.io/workloadController": replica, ...(home === "" ? {} : { "serin.dev/workload-controller-pod": home }), "istio.io/connectedAt": "2026-01-01T00:00:00.000Z" };
       client.put(workloadEntryKind, { metadata: { name, namespace: "shop", annotations }, spec: { address: "10.9.0.8" } } as unknown as WorkloadEntry);
     };
+    const unseen = { "of-elsewhere": "c1/other/istiod-8", "of-abroad": "c2/istio-system/istiod-8", "of-upstream": "", "taken-over": "c1/istio-system/istiod-9" };
+    for (const [name, home] of Object.entries(unseen)) entry(name, "istiod-8", home);
     for (const [name, replica] of [["of-killed", "istiod-9"], ["of-evicted", "istiod-evicted"], ["of-former", "istiod-1"], ["of-other", "istiod-2"]] as const) entry(name, replica);
     registration.connected(proxy());
     for (const name of ["of-killed", "of-evicted", "of-former"]) await eventually((found) => found === undefined, name);
-    await eventually((found) => found !== undefined, "of-other");
-    await eventually((found) => found !== undefined);
+    // They are looked at before the first of the killed replica's is marked, or by the next look.
+    for (const name of ["of-other", ...Object.keys(unseen)]) await eventually((found) => found?.metadata.annotations?.["istio.io/connectedAt"] !== undefined, name);
+    const own = await eventually((found) => found !== undefined);
+    assert.equal(own?.metadata.annotations?.["serin.dev/workload-controller-pod"], "c1/istio-system/istiod-1");
   });
 });
 

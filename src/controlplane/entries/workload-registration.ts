@@ -1,5 +1,6 @@
 import { keyOf } from "../../api/index.ts";
 import { podKind } from "../../api/kubernetes/index.ts";
+import { workloadControllerPodAnnotation } from "../../api/serin/index.ts";
 import { istioAnnotations, workloadEntryKind, workloadGroupKind, type IstioCondition, type WorkloadEntry, type WorkloadGroup } from "../../api/istio/index.ts";
 import { describeError, userError, type Clock, type Logger } from "../../base/index.ts";
 import { createInformer, isKubeCode, Reconciler, type Informer, type KubeClient } from "../../kube/index.ts";
@@ -14,6 +15,8 @@ export interface WorkloadRegistrationOptions {
   readonly instance: string;
   /** Of all replicas' pods. */
   readonly instanceNamespace: string;
+  /** The cluster that they are in. */
+  readonly clusterId: string;
   /** An entry whose proxy has been gone for so long goes too. */
   readonly graceMs: number;
   readonly metrics: MetricsRegistry;
@@ -50,6 +53,8 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
   readonly #connected = new Map<string, Connected>();
   readonly #reconciler: Reconciler;
   readonly #startedAtMs: number;
+  /** Whether this replica's own pod is of the cluster that it writes to; asked once. */
+  #isInCluster: Promise<boolean> | undefined;
   readonly #counters: Readonly<Record<"created" | "updated" | "disconnected" | "deleted", () => void>>;
 
   constructor(options: WorkloadRegistrationOptions) {
@@ -156,7 +161,8 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
   async #keep(name: string, known: Connected, found: WorkloadEntry | undefined): Promise<void> {
     const { client, instance } = this.#options;
     const { proxy, connectedAtMs } = known;
-    const marks = { [workloadController]: instance, [connectedAt]: timeText(connectedAtMs) };
+    const home = (await this.#findsItself()) ? { [workloadControllerPodAnnotation]: this.#home(instance) } : {};
+    const marks = { [workloadController]: instance, [connectedAt]: timeText(connectedAtMs), ...home };
     let entry = found;
     if (entry === undefined) {
       const group = this.#groups.get(`${proxy.namespace}/${proxy.registration?.group ?? ""}`);
@@ -205,27 +211,43 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
     return undefined;
   }
 
-  /** A replica that was killed has not said whose proxies it lost: those that have not come back to any are taken for gone from now on. */
+  /** Where the pod of a replica is found: without it nobody can tell a replica that is dead from one of another namespace or cluster. */
+  #home(name: string): string {
+    const { clusterId, instanceNamespace } = this.#options;
+    return `${clusterId}/${instanceNamespace}/${name}`;
+  }
+
+  async #findsItself(): Promise<boolean> {
+    return await (this.#isInCluster ??= this.#hasPod(this.#options.instance).catch(() => ((this.#isInCluster = undefined), false)));
+  }
+
+  async #hasPod(name: string): Promise<boolean> {
+    const phase = name === "" ? "" : ((await this.#options.client.get(podKind, name, this.#options.instanceNamespace))?.status?.phase ?? "");
+    return phase !== "" && phase !== "Succeeded" && phase !== "Failed";
+  }
+
+  /**
+   * A replica that was killed has not said whose proxies it lost: those that have not come back to any are taken for gone from now on.
+   * Only those of replicas that are known to run beside this one: others' may be connected to a pilot that cannot be seen from here.
+   */
   async #markLeftBehind(): Promise<void> {
-    const { client, entries, instance, instanceNamespace, clock, log } = this.#options;
+    const { client, entries, instance, clock, log } = this.#options;
     const isThere = new Map<string, boolean>();
-    const hasPod = async (name: string): Promise<boolean> => {
-      const known = isThere.get(name);
-      if (known !== undefined) return known;
-      const phase = (await client.get(podKind, name, instanceNamespace))?.status?.phase ?? (name === "" ? "Failed" : "");
-      const found = phase !== "" && phase !== "Succeeded" && phase !== "Failed";
-      isThere.set(name, found);
-      return found;
+    const isDead = async ({ metadata: { annotations = {} } }: WorkloadEntry, controller: string): Promise<boolean> => {
+      if (annotations[workloadControllerPodAnnotation] !== this.#home(controller)) return false;
+      const known = isThere.get(controller) ?? (await this.#hasPod(controller));
+      isThere.set(controller, known);
+      return !known;
     };
     // Where its own pod is not of the cluster that it writes to, nobody else's need be.
-    const knowsPods = await hasPod(instance);
+    const knowsPods = await this.#findsItself();
     let marked = 0;
     for (const entry of entries.list()) {
       if (marked >= maxSwept) return;
       const { [workloadController]: controller = "", [connectedAt]: connected } = entry.metadata.annotations ?? {};
       const key = keyOf(entry);
       if (connected === undefined || !isOfProxy(entry) || this.#connected.has(key)) continue;
-      const isLeft = controller === instance ? timeOf(entry, connectedAt) < this.#startedAtMs : knowsPods && !(await hasPod(controller));
+      const isLeft = controller === instance ? timeOf(entry, connectedAt) < this.#startedAtMs : knowsPods && (await isDead(entry, controller));
       if (!isLeft) continue;
       marked += 1;
       await annotate(client, entry, { [connectedAt]: null, [disconnectedAt]: timeText(clock.nowMs()) }).catch((error: unknown) => {

@@ -3,7 +3,7 @@ import { after, test } from "node:test";
 import type { KubernetesObject } from "../../api/index.ts";
 import { gatewayKind } from "../../api/gateway/index.ts";
 import { deploymentKind, serviceAccountKind, serviceKind } from "../../api/kubernetes/index.ts";
-import { silentLogger, systemClock } from "../../base/index.ts";
+import { createLogger, systemClock } from "../../base/index.ts";
 import { CollectionGraph, type SourceCollection } from "../../kube/index.ts";
 import type { GatewayPlacement, ProxyConfigFacts } from "../model/index.ts";
 import { deriveGatewayPlacements } from "../model/gateway-placement.ts";
@@ -28,20 +28,27 @@ async function untilTrue(holds: () => Promise<boolean>): Promise<void> {
 }
 
 /** A controller over placements that the test sets, each of the same Gateway. */
-function controller(gateway: KubernetesObject): { readonly client: FakeKubeClient; readonly place: (overlays: GatewayPlacement["overlays"]) => void; readonly waits: number[] } {
+function controller(gateway: KubernetesObject): { readonly client: FakeKubeClient; readonly place: (overlays: GatewayPlacement["overlays"], ports?: GatewayPlacement["ports"]) => void; readonly waits: number[]; readonly again: () => void; readonly warnings: string[] } {
   const client = new FakeKubeClient();
   client.put(gatewayKind, gateway);
   const graph = new CollectionGraph();
   const placements: SourceCollection<GatewayPlacement> = graph.source("placements");
   const waits: number[] = [];
-  const clock = { ...systemClock, after: (delayMs: number) => (waits.push(delayMs), { [Symbol.dispose]: () => undefined }) };
-  running.push(runGatewayDeploymentController({ client, placements, proxy: () => proxy, proxyConfigs: graph.source<ProxyConfigFacts>("proxy-configs"), rootNamespace: () => "istio-system", clock, log: silentLogger }, stopped.signal));
+  const due: (() => void)[] = [];
+  const warnings: string[] = [];
+  const log = createLogger({ scope: "test", level: "warn", write: (line) => void warnings.push(line) });
+  const clock = { ...systemClock, after: (delayMs: number, act: () => void) => (waits.push(delayMs), due.push(act), { [Symbol.dispose]: () => undefined }) };
+  running.push(runGatewayDeploymentController({ client, placements, proxy: () => proxy, proxyConfigs: graph.source<ProxyConfigFacts>("proxy-configs"), rootNamespace: () => "istio-system", clock, log }, stopped.signal));
   const facts = {} as GatewayPlacement["gateway"];
   return {
     client,
     waits,
-    place: (overlays) => {
-      placements.set("edge/web", { owned: true, canary: false, managed: true, gateway: facts, ports: [{ name: "http", port: 80, protocol: "HTTP" }], overlays, waypoints: undefined });
+    warnings,
+    again: () => {
+      for (const act of due.splice(0)) act();
+    },
+    place: (overlays, ports = [{ name: "http", port: 80, protocol: "HTTP" }]) => {
+      placements.set("edge/web", { owned: true, canary: false, managed: true, gateway: facts, ports, overlays, waypoints: undefined });
       graph.settle();
     },
   };
@@ -85,6 +92,32 @@ test("parameters that cannot be used, or are not read yet, leave what is deploye
   place({ deployment: "spec: {replicas: 3}", service: "metadata: {labels: {a: c}}" });
   await untilTrue(async () => (await get(serviceKind, "web-istio", "edge"))?.metadata.labels?.["a"] === "c");
   assert.equal((await get(deploymentKind, "web-istio", "edge"))?.metadata.generation, before);
+});
+
+test("while its parameters are gone a Gateway keeps the last ones, and follows all else", async () => {
+  const { client, place } = controller(config("Gateway", "edge/web", spec));
+  place({ deployment: "spec: {replicas: 3}" });
+  await untilTrue(async () => (await client.get(serviceKind, "web-istio", "edge")) !== undefined);
+  place(undefined, [{ name: "http", port: 80, protocol: "HTTP" }, { name: "more", port: 81, protocol: "HTTP" }]);
+  await untilTrue(async () => (await client.get(serviceKind, "web-istio", "edge"))?.spec?.ports?.some(({ port }) => port === 81) === true);
+  assert.equal((await client.get(deploymentKind, "web-istio", "edge"))?.spec?.replicas, 3);
+});
+
+test("of what is in the way it is warned once, however often it is looked at", async () => {
+  const { client, place, waits, again, warnings } = controller(config("Gateway", "edge/web", spec));
+  const taken = { metadata: { name: "web-istio", namespace: "edge", labels: { "gateway.istio.io/managed": "istio.io-gateway-controller", "gateway.networking.k8s.io/gateway-name": "other" } } };
+  client.put(serviceAccountKind, taken);
+  place({});
+  for (let looks = 1; looks <= 3; looks += 1) {
+    await untilTrue(async () => waits.length >= looks);
+    again();
+  }
+  await untilTrue(async () => waits.length > 3);
+  assert.equal(warnings.length, 1);
+  await client.delete(serviceAccountKind, "web-istio", "edge");
+  client.put(serviceAccountKind, taken);
+  again();
+  await untilTrue(async () => warnings.length === 2);
 });
 
 test("parameters are a ConfigMap of the core that is there; others, and those that are not read yet, are none", () => {

@@ -1,4 +1,4 @@
-import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
+import { keyOf, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
 import { gatewayKind, type Gateway } from "../../api/gateway/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
 import { canaryOfLabel, gatewayCanaryAnnotations } from "../../api/serin/index.ts";
@@ -26,12 +26,21 @@ export interface GatewayDeploymentOptions {
 const fieldManager = "istio.io/gateway-controller";
 const apply = { fieldManager, force: true } as const;
 
+/** What is remembered of a Gateway, as long as it has a placement. */
+interface Remembered {
+  /** The parameters that it was deployed with last: they hold on while they cannot be read. */
+  overlays?: GatewayPlacement["overlays"];
+  /** What was warned of already: whatever is in the way stays there for long. */
+  inTheWay?: string;
+}
+
 /** Deploys proxies for the Gateways that this revision owns or is a canary for, while it leads. */
 export async function runGatewayDeploymentController(options: GatewayDeploymentOptions, signal: AbortSignal): Promise<void> {
   const { client, placements, clock, log } = options;
   const managed = { labelSelector: `${istioLabels.gatewayManaged} in (${managedBy},${waypointsManagedBy},${eastWestManagedBy})`, log, clock };
   const deployments = createInformer(client, deploymentKind, managed);
   const services = createInformer(client, serviceKind, managed);
+  const remembered = new Map<string, Remembered>();
   const deploymentsOf = (gateway: string): readonly Deployment[] => [...deployments.list()].filter((deployment) => gatewayOf(deployment) === gateway);
   const reconciler = new Reconciler({
     name: "gateway-deployment",
@@ -39,10 +48,13 @@ export async function runGatewayDeploymentController(options: GatewayDeploymentO
     clock,
     maxAttempts: Infinity,
     after: [deployments.synced, services.synced],
-    reconcile: async (key) => await reconcile(options, key, deploymentsOf(key)),
+    reconcile: async (key) => await reconcile(options, key, deploymentsOf(key), remembered),
   });
   using _placements = placements.subscribe((changes) => {
-    for (const change of changes) reconciler.add(change.key);
+    for (const change of changes) {
+      if (change.type === "delete") remembered.delete(change.key);
+      reconciler.add(change.key);
+    }
   });
   using _proxyConfigs = options.proxyConfigs.subscribe(() => {
     for (const [key] of placements.entries()) reconciler.add(key);
@@ -69,16 +81,19 @@ function gatewayOf({ metadata }: { readonly metadata: { namespace?: string; labe
 }
 
 /** How long to wait before looking again; undefined: nothing is in the way of anything. */
-async function reconcile(options: GatewayDeploymentOptions, key: string, known: readonly Deployment[]): Promise<number | undefined> {
+async function reconcile(options: GatewayDeploymentOptions, key: string, known: readonly Deployment[], remembered: Map<string, Remembered>): Promise<number | undefined> {
   const { client, placements } = options;
   const placement = placements.get(key);
   const [namespace = "", name = ""] = key.split("/");
   const raw = await client.get(gatewayKind, name, namespace);
   const gateway: Gateway | undefined = raw === undefined ? undefined : gatewayKind.parse?.(raw).value;
   if (gateway === undefined || gateway.metadata.deletionTimestamp !== undefined) return undefined;
-  // Parameters that are not there leave all as it is: without them pods would be others, and leave for nothing.
-  if (placement !== undefined && placement.overlays === undefined) return undefined;
-  const wanted = placement === undefined ? nothing : wantedObjects(gateway, placement, proxyOf(options, namespace, name));
+  const memory: Remembered = remembered.get(key) ?? {};
+  if (placement !== undefined) remembered.set(key, memory);
+  // Without its parameters its pods would be others, and leave for nothing: those that it had last hold on, and where none are known all stays as it is.
+  const overlays = placement?.overlays ?? memory.overlays;
+  if (placement !== undefined && overlays === undefined) return undefined;
+  const wanted = placement === undefined || overlays === undefined ? nothing : wantedObjects(gateway, { ...placement, overlays }, proxyOf(options, namespace, name));
   const inTheWay: KubernetesObject[] = [];
   const applyAll = async <Value extends KubernetesObject>(kind: KindDefinition<Value>, objects: readonly Value[]): Promise<void> => {
     for (const object of objects) {
@@ -92,6 +107,8 @@ async function reconcile(options: GatewayDeploymentOptions, key: string, known: 
   await applyAll(serviceKind, wanted.services);
   await applyAll(autoscalerKind, wanted.autoscalers);
   await applyAll(disruptionBudgetKind, wanted.budgets);
+  // Not before they were written: such as cannot be applied are none to go back to.
+  memory.overlays = overlays;
   for (const unwanted of wanted.unwanted) {
     const found = await client.get(unwanted.kind, unwanted.name, namespace);
     if (found !== undefined && isMadeFor(found, gateway)) await client.delete(unwanted.kind, unwanted.name, namespace);
@@ -100,7 +117,7 @@ async function reconcile(options: GatewayDeploymentOptions, key: string, known: 
   for (const deployment of known) {
     if (!names.has(deployment.metadata.name) && isLeftOver(deployment, gateway, placement, options.proxy().revision) && isNotNeeded(deployment, known)) await remove(options, gateway, deployment);
   }
-  return waitFor(options, gateway, inTheWay);
+  return waitFor(options, gateway, inTheWay, memory);
 }
 
 /** What a user, another tool or another Gateway has put where ours would be stays as it is. */
@@ -111,9 +128,13 @@ function isMadeFor({ metadata: { labels = {} } }: KubernetesObject, gateway: Gat
 const gatewayNameLabels = [istioLabels.gatewayName, "istio.io/gateway-name"];
 
 /** Others' objects are not watched. An account of a user's own is as good as one of ours. */
-function waitFor({ log }: GatewayDeploymentOptions, { metadata }: Gateway, objects: readonly KubernetesObject[]): number | undefined {
+function waitFor({ log }: GatewayDeploymentOptions, { metadata }: Gateway, objects: readonly KubernetesObject[], memory: Remembered): number | undefined {
   const foreign = objects.filter(({ kind, metadata: { labels } }) => kind !== serviceAccountKind.kind || labels?.[istioLabels.gatewayManaged] !== undefined);
-  for (const { kind, metadata: { name } } of foreign) log.warn("an object that is not this Gateway's has the name that its own would have; it is left alone", { gateway: metadata.name, namespace: metadata.namespace, kind, name });
+  const inTheWay = foreign.map((object) => `${object.kind ?? ""}/${object.metadata.uid ?? keyOf(object)}`).join(" ");
+  if (inTheWay !== memory.inTheWay) {
+    for (const { kind, metadata: { name } } of foreign) log.warn("an object that is not this Gateway's has the name that its own would have; it is left alone", { gateway: metadata.name, namespace: metadata.namespace, kind, name });
+  }
+  memory.inTheWay = inTheWay;
   return foreign.length === 0 ? undefined : inTheWayRetryMs;
 }
 const inTheWayRetryMs = 60_000;

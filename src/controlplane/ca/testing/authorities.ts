@@ -1,6 +1,8 @@
-import { generateKeyPairSync, webcrypto, type KeyObject } from "node:crypto";
+import { generateKeyPairSync, sign, webcrypto, type KeyObject } from "node:crypto";
 import "../x509.ts";
 import { BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension, X509Certificate, X509CertificateGenerator, X509CrlGenerator } from "@peculiar/x509";
+import { derBitString, DerReader, derSequence, derTags } from "../der.ts";
+import { readSigned } from "../signature-algorithms.ts";
 
 export interface TestAuthority {
   readonly certificate: string;
@@ -15,6 +17,8 @@ export interface TestAuthorityOptions {
   readonly pathLength?: number;
   readonly fromMs?: number;
   readonly toMs?: number;
+  /** Of X.509; 1 has no extensions. */
+  readonly version?: 1 | 3;
 }
 
 const hourMs = 3_600_000;
@@ -23,7 +27,7 @@ const ec = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 
 /** A certificate of an authority, by another one or by itself. */
 export async function makeAuthority(options: TestAuthorityOptions): Promise<TestAuthority> {
-  const { name, issuer, kind = "ec", isAuthority = true, pathLength, fromMs = Date.now() - hourMs, toMs = Date.now() + hourMs } = options;
+  const { name, issuer, kind = "ec", isAuthority = true, pathLength, fromMs = Date.now() - hourMs, toMs = Date.now() + hourMs, version = 3 } = options;
   const pair = kind === "ec" ? generateKeyPairSync("ec", { namedCurve: "P-256" }) : generateKeyPairSync("rsa", { modulusLength: 2048 });
   const algorithm = kind === "ec" ? ec : rsa;
   const signer = issuer?.key ?? pair.privateKey;
@@ -38,7 +42,22 @@ export async function makeAuthority(options: TestAuthorityOptions): Promise<Test
     signingAlgorithm: signerAlgorithm,
     extensions: isAuthority ? [new BasicConstraintsExtension(true, pathLength, true), new KeyUsagesExtension(KeyUsageFlags.keyCertSign, true)] : [],
   });
+  if (version === 1) return { certificate: withoutVersion(Buffer.from(certificate.rawData), signer), key: pair.privateKey };
   return { certificate: `${certificate.toString("pem")}\n`, key: pair.privateKey };
+}
+
+/** The certificate as of version 1: without its version and its extensions, signed again. */
+function withoutVersion(der: Buffer, signer: KeyObject): string {
+  const { signed, algorithm } = readSigned(der);
+  const reader = new DerReader(signed.contents);
+  const parts: Buffer[] = [];
+  while (!reader.isAtEnd) {
+    const part = reader.next();
+    if (part.tag !== derTags.context0 && part.tag !== derTags.context3) parts.push(part.whole);
+  }
+  const body = derSequence(...parts);
+  const whole = derSequence(body, algorithm.whole, derBitString(sign("sha256", body, signer)));
+  return `-----BEGIN CERTIFICATE-----\n${(whole.toString("base64").match(/.{1,64}/g) ?? []).join("\n")}\n-----END CERTIFICATE-----\n`;
 }
 
 export function keyPem(key: KeyObject, type: "pkcs1" | "pkcs8" | "sec1" = "pkcs8"): string {
