@@ -4,7 +4,7 @@ import { typeUrls } from "../wire/xds/index.ts";
 import { remoteKey, waypointKeyOf } from "./model/index.ts";
 import type { ExtensionViews } from "./extension-views.ts";
 import { memoizedViews, type ProxyPlace, type ProxyScopes } from "./proxy-scopes.ts";
-import { AnnouncedTableView, CollectionView, emptyView, GrpcListenerView, GrpcRouteView, MappedView, NamedView, ReferencedView, RouteTableView, ScopedView, SecretView, SharedView, SwitchingView, UnionView, VirtualHostView, type ProxyIdentity, type ResourceView, type SecretViewOptions } from "./serve/index.ts";
+import { AnnouncedTableView, CollectionView, emptyView, GrpcListenerView, GrpcRouteView, MappedView, NamedView, RouteTableView, ScopeClusterView, ScopedView, SecretView, SharedView, SwitchingView, UnionView, VirtualHostView, type ProxyIdentity, type ResourceView, type SecretViewOptions } from "./serve/index.ts";
 import { fixedClusterNames, grpcCluster, grpcEndpoints, waypointPodScope, withoutIstioFilters, type AmbientResources, type ClassicGatewayResources, type InboundResources, type OutboundResources, type RouterResources, type ScopedEncodedResource, type WaypointResources } from "./translate/index.ts";
 
 export interface ServedResources {
@@ -171,14 +171,12 @@ export class ProxyViews {
   }
 
   #clusters({ group, choice }: ProxyPlace): ResourceView {
-    const { scoped, clusters } = this.#resources.outbound.clusters;
     const fixed = new NamedView(this.#fixedClusters, fixedClusterNames(group.kind, group.hbone));
-    return new UnionView([fixed, new ReferencedView(scoped, clusters, ({ shared: [{ cluster }] }) => cluster, choice.scope)]);
+    return new UnionView([fixed, new ScopeClusterView(this.#resources.outbound.clusters, "clusters", choice.scope)]);
   }
 
   #endpoints({ choice }: ProxyPlace): ResourceView {
-    const { scoped, assignments } = this.#resources.outbound.clusters;
-    return new ReferencedView(scoped, assignments, ({ shared: [{ endpoints }] }) => endpoints, choice.scope);
+    return new ScopeClusterView(this.#resources.outbound.clusters, "endpoints", choice.scope);
   }
 }
 

@@ -20,7 +20,7 @@ export interface DestinationRuleModel {
 }
 
 /** All that one namespace has for one host. */
-interface HostRules {
+export interface HostRules {
   readonly namespace: string;
   readonly host: string;
   /** For clients of the namespace itself. */
@@ -35,6 +35,10 @@ export interface DestinationRules {
   /** By `namespace/host`. */
   readonly hosts: Collection<HostRules>;
   readonly wildcards: CollectionIndex<HostRules>;
+  /** All that a namespace has. */
+  readonly ofNamespace: CollectionIndex<HostRules>;
+  /** By the namespaces that rules are exported to by name. */
+  readonly forGuests: CollectionIndex<HostRules>;
   /** Rules that look at the labels of their clients, under {@link clientLabelsKey}. */
   readonly withClientLabels: CollectionIndex<DestinationRuleFacts>;
   /** Rules whose effect depends on where a client is, under the same key. */
@@ -69,6 +73,8 @@ export function deriveDestinationRules(graph: CollectionGraph, inputs: MeshInput
   const backendTlsTargets = deriveBackendTlsTargets(graph, inputs);
   return {
     hosts,
+    ofNamespace: hosts.index("namespace", (rules) => [rules.namespace]),
+    forGuests: hosts.index("guests", (rules) => new Set(rules.exported.flatMap(({ visibleIn }) => visibleIn.filter((name) => name !== "*")))),
     wildcards: hosts.index("wildcard", (rules) => (isWildcard(rules.host) ? [rules.namespace] : [])),
     withClientLabels: inputs.destinationRules.index("client-labels", (rule) => (clientLabelNames(rule).length > 0 ? [clientLabelsKey] : [])),
     backendTls: backendTlsTargets.index("host", ({ hosts: own }) => own.map((host) => host.toLowerCase())),
@@ -78,9 +84,14 @@ export function deriveDestinationRules(graph: CollectionGraph, inputs: MeshInput
 }
 
 /** Names of the labels of clients that a rule asks for. */
-export function clientLabelNames({ spec }: DestinationRuleFacts): readonly string[] {
+export function clientLabelNames(rule: DestinationRuleFacts): readonly string[] {
+  return [...Object.keys(rule.spec.workloadSelector?.matchLabels ?? {}), ...failoverLabelNames(rule)];
+}
+
+/** Those of them by which endpoints are put in order. */
+export function failoverLabelNames({ spec }: DestinationRuleFacts): readonly string[] {
   const priorities = policiesOf(spec).flatMap((policy) => [...(policy.loadBalancer?.localityLbSetting?.failoverPriority ?? []), ...(policy.loadBalancer?.zoneAwareLbSetting?.failoverPriority ?? [])]);
-  return [...Object.keys(spec.workloadSelector?.matchLabels ?? {}), ...priorities.map((label) => label.split("=")[0] ?? "")];
+  return priorities.map((label) => label.split("=")[0] ?? "");
 }
 
 /** Failover needs outliers to be detected, and shares by locality are said outright. */

@@ -110,7 +110,9 @@ export function deriveOutboundScopes(graph: CollectionGraph, sources: ScopeSourc
     const needsNetwork = needsPlace || gatewaysOf(sources.networkGateways.unresolved, reader).all.length > 0;
     return [[key, chooseScope(group, { needsPlace, needsNetwork }, mesh, sources, reader)]];
   });
-  const scopes = graph.derive("outbound-scopes", choices, (choice, reader) => {
+  // One of each, however many groups chose it.
+  const chosen = graph.flatten("chosen-scopes", choices, (choice) => [choice], ({ scope }) => scope);
+  const scopes = graph.derive("outbound-scopes", chosen, (choice, reader) => {
     const mesh = reader.get(sources.inputs.mesh, meshKey);
     return mesh === undefined ? [] : [[choice.scope, outboundScope(choice, mesh, sources, reader)]];
   });

@@ -152,62 +152,6 @@ function withoutNames(group: readonly EncodedResource[], earlier: readonly Resou
   return group.some(isTaken) ? group.filter((resource) => !isTaken(resource)) : group;
 }
 
-/** Which shared resource is meant by a name in a scope. */
-export interface ScopedReference {
-  readonly scope: string;
-  readonly name: string;
-}
-
-/**
- * The resources of one scope among those that scopes share: `references` are keyed by {@link scopedResourceKey}, the shared
- * ones by any key that begins with the resource's name and `#`.
- */
-export class ReferencedView<Reference extends ScopedReference> implements ResourceView {
-  readonly #references: Collection<Reference>;
-  readonly #index: CollectionIndex<Reference>;
-  readonly #shared: Collection<EncodedResource>;
-  readonly #keyOf: (reference: Reference) => string | undefined;
-  readonly #scope: string;
-
-  constructor(references: Collection<Reference>, shared: Collection<EncodedResource>, keyOf: (reference: Reference) => string | undefined, scope: string) {
-    this.#references = references;
-    this.#index = references.index("scope", (item) => [item.scope]);
-    this.#shared = shared;
-    this.#keyOf = keyOf;
-    this.#scope = scope;
-  }
-
-  get(name: string): EncodedResource | undefined {
-    const key = this.#keyFor(name);
-    return key === undefined ? undefined : this.#shared.get(key);
-  }
-
-  *all(): Iterable<EncodedResource> {
-    for (const reference of this.#index.lookup(this.#scope)) {
-      const found = this.get(reference.name);
-      if (found !== undefined) yield found;
-    }
-  }
-
-  subscribe(changed: (names: readonly string[]) => void): Disposable {
-    return joined([
-      followScope(this.#references, this.#scope, changed),
-      subscribeToKeys(this.#shared, (keys) => {
-        const names = keys.flatMap((key) => {
-          const name = key.slice(0, key.indexOf("#"));
-          return this.#keyFor(name) === key ? name : [];
-        });
-        if (names.length > 0) changed(names);
-      }),
-    ]);
-  }
-
-  #keyFor(name: string): string | undefined {
-    const reference = this.#references.get(scopedResourceKey(this.#scope, name));
-    return reference === undefined ? undefined : this.#keyOf(reference);
-  }
-}
-
 /** Where a view that may change comes from. */
 export interface ViewSource {
   /** Undefined while nobody knows which it is: then it is empty. The same object as long as it is the same. */

@@ -7,7 +7,8 @@ import { ClusterLoadAssignmentSchema, ClusterSchema, envoyRegistry, ExpressionFi
 import * as telemetryTypes from "../../wire/envoy-telemetry/index.ts";
 import { meshSettings } from "../mesh-settings.ts";
 import { meshKey } from "../model/facts.ts";
-import { CollectionView, NamedView, ReferencedView, ScopedView, UnionView } from "../serve/resource-view.ts";
+import { CollectionView, NamedView, ScopedView, UnionView } from "../serve/resource-view.ts";
+import { ScopeClusterView } from "../serve/scope-cluster-view.ts";
 import { RouteTableView } from "../serve/route-view.ts";
 import { deriveClassicGatewayResources } from "../translate/gateway-classic-resources.ts";
 import { deriveInboundResources } from "../translate/inbound-resources.ts";
@@ -60,7 +61,7 @@ export function showFeature({ mesh = {}, labels = {}, shows }: Feature, objects:
   const scopeOf = (group: string): string => model.scopes.choices.get(group)?.scope ?? "";
   const clustersOf = (group: "sidecar" | "gateway") => {
     const fixed = new NamedView(new CollectionView([outbound.fixedClusters]), fixedClusterNames(groups[group].kind, false));
-    return new UnionView([fixed, new ReferencedView(outbound.clusters.scoped, outbound.clusters.clusters, ({ shared: [{ cluster }] }) => cluster, scopeOf(group))]);
+    return new UnionView([fixed, new ScopeClusterView(outbound.clusters, "clusters", scopeOf(group))]);
   };
   const scoped = (collections: readonly Collection<ScopedEncodedResource>[], scope: string): readonly EncodedResource[] =>
     collections.flatMap((collection) => [...collection.values()]).filter((item) => item.scope === scope).map(({ resource }) => resource);
@@ -68,7 +69,7 @@ export function showFeature({ mesh = {}, labels = {}, shows }: Feature, objects:
     "sidecar listener": () => new UnionView(outbound.listeners.map((listeners) => new ScopedView(listeners, scopeOf("sidecar")))).all(),
     "sidecar route": () => new RouteTableView(outbound.routes, scopeOf("sidecar")).all(),
     "sidecar cluster": () => clustersOf("sidecar").all(),
-    "sidecar endpoints": () => new ReferencedView(outbound.clusters.scoped, outbound.clusters.assignments, ({ shared: [{ endpoints }] }) => endpoints, scopeOf("sidecar")).all(),
+    "sidecar endpoints": () => new ScopeClusterView(outbound.clusters, "endpoints", scopeOf("sidecar")).all(),
     "inbound listener": () => scoped([inbound.listeners], "shop/web-1"),
     "inbound cluster": () => scoped([inbound.clusters], "shop/web-1"),
     "gateway listener": () => scoped([classic.listeners], "gateway"),

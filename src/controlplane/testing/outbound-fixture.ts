@@ -3,7 +3,8 @@ import { NameTableSchema } from "../../wire/discovery/index.ts";
 import { ClusterLoadAssignmentSchema, ClusterSchema, ListenerSchema, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
 import type { ProxyGroup } from "../model/sidecar-scope.ts";
 import { RouteTableView } from "../serve/route-view.ts";
-import { CollectionView, NamedView, ReferencedView, ScopedView, UnionView, type ResourceView } from "../serve/resource-view.ts";
+import { CollectionView, NamedView, ScopedView, UnionView, type ResourceView } from "../serve/resource-view.ts";
+import { ScopeClusterView } from "../serve/scope-cluster-view.ts";
 import { deriveMeshModel, deriveOutboundResources, fixedClusterNames } from "../translate/outbound-resources.ts";
 import { decodeResource } from "./decode-resource.ts";
 import { createModelFixture, type ModelFixture } from "./model-fixture.ts";
@@ -29,7 +30,6 @@ export function createOutboundFixture(): OutboundFixture {
   const fixture = createModelFixture();
   const model = deriveMeshModel(fixture.graph, fixture.inputs);
   const outbound = deriveOutboundResources(fixture.graph, model);
-  const { scoped, clusters, assignments } = outbound.clusters;
   const read = (schema: DescMessage, view: ResourceView): Readonly<Record<string, JsonObject>> =>
     Object.fromEntries([...view.all()].map((resource) => [resource.name, decodeResource(schema, resource)] as const).sort(([left], [right]) => (left < right ? -1 : 1)));
   return {
@@ -42,8 +42,8 @@ export function createOutboundFixture(): OutboundFixture {
       const scope = (): string => model.scopes.choices.get(key)?.scope ?? "";
       const fixed = new NamedView(new CollectionView([outbound.fixedClusters]), fixedClusterNames(group.kind, group.hbone));
       return {
-        clusters: () => read(ClusterSchema, new UnionView([fixed, new ReferencedView(scoped, clusters, ({ shared: [{ cluster }] }) => cluster, scope())])),
-        endpoints: () => read(ClusterLoadAssignmentSchema, new ReferencedView(scoped, assignments, ({ shared: [{ endpoints }] }) => endpoints, scope())),
+        clusters: () => read(ClusterSchema, new UnionView([fixed, new ScopeClusterView(outbound.clusters, "clusters", scope())])),
+        endpoints: () => read(ClusterLoadAssignmentSchema, new ScopeClusterView(outbound.clusters, "endpoints", scope())),
         listeners: () => read(ListenerSchema, new UnionView(outbound.listeners.map((listeners) => new ScopedView(listeners, scope())))),
         routes: () => read(RouteConfigurationSchema, new RouteTableView(outbound.routes, scope())),
         names: () => read(NameTableSchema, new ScopedView(outbound.nameTables, scope()))[""],

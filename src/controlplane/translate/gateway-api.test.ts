@@ -55,8 +55,8 @@ function gateways() {
     listener: (scope: string, name: string): JsonObject => decodeResource(ListenerSchema, router.listeners.get(scopedResourceKey(scope, name))?.resource),
     hosts: (scope: string, name: string): JsonObject[] => ((decodeResource(RouteConfigurationSchema, router.routes.get(scopedResourceKey(scope, name))?.resource)["virtualHosts"] ?? []) as JsonObject[]),
     clusters: (name: string): JsonObject[] => {
-      const own = [...outbound.clusters.scoped.values()].filter((scoped) => scoped.name === name);
-      return own.map((scoped) => decodeResource(ClusterSchema, outbound.clusters.clusters.get(scoped.shared[0].cluster)));
+      const own = [...outbound.clusters.services.values()].flatMap(({ clusters }) => clusters.filter(({ variant }) => variant.name === name));
+      return own.map(({ cluster }) => decodeResource(ClusterSchema, outbound.clusters.clusters.get(cluster)));
     },
     sidecarListener: (name: string): JsonObject => {
       const found = outbound.listeners.flatMap((collection) => [...collection.values()]).find(({ resource }) => resource.name === name);

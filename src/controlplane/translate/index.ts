@@ -8,6 +8,8 @@ export { grpcCluster, grpcEndpoints, grpcListener, grpcRoutes, grpcRoutesName, g
 export { withoutIstioFilters } from "./stock-envoy.ts";
 export { waypointPodScope } from "./waypoint-place.ts";
 export { rootsResource, secretResource } from "./secret-resource.ts";
+export type { ClientService } from "./outbound-client.ts";
+export type { OutboundClusters, SharedCluster } from "./outbound-clusters.ts";
 export { announcedTableResource, routeTableResource, virtualHostName, virtualHostResource, type OutboundRoutes } from "./outbound-route-tables.ts";
 export type { HostPlan, RouteTable } from "./outbound-host.ts";
 export { deriveMeshModel, deriveOutboundResources, fixedClusterNames, type MeshModel, type OutboundResources } from "./outbound-resources.ts";

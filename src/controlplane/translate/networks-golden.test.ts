@@ -8,7 +8,7 @@ import { ClusterLoadAssignmentSchema, ClusterSchema, ListenerSchema } from "../.
 import { AddressSchema } from "../../wire/workload/index.ts";
 import { meshKey } from "../model/facts.ts";
 import type { ProxyGroup } from "../model/sidecar-scope.ts";
-import { ReferencedView } from "../serve/resource-view.ts";
+import { ScopeClusterView } from "../serve/scope-cluster-view.ts";
 import { decodeResource } from "../testing/decode-resource.ts";
 import { config, createModelFixture, namespace, pod, service, slice, testMesh } from "../testing/model-fixture.ts";
 import { createRemoteFixture } from "../testing/remote-fixture.ts";
@@ -74,7 +74,7 @@ function scoped(collection: Collection<ScopedEncodedResource>): readonly Encoded
 const golden: Readonly<Record<string, () => unknown>> = {
   "sidecar-endpoints": () => {
     const scope = model.scopes.choices.get("sidecar")?.scope ?? "";
-    const all = shown(ClusterLoadAssignmentSchema, new ReferencedView(clusters.scoped, clusters.assignments, ({ shared: [{ endpoints }] }) => endpoints, scope).all());
+    const all = shown(ClusterLoadAssignmentSchema, new ScopeClusterView(clusters, "endpoints", scope).all());
     return Object.fromEntries(Object.entries(all).filter(([name]) => name.includes("web.shop")));
   },
   "east-west-gateway": () => ({ listeners: shown(ListenerSchema, scoped(classic.listeners)), clusters: shown(ClusterSchema, scoped(classic.clusters)), endpoints: shown(ClusterLoadAssignmentSchema, scoped(classic.endpoints)) }),

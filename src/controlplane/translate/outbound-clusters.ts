@@ -3,7 +3,7 @@ import type { Collection, CollectionGraph, CollectionReader } from "../../kube/i
 import { Cluster_DiscoveryType, ClusterLoadAssignmentSchema, ClusterSchema, type ClusterLoadAssignment } from "../../wire/envoy/index.ts";
 import { isClusterLocal } from "../model/cluster-local.ts";
 import { destinationRuleFor, type DestinationRuleModel, type DestinationRules } from "../model/destination-rule-model.ts";
-import { meshKey, type Labels, type MeshSettings } from "../model/facts.ts";
+import { compareText, meshKey, type Labels, type MeshSettings } from "../model/facts.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { gatewaysOf, type NetworkGatewaysModel } from "../model/network-gateways.ts";
 import { namespaceMutualTls, peerAuthenticationsFor } from "../model/peer-authentication.ts";
@@ -12,8 +12,9 @@ import { everyone, getEndpoints, identitiesOf, ofSubset, type ServiceEndpoints }
 import { Remembered } from "../model/remembered.ts";
 import { registeredService, type ServiceModel, type ServiceRegistry } from "../model/service-model.ts";
 import type { Waypoints } from "../model/waypoint.ts";
-import type { OutboundScope, ScopedService } from "../model/sidecar-scope.ts";
+import type { OutboundScope } from "../model/sidecar-scope.ts";
 import { loadAssignment, localityGroups } from "./endpoints.ts";
+import { deriveScopeServices, type ClientService, type ScopeServices } from "./outbound-client.ts";
 import { byLocality, dependsOnPlace } from "./outbound-locality.ts";
 import { isSeenBy } from "./network-endpoints.ts";
 import { discoveryType, outboundCluster, subsetClusterName } from "./outbound-cluster.ts";
@@ -51,8 +52,8 @@ interface ClusterVariant {
   readonly networkView: readonly string[] | undefined;
 }
 
-/** A cluster as some scopes have it: one object for all of them. */
-interface SharedCluster {
+/** A cluster as some clients have it: one object for all of them. */
+export interface SharedCluster {
   readonly variant: ClusterVariant;
   /** Keys into the shared collections. */
   readonly cluster: string;
@@ -60,89 +61,77 @@ interface SharedCluster {
   readonly endpoints: string | undefined;
 }
 
-/** A cluster of a scope: which shared resources are its own. */
-export interface ScopedCluster {
-  readonly scope: string;
-  readonly name: string;
-  /** As the only element of a list. */
-  readonly shared: readonly [SharedCluster];
+/** The clusters of a service, as some clients have them. */
+export interface ServiceClusters {
+  readonly hostname: string;
+  /** In the order of their names. */
+  readonly clusters: readonly SharedCluster[];
 }
 
 export interface OutboundClusters {
-  /** By `<scope>|<cluster>`. */
-  readonly scoped: Collection<ScopedCluster>;
-  /** By {@link ScopedCluster.cluster}. */
+  /** What the clients of each scope reach. */
+  readonly scopes: Collection<ScopeServices>;
+  /** By {@link ClientService.key}. */
+  readonly services: Collection<ServiceClusters>;
+  /** By {@link SharedCluster.cluster}. */
   readonly clusters: Collection<EncodedResource>;
-  /** By {@link ScopedCluster.endpoints}. */
+  /** By {@link SharedCluster.endpoints}. */
   readonly assignments: Collection<EncodedResource>;
 }
 
-export function deriveOutboundClusters(graph: CollectionGraph, scopes: Collection<OutboundScope>, sources: ClusterSources): OutboundClusters {
-  // One item a service, so that a change of one service leaves the clusters of the others alone.
-  const services = graph.flatten("scope-services", scopes, (scope) => scope.services.map((service) => ofScope.of(service, scope.scope, () => ({ scope: clientOf(scope), service }))), ({ scope, service }) => `${scope.scope}|${service.hostname}|${service.key}|${service.ports.join()}`);
-  const scoped = graph.derive("scope-clusters", services, ({ scope, service }, reader) => {
-    const mesh = reader.get(sources.inputs.mesh, meshKey);
-    return mesh === undefined ? [] : scopedClusters(scope, service, mesh, sources, reader).map((cluster) => [`${scope.scope}|${cluster.name}`, cluster] as const);
-  });
-  const wantedClusters = graph.flatten("cluster-variants", scoped, ({ shared }) => shared, ({ cluster }) => cluster);
-  const wantedAssignments = graph.flatten("assignment-variants", scoped, ({ shared }) => (shared[0].endpoints === undefined ? none : shared), ({ endpoints }) => endpoints ?? "");
+export function deriveOutboundClusters(graph: CollectionGraph, outboundScopes: Collection<OutboundScope>, sources: ClusterSources): OutboundClusters {
+  const reached = deriveScopeServices(graph, outboundScopes, sources.inputs, sources.destinationRules);
+  // One item a service, so that a change of one leaves the others alone; for all scopes that see it alike.
+  const wanted = graph.flatten("client-services", reached, ({ services }) => services, ({ key }) => key);
+  const services = graph.derive("service-clusters", wanted, (entry, reader, key) => [[key, { hostname: entry.service.hostname, clusters: serviceClusters(entry, sources, reader) }]], sameClusters);
+  const wantedClusters = graph.flatten("cluster-variants", services, ({ clusters }) => clusters, ({ cluster }) => cluster);
+  const wantedAssignments = graph.flatten("assignment-variants", services, ({ clusters }) => told.of(clusters, "", () => clusters.filter(({ endpoints }) => endpoints !== undefined)), ({ endpoints }) => endpoints ?? "");
   return {
-    scoped,
+    // Told after the services that they name.
+    scopes: graph.derive("scope-clusters", reached, (scope, _reader, key) => [[key, scope]], Object.is),
+    services,
     clusters: graph.derive("cds-outbound", wantedClusters, ({ variant }, reader, key) => encodeCluster(variant, key, sources, reader), sameResource),
     assignments: graph.derive("eds", wantedAssignments, ({ variant }, reader, key) => encodeAssignment(variant, key, sources, reader), sameResource),
   };
 }
 
-const none: readonly SharedCluster[] = [];
-const sharedClusters = new Remembered<ServiceModel, readonly [SharedCluster]>();
+const sharedClusters = new Remembered<ServiceModel, SharedCluster>();
+const told = new Remembered<readonly SharedCluster[], readonly SharedCluster[]>();
 
-/** Services as the clients of one scope have them; what a scope's clients are, its name says. */
-const ofScope = new Remembered<ScopedService, { readonly scope: ScopeClient; readonly service: ScopedService }>();
-
-type ScopeClient = Pick<OutboundScope, "scope" | "kind" | "namespace" | "labels" | "locality" | "node" | "hbone" | "network" | "clusterId" | "networkView">;
-
-function clientOf({ scope, kind, namespace, labels, locality, node, hbone, network, clusterId, networkView }: OutboundScope): ScopeClient {
-  return { scope, kind, namespace, labels, locality, node, hbone, network, clusterId, networkView };
-}
-
-function scopedClusters(scope: ScopeClient, { key, registry: registered, ports }: ScopedService, mesh: MeshSettings, sources: ClusterSources, reader: CollectionReader): readonly ScopedCluster[] {
-  const service = registeredService({ registry: registered, key }, sources.registry, reader);
-  if (service === undefined || service.resolution === "alias") return [];
-  const client = { namespace: scope.namespace, labels: scope.labels };
+function serviceClusters({ client, service: { key, registry: registered, ports } }: ClientService, sources: ClusterSources, reader: CollectionReader): readonly SharedCluster[] {
+  const mesh = reader.get(sources.inputs.mesh, meshKey);
+  const service = mesh === undefined ? undefined : registeredService({ registry: registered, key }, sources.registry, reader);
+  if (mesh === undefined || service === undefined || service.resolution === "alias") return [];
   const rule = destinationRuleFor(service, client, mesh, sources.destinationRules, reader);
-  const isSidecar = scope.kind === "sidecar";
-  return ports.flatMap((port) =>
-    [undefined, ...(rule?.subsets ?? []).map((subset) => subset.name)].map((subset): ScopedCluster => {
+  const { isSidecar, hbone, network, clusterId, networkView } = client;
+  const clusters = ports.flatMap((port) =>
+    [undefined, ...(rule?.subsets ?? []).map((subset) => subset.name)].map((subset): SharedCluster => {
       const name = subsetClusterName(port, subset, service.hostname);
       const policy = effectivePolicy(rule, subset, port, mesh);
-      const placed = scope.locality !== undefined && dependsOnPlace(policy, localitySetting(policy, service.preference, mesh));
-      const variant: ClusterVariant = {
-        name,
-        registry: registered,
-        service: key,
-        port,
-        subset,
-        client: rule === undefined ? undefined : client,
-        isSidecar,
-        hbone: scope.hbone,
-        locality: placed ? scope.locality : undefined,
-        node: placed ? scope.node : "",
-        network: scope.network,
-        clusterId: scope.clusterId,
-        networkView: scope.networkView,
-      };
+      const placed = client.locality !== undefined && dependsOnPlace(policy, localitySetting(policy, service.preference, mesh));
+      const locality = placed ? client.locality : undefined;
+      const node = placed ? client.node : "";
       const who = rule === undefined ? "" : `${rule.namespace}/${rule.name}/${rule.host} ${rule.selector === undefined && !needsLabels(policy, mesh) ? ruleReach(rule, client.namespace, mesh) : `${client.namespace} ${JSON.stringify(client.labels)}`}`;
-      const place = variant.locality === undefined ? "" : `${variant.locality.region}/${variant.locality.zone}/${variant.locality.subzone}@${variant.node}`;
-      const from = scope.network === undefined && scope.clusterId === undefined && scope.networkView === undefined ? "" : ` ${JSON.stringify([scope.network, scope.clusterId, scope.networkView])}`;
-      const shared = `${name}#${key} ${registered} ${who} ${scope.hbone ? "hbone" : ""}${from}`;
-      const told = tellsEndpoints(service, isSidecar, policy.loadBalancer?.simple);
-      const cluster = `${shared} ${isSidecar ? "" : "router"} ${told ? "" : place}`;
+      const place = locality === undefined ? "" : `${locality.region}/${locality.zone}/${locality.subzone}@${node}`;
+      const from = network === undefined && clusterId === undefined && networkView === undefined ? "" : ` ${JSON.stringify([network, clusterId, networkView])}`;
+      const shared = `${name}#${key} ${registered} ${who} ${hbone ? "hbone" : ""}${from}`;
+      const tells = tellsEndpoints(service, isSidecar, policy.loadBalancer?.simple);
+      const cluster = [shared, isSidecar ? "" : "router", tells ? "" : place].join(" ");
       // Gateways may go through waypoints.
-      const endpoints = told ? `${shared} ${scope.hbone && !isSidecar ? "router" : ""} ${place}` : undefined;
-      const found = sharedClusters.of(service, `${cluster}|${endpoints ?? ""}`, () => [{ variant, cluster, endpoints }]);
-      return { scope: scope.scope, name: found[0].variant.name, shared: found };
+      const endpoints = tells ? [shared, hbone && !isSidecar ? "router" : "", place].join(" ") : undefined;
+      return sharedClusters.of(service, `${cluster}|${endpoints ?? ""}`, () => ({
+        variant: { name, registry: registered, service: key, port, subset, client: rule === undefined ? undefined : { namespace: client.namespace, labels: client.labels }, isSidecar, hbone, locality, node, network, clusterId, networkView },
+        cluster,
+        endpoints,
+      }));
     }),
   );
+  return clusters.sort((left, right) => compareText(left.variant.name, right.variant.name));
+}
+
+/** The keys say all of a cluster. */
+function sameClusters(left: ServiceClusters, right: ServiceClusters): boolean {
+  return left.hostname === right.hostname && left.clusters.length === right.clusters.length && left.clusters.every(({ cluster, endpoints }, index) => cluster === right.clusters[index]?.cluster && endpoints === right.clusters[index]?.endpoints);
 }
 
 /** Clients of one namespace may have rules merged from other objects than clients elsewhere. */

@@ -1,0 +1,119 @@
+import type { Collection } from "../../kube/index.ts";
+import type { ClientService, EncodedResource, OutboundClusters, SharedCluster } from "../translate/index.ts";
+import { joined, subscribeToKeys, type ResourceView } from "./resource-view.ts";
+
+/** The clusters of one scope, or their endpoints, among those that scopes share. */
+export class ScopeClusterView implements ResourceView {
+  readonly #clusters: OutboundClusters;
+  readonly #shared: Collection<EncodedResource>;
+  readonly #keyOf: (cluster: SharedCluster) => string | undefined;
+  readonly #scope: string;
+
+  constructor(clusters: OutboundClusters, what: "clusters" | "endpoints", scope: string) {
+    this.#clusters = clusters;
+    this.#shared = what === "clusters" ? clusters.clusters : clusters.assignments;
+    this.#keyOf = what === "clusters" ? ({ cluster }) => cluster : ({ endpoints }) => endpoints;
+    this.#scope = scope;
+  }
+
+  get(name: string): EncodedResource | undefined {
+    const key = this.#keyFor(name);
+    return key === undefined ? undefined : this.#shared.get(key);
+  }
+
+  *all(): Iterable<EncodedResource> {
+    for (const { key: service } of this.#services()) {
+      for (const cluster of this.#clusters.services.get(service)?.clusters ?? []) {
+        const key = this.#keyOf(cluster);
+        const found = key === undefined ? undefined : this.#shared.get(key);
+        if (found !== undefined) yield found;
+      }
+    }
+  }
+
+  subscribe(changed: (names: readonly string[]) => void): Disposable {
+    // As it was when the last change was told.
+    let services = this.#services();
+    const tell = (names: readonly string[]): void => {
+      if (names.length > 0) changed(names);
+    };
+    return joined([
+      this.#clusters.services.onChange((changes) =>
+        tell(
+          changes.flatMap((change) => {
+            const item = change.type === "set" ? change.item : undefined;
+            const isReached = serviceOf(services, (item ?? change.previous)?.hostname ?? "")?.key === change.key;
+            return isReached ? this.#differing(change.previous?.clusters ?? noClusters, item?.clusters ?? noClusters) : [];
+          }),
+        ),
+      ),
+      // What of it came or went: the clusters of what is nobody's any more have been told already.
+      this.#clusters.scopes.onChange((changes) => {
+        if (!changes.some(({ key }) => key === this.#scope)) return;
+        const before = services;
+        services = this.#services();
+        const [gone, come] = differing(before, services);
+        const clustersOf = (list: readonly ClientService[]): readonly SharedCluster[] => list.flatMap(({ key }) => this.#clusters.services.get(key)?.clusters ?? []);
+        tell(this.#differing(clustersOf(gone), clustersOf(come)));
+      }),
+      subscribeToKeys(this.#shared, (keys) =>
+        tell(
+          keys.flatMap((key) => {
+            const name = key.slice(0, key.indexOf("#"));
+            return this.#keyFor(name) === key ? name : [];
+          }),
+        ),
+      ),
+    ]);
+  }
+
+  /** Names of what is not in both lists, or is another resource there. */
+  #differing(before: readonly SharedCluster[], after: readonly SharedCluster[]): readonly string[] {
+    const keys = new Map(before.map((cluster) => [cluster.variant.name, this.#keyOf(cluster)]));
+    const names = after.flatMap((cluster) => {
+      const { name } = cluster.variant;
+      const isSame = keys.has(name) && keys.get(name) === this.#keyOf(cluster);
+      keys.delete(name);
+      return isSame ? [] : name;
+    });
+    return [...keys.keys(), ...names];
+  }
+
+  #services(): readonly ClientService[] {
+    return this.#clusters.scopes.get(this.#scope)?.services ?? none;
+  }
+
+  #keyFor(name: string): string | undefined {
+    const service = serviceOf(this.#services(), name.slice(name.lastIndexOf("|") + 1));
+    const cluster = service === undefined ? undefined : this.#clusters.services.get(service.key)?.clusters.find((candidate) => candidate.variant.name === name);
+    return cluster === undefined ? undefined : this.#keyOf(cluster);
+  }
+}
+
+const none: readonly ClientService[] = [];
+const noClusters: readonly SharedCluster[] = [];
+
+/** The list is in the order of hostnames. */
+function serviceOf(services: readonly ClientService[], hostname: string): ClientService | undefined {
+  let from = 0;
+  let to = services.length;
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if ((services[middle]?.service.hostname ?? "") < hostname) from = middle + 1;
+    else to = middle;
+  }
+  const found = services[from];
+  return found?.service.hostname === hostname ? found : undefined;
+}
+
+/** What is in one of the lists only: what both begin and end with is most of them. */
+function differing(before: readonly ClientService[], after: readonly ClientService[]): readonly [gone: readonly ClientService[], come: readonly ClientService[]] {
+  const shorter = Math.min(before.length, after.length);
+  let head = 0;
+  while (head < shorter && before[head]?.key === after[head]?.key) head += 1;
+  let tail = 0;
+  while (tail < shorter - head && before[before.length - 1 - tail]?.key === after[after.length - 1 - tail]?.key) tail += 1;
+  const [gone, come] = [before.slice(head, before.length - tail), after.slice(head, after.length - tail)];
+  const [goneKeys, comeKeys] = [new Set(gone.map(({ key }) => key)), new Set(come.map(({ key }) => key))];
+  return [gone.filter(({ key }) => !comeKeys.has(key)), come.filter(({ key }) => !goneKeys.has(key))];
+}
