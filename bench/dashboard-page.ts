@@ -13,7 +13,7 @@ import { launchChromium } from "../test/support/chromium.ts";
 const { values } = parseArgs({ options: { workloads: { type: "string", default: "500" }, seconds: { type: "string", default: "15" }, json: { type: "boolean", default: false } } });
 const root = join(import.meta.dirname, "..");
 
-const server = spawn(process.execPath, [join(root, "scripts/dashboard-dev.ts"), "--workloads", values.workloads, "--port", "0"], { stdio: ["ignore", "pipe", "inherit"] });
+const server = spawn(process.execPath, [join(root, "scripts/dashboard-dev.ts"), "--built", "--workloads", values.workloads, "--port", "0"], { stdio: ["ignore", "pipe", "inherit"] });
 try {
   const [address] = (await once(createInterface({ input: server.stdout }), "line")) as [string];
   const files = await bundlePage(join(root, "src/dashboard/web"));

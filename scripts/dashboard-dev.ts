@@ -1,5 +1,5 @@
-// The dashboard's page over a mesh that nobody runs, for who works on the page. Each load of the page bundles it anew.
-//   node scripts/dashboard-dev.ts [--port 20080] [--workloads 20] [--login]
+// The dashboard's page over a mesh that nobody runs, for who works on the page. Each load of the page bundles it anew, or once for all where it is measured.
+//   node scripts/dashboard-dev.ts [--port 20080] [--workloads 20] [--login] [--built]
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { createLogger, shutdownOnSignals, systemClock } from "../src/base/index.ts";
@@ -9,15 +9,15 @@ import { syntheticAccess, syntheticIdentity } from "../src/dashboard/server/test
 import { syntheticHandlers } from "../src/dashboard/server/testing/synthetic-handlers.ts";
 import { SyntheticSource } from "../src/dashboard/server/testing/synthetic-source.ts";
 
-const { values } = parseArgs({ options: { port: { type: "string", default: "20080" }, workloads: { type: "string", default: "20" }, login: { type: "boolean", default: false } } });
+const { values } = parseArgs({ options: { port: { type: "string", default: "20080" }, workloads: { type: "string", default: "20" }, login: { type: "boolean", default: false }, built: { type: "boolean", default: false } } });
 const web = join(import.meta.dirname, "../src/dashboard/web");
 const log = createLogger({ scope: "dashboard-dev" });
 const clock = systemClock;
 const audit = new AuditLog({ clock, log });
-let page: PageAssets | undefined;
+let page = values.built ? PageAssets.from(await bundlePage(web)) : undefined;
 const server = new DashboardServer({
   page: async (file) => {
-    if (page === undefined || file === "index.html") page = PageAssets.from(await bundlePage(web));
+    if (page === undefined || (file === "index.html" && !values.built)) page = PageAssets.from(await bundlePage(web));
     return page;
   },
   root: "",

@@ -347,6 +347,34 @@ casesInChromium("the page", () => {
     }
   });
 
+  test("a chart whose figures have not come yet does not say that nothing was measured", async () => {
+    await using opened = await open(browser);
+    const { page } = opened;
+    const answer = Promise.withResolvers<void>();
+    await page.route("**/api/series*", async (route) => {
+      await answer.promise;
+      const range = new URL(route.request().url()).searchParams;
+      await route.fulfill({ json: { timesMs: [Number(range.get("fromMs")), Number(range.get("toMs"))], values: [null, null] } });
+    });
+    await page.goto(server.url);
+    await page.getByRole("slider", { name: "Requests of the whole mesh over time" }).waitFor({ timeout: patienceMs });
+    assert.equal(await page.getByText(/nothing was measured/i).count(), 0);
+    answer.resolve();
+    await page.getByText(/^Nothing was measured between/).first().waitFor({ timeout: patienceMs });
+  });
+
+  test("on a phone a row says of which namespace it is", async () => {
+    await using opened = await open(browser);
+    const { page } = opened;
+    await page.setViewportSize({ width: 390, height: 844 });
+    await page.goto(`${server.url}#/workloads`);
+    await settled(page);
+    assert.match(await page.getByRole("row").filter({ hasText: "frontend-v1" }).first().innerText(), /frontend-v1 (backoffice|shop)/);
+    await page.goto(`${server.url}#/graph?as=table`);
+    await page.getByRole("table", { name: "Edges of the graph" }).getByText("edge-gateway").first().waitFor({ timeout: patienceMs });
+    assert.match(await page.getByRole("table", { name: "Edges of the graph" }).innerText(), /edge-gateway → .* istio-ingress → \w+/);
+  });
+
   test("a server that goes away is said with the age of what is shown; the page is back by itself when the server is", async () => {
     await using opened = await open(browser);
     const { page } = opened;

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import type { Metafile } from "esbuild";
 
 /** The page's files by name: `index.html`, `page.js`, `page.css`, further chunks, and `licenses.txt` of what is in them. */
 export type PageFiles = ReadonlyMap<string, Uint8Array>;
@@ -10,7 +11,7 @@ export type PageFiles = ReadonlyMap<string, Uint8Array>;
  */
 export async function bundlePage(webDirectory: string): Promise<PageFiles> {
   const { build, stop } = await import("esbuild");
-  const { outputFiles } = await build({
+  const { outputFiles, metafile } = await build({
     entryPoints: { page: join(webDirectory, "main.tsx"), layout: join(webDirectory, "graph/layout.worker.ts") },
     outdir: "/page",
     bundle: true,
@@ -21,15 +22,38 @@ export async function bundlePage(webDirectory: string): Promise<PageFiles> {
     jsxImportSource: "preact",
     minify: true,
     legalComments: "external",
+    metafile: true,
     write: false,
     logLevel: "silent",
   });
   // The bundler is a process of its own, which would go on beside whoever asked.
   await stop();
   const files = new Map<string, Uint8Array>([
-    ["index.html", await readFile(join(webDirectory, "page.html"))],
+    ["index.html", Buffer.from(withPreloads(await readFile(join(webDirectory, "page.html"), "utf8"), staticImports(metafile, "page.js")))],
     ["icon.svg", await readFile(join(webDirectory, "icon.svg"))],
   ]);
   for (const { path, contents } of outputFiles) files.set(basename(path), contents);
   return files;
+}
+
+/** The chunks without which the entry does not begin, in the order in which they are met. */
+function staticImports({ outputs }: Metafile, entry: string): string[] {
+  const byName = new Map(Object.entries(outputs).map(([path, output]) => [basename(path), output]));
+  const found = new Set<string>();
+  const visit = (name: string): void => {
+    for (const { path, kind } of byName.get(name)?.imports ?? []) {
+      const chunk = basename(path);
+      if (kind !== "import-statement" || found.has(chunk)) continue;
+      found.add(chunk);
+      visit(chunk);
+    }
+  };
+  visit(entry);
+  return [...found];
+}
+
+/** Asked for with the entry, and not only once it has been read. */
+function withPreloads(html: string, chunks: readonly string[]): string {
+  const links = chunks.map((chunk) => `    <link rel="modulepreload" href="${chunk}">\n`);
+  return html.replace(/ *<script type="module"/, (script) => `${links.join("")}${script}`);
 }

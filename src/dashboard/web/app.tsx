@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 import { LoginPage } from "./account/login-page.tsx";
 import { Loading, ProblemBlock, Toasts } from "./components/index.ts";
 import { BottomNavigation, Header } from "./frame/header.tsx";
@@ -15,7 +15,7 @@ import { sessionEnded } from "./session.ts";
 export function App(): JSX.Element {
   useShortcuts();
   // The view's code comes while the session is asked for.
-  useEffect(() => void routeOf(place.peek().path)?.route.load(), []);
+  useLayoutEffect(() => void routeOf(place.peek().path)?.route.load(), []);
   return (
     <>
       <a

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { countOf, formatBytes, formatDuration, formatMs, formatRate, formatShare } from "./format.ts";
+import { countOf, formatBytes, formatDuration, formatMs, formatRate, formatShare, formatZonedDate, timeZoneText } from "./format.ts";
 
 test("figures have their unit and three digits that say something", () => {
   assert.deepEqual([0, 0.004, 0.5, 12.34, 1204.2, 25_400].map(formatRate), ["0/s", "<0.01/s", "0.50/s", "12.3/s", "1,204/s", "25.4k/s"]);
@@ -19,4 +19,9 @@ test("what was not measured is no zero", () => {
 
 test("counts have the noun's number", () => {
   assert.deepEqual([countOf(1, "pod"), countOf(2, "pod"), countOf(1204, "proxy", "proxies")], ["1 pod", "2 pods", "1,204 proxies"]);
+});
+
+test("a moment that may be compared with a clock elsewhere names its year and time zone", () => {
+  assert.match(formatZonedDate(Date.UTC(2026, 10, 20, 12, 2, 9)), /Nov 2026, \d\d:02:09 (UTC|GMT|[A-Z]{3,5})([+-][\d:]+)?$/);
+  assert.match(timeZoneText(), /^[A-Za-z_/+-]+( \(\w+([+-][\d:]+)?\))?$/);
 });

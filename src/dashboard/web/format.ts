@@ -61,6 +61,7 @@ export function formatDuration(ms: number | undefined): string {
 
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const date = new Intl.DateTimeFormat("en-GB", { day: "2-digit", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const zoned = new Intl.DateTimeFormat("en-GB", { day: "2-digit", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short" });
 
 /** `14:02:09`, by the browser's time zone. */
 export function formatClock(atMs: number): string {
@@ -70,6 +71,18 @@ export function formatClock(atMs: number): string {
 /** `20 Nov, 14:02:09`. */
 export function formatDate(atMs: number): string {
   return date.format(atMs);
+}
+
+/** `20 Nov 2026, 14:02:09 GMT+1`: for who compares it with a clock elsewhere. */
+export function formatZonedDate(atMs: number): string {
+  return zoned.format(atMs);
+}
+
+/** `Europe/Berlin (GMT+1)`: what all times of the page are of. */
+export function timeZoneText(): string {
+  const offset = zoned.formatToParts(Date.now()).find(({ type }) => type === "timeZoneName")?.value ?? "";
+  const { timeZone } = zoned.resolvedOptions();
+  return offset === "" || offset === timeZone ? timeZone : `${timeZone} (${offset})`;
 }
 
 /** `1 pod`, `3 pods`. */

@@ -64,6 +64,7 @@ export function SeriesChart({ measure, subjects, title = titleOfMeasure[measure]
       bound={bound}
       boundLabel={boundLabel}
       note={note}
+      loading={loaded === undefined}
       {...(height === undefined ? {} : { height })}
     />
   );

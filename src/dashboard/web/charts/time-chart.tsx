@@ -28,6 +28,8 @@ export interface TimeChartProps {
   /** In words, such as `fails above`. */
   readonly boundLabel?: string | undefined;
   readonly height?: number;
+  /** Whether anything was measured is not known yet. */
+  readonly loading?: boolean;
   /** Beside the title: an age, a problem. */
   readonly note?: ComponentChildren;
 }
@@ -36,7 +38,7 @@ export interface TimeChartProps {
  * Lines over time. The legend says the figures of the time that is pointed at, else the last; arrow keys go from time to time. The plot itself is loaded with
  * the first chart.
  */
-export function TimeChart({ title, unit, timesMs, lines, fromMs, toMs, bound, boundLabel = "bound", height = 150, note }: TimeChartProps): JSX.Element {
+export function TimeChart({ title, unit, timesMs, lines, fromMs, toMs, bound, boundLabel = "bound", height = 150, loading = false, note }: TimeChartProps): JSX.Element {
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<Plot | undefined>(undefined);
   const [made, setMade] = useState(0);
@@ -124,18 +126,24 @@ export function TimeChart({ title, unit, timesMs, lines, fromMs, toMs, bound, bo
         aria-valuemin={0}
         aria-valuemax={Math.max(0, timesMs.length - 1)}
         aria-valuenow={at ?? Math.max(0, timesMs.length - 1)}
-        aria-valuetext={measured ? `${at === undefined ? "last" : formatClock(timesMs[at] ?? 0)}: ${words(at)}` : "nothing was measured"}
+        aria-valuetext={measured ? `${at === undefined ? "last" : formatClock(timesMs[at] ?? 0)}: ${words(at)}` : loading ? "loading" : "nothing was measured"}
         onKeyDown={onKeyDown}
         onBlur={() => plot.current?.point(undefined)}
       >
         <div ref={host} aria-hidden="true" />
-        {measured ? undefined : <p class="chart-empty">Nothing was measured between {formatClock(fromMs)} and {formatClock(toMs)}.</p>}
+        {measured || loading ? undefined : (
+          <p class="chart-empty">
+            <span>
+              Nothing was measured between {formatClock(fromMs)} and {formatClock(toMs)}.
+            </span>
+          </p>
+        )}
       </div>
       <p class="visually-hidden">
         {lines
           .map(({ label }, line) => {
             const summary = summaries[line];
-            return summary === undefined ? `${label}: nothing was measured.` : `${label}: between ${formatValue(unit, summary.least)} and ${formatValue(unit, summary.greatest)}, at last ${formatValue(unit, summary.last)}.`;
+            return summary === undefined ? `${label}: ${loading ? "loading" : "nothing was measured"}.` : `${label}: between ${formatValue(unit, summary.least)} and ${formatValue(unit, summary.greatest)}, at last ${formatValue(unit, summary.last)}.`;
           })
           .join(" ")}
       </p>

@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { formatClock, formatDate, formatDuration } from "../format.ts";
+import { formatClock, formatDate, formatDuration, formatZonedDate } from "../format.ts";
 import { serverNowMs } from "../live/index.ts";
 
 const dayMs = 86_400_000;
@@ -8,7 +8,7 @@ const dayMs = 86_400_000;
 export function Age({ atMs, ago = true }: { readonly atMs: number | undefined; readonly ago?: boolean }): JSX.Element {
   if (atMs === undefined) return <span class="muted">–</span>;
   return (
-    <time dateTime={new Date(atMs).toISOString()} title={formatDate(atMs)}>
+    <time dateTime={new Date(atMs).toISOString()} title={formatZonedDate(atMs)}>
       {formatDuration(serverNowMs.value - atMs)}
       {ago ? " ago" : ""}
     </time>
@@ -20,7 +20,7 @@ export function Moment({ atMs }: { readonly atMs: number | undefined }): JSX.Ele
   if (atMs === undefined) return <span class="muted">–</span>;
   const near = Math.abs(serverNowMs.peek() - atMs) < dayMs / 2;
   return (
-    <time dateTime={new Date(atMs).toISOString()} title={formatDate(atMs)}>
+    <time dateTime={new Date(atMs).toISOString()} title={formatZonedDate(atMs)}>
       {near ? formatClock(atMs) : formatDate(atMs)}
     </time>
   );

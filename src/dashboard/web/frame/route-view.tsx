@@ -1,5 +1,5 @@
 import type { ComponentType, JSX } from "preact";
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Empty, Loading, ProblemBlock } from "../components/index.ts";
 import { linkTo, place } from "../router.ts";
 import type { RouteParameters } from "../route-parameters.ts";
@@ -21,7 +21,7 @@ export function RouteView(): JSX.Element {
   const route = found?.route;
   const View = route === undefined ? undefined : loaded.get(route);
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (route === undefined || loaded.has(route)) return;
     route.load().then(
       (view) => {

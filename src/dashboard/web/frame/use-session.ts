@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import type { Problem, Session } from "../../../api/dashboard/index.ts";
 import { problemOf, request } from "../requests.ts";
 import { session } from "../session.ts";
@@ -8,7 +8,8 @@ const retryMs = 2_000;
 /** Asks who looks, and again until the server answers. */
 export function useSession(): { readonly session: Session | undefined; readonly problem: Problem | undefined } {
   const [problem, setProblem] = useState<Problem | undefined>(undefined);
-  useEffect(() => {
+  // Before the first paint: everything that is seen waits for the answer.
+  useLayoutEffect(() => {
     const stop = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const ask = async (): Promise<void> => {

@@ -1,5 +1,6 @@
 import type { JSX } from "preact";
 import { Icon, toast } from "../components/index.ts";
+import { timeZoneText } from "../format.ts";
 import { go, linkTo } from "../router.ts";
 import { problemOf, request } from "../requests.ts";
 import { session } from "../session.ts";
@@ -44,6 +45,7 @@ export function UserMenu(): JSX.Element | null {
           <span class="menu-note">
             {value.cluster} · Serin {value.version}
           </span>
+          <span class="menu-note">Times are of {timeZoneText()}.</span>
           {value.mayLogIn ? (
             <button
               type="button"

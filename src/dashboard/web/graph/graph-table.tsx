@@ -33,6 +33,7 @@ function columnsOfEdges(onSelect: (key: string) => void): readonly Column<Displa
         <button type="button" class="link-button ellipsis" title={`${from.node.namespace} ${fullName(from)} → ${to.node.namespace} ${fullName(to)}`} onClick={() => onSelect(key)}>
           <span class="narrow-only"><HealthMark health={edge.health} quiet /> </span>
           {fullName(from)} → {fullName(to)}
+          <span class="phone-only muted small"> {from.node.namespace === to.node.namespace ? to.node.namespace : `${from.node.namespace} → ${to.node.namespace}`}</span>
         </button>
       ),
       sort: ({ from, to }) => `${fullName(from)} ${fullName(to)}`,
@@ -57,6 +58,7 @@ function columnsOfNodes(onSelect: (key: string) => void): readonly Column<Displa
         <button type="button" class="link-button ellipsis" title={fullName(display)} onClick={() => onSelect(key)}>
           <span class="narrow-only"><HealthMark health={display.node.health} quiet /> </span>
           {fullName(display)}
+          <span class="phone-only muted small"> {display.node.namespace}</span>
         </button>
       ),
       sort: (display) => fullName(display),

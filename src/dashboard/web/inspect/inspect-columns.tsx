@@ -39,6 +39,7 @@ export const workloadColumns: readonly Column<WorkloadRow>[] = [
           <HealthMark health={state} reason={reason} quiet />{" "}
         </span>
         <WorkloadLink namespace={namespace} name={name} />
+        <OfNamespace name={namespace} />
       </>
     ),
     sort: ({ name }) => name,
@@ -64,6 +65,7 @@ export const serviceColumns: readonly Column<ServiceRow>[] = [
           <HealthMark health={state} reason={reason} quiet />{" "}
         </span>
         <ServiceLink namespace={namespace} name={name} />
+        <OfNamespace name={namespace} />
       </>
     ),
     sort: ({ name }) => name,
@@ -80,7 +82,7 @@ export const serviceColumns: readonly Column<ServiceRow>[] = [
 export const serviceText = ({ namespace, name, type, clusterIp, ports, health: state, waypoint }: ServiceRow): string => `${name} ${namespace} ${type} ${clusterIp} ${ports.join(" ")} ${state} ${waypoint}`;
 
 export const configColumns: readonly Column<ConfigRow>[] = [
-  { key: "name", title: "Name", cell: (row) => <ConfigLink row={row} />, sort: ({ name }) => name },
+  { key: "name", title: "Name", cell: (row) => <><ConfigLink row={row} /><OfNamespace name={row.namespace} /></>, sort: ({ name }) => name },
   { key: "kind", title: "Kind", width: "168px", cell: ({ kind, apiVersion }) => <span title={apiVersion}>{kind}</span>, sort: ({ kind }) => kind },
   { key: "namespace", title: "Namespace", width: "150px", priority: 2, cell: ({ namespace }) => (namespace === "" ? <span class="muted">whole cluster</span> : namespace), sort: ({ namespace }) => namespace },
   { key: "messages", title: "Validation", width: "132px", cell: (row) => <Validation row={row} />, sort: ({ errors, warnings }) => -(errors * 1000 + warnings) },
@@ -100,6 +102,7 @@ export const peerColumns: readonly Column<PeerRow>[] = [
           <HealthMark health={state} quiet />{" "}
         </span>
         {peerNamespace === "" ? peerName || peer : peer.startsWith("service/") ? <ServiceLink namespace={peerNamespace} name={peerName} /> : <WorkloadLink namespace={peerNamespace} name={peerName} />}
+        <OfNamespace name={peerNamespace} />
       </>
     ),
     sort: ({ peerName }) => peerName,
@@ -118,6 +121,11 @@ export const eventColumns: readonly Column<EventRow>[] = [
   { key: "message", title: "What happened", cell: ({ message, count }) => (count > 1 ? `${message} (${count} times)` : message) },
   { key: "object", title: "Object", width: "220px", priority: 3, cell: ({ object }) => object, sort: ({ object }) => object },
 ];
+
+/** Beside the name where there is no room for a column. */
+function OfNamespace({ name }: { readonly name: string }): JSX.Element | null {
+  return name === "" ? null : <span class="phone-only muted small"> {name}</span>;
+}
 
 function Ready({ ready, all }: { readonly ready: number; readonly all: number }): JSX.Element {
   if (all === 0) return none;

@@ -95,7 +95,11 @@ const connection = new LiveConnection(
 async function sessionProblem(): Promise<Problem | undefined> {
   try {
     const { authentication, limits } = await request("GET /api/session", {});
-    return authentication === "none" ? { code: "logged-out", message: "The session has ended, or the server was started anew.", hint: limits.join(" ") } : undefined;
+    if (authentication !== "none") return undefined;
+    const problem = { code: "logged-out", message: "The session has ended, or the server was started anew.", hint: limits.join(" ") } as const;
+    // At once: that there is no session takes the view away, and with it whoever waits for this answer.
+    endSession(problem);
+    return problem;
   } catch (error) {
     return error instanceof RequestFailure && error.problem.code === "logged-out" ? error.problem : undefined;
   }

@@ -1,4 +1,4 @@
-import { useEffect, useMemo } from "preact/hooks";
+import { useLayoutEffect, useMemo } from "preact/hooks";
 import type { TopicName, Topics } from "../../../api/dashboard/index.ts";
 import { followTopic, type Live } from "./live-topics.ts";
 
@@ -11,6 +11,7 @@ import { followTopic, type Live } from "./live-topics.ts";
 export function useLive<Name extends TopicName>(name: Name, parameters: Topics[Name]["parameters"]): Live<Name> {
   const key = JSON.stringify(parameters);
   const followed = useMemo(() => followTopic(name, parameters), [name, key]);
-  useEffect(() => followed.start(), [followed]);
+  // Before the view is painted, which would only show that it waits.
+  useLayoutEffect(() => followed.start(), [followed]);
   return followed.live;
 }
