@@ -15,6 +15,7 @@ const ours: Readonly<Record<string, string>> = {
   "istio/workload/workload.proto": "src/wire/workload/workload.proto",
   "istio/security/authorization.proto": "src/wire/workload/authorization.proto",
   "istio/networking/nds/v1/name-table.proto": "src/wire/discovery/name-table.proto",
+  "istio/mesh/v1alpha1/proxy-config.proto": "src/wire/discovery/proxy-config.proto",
 };
 
 const core = ["address", "base", "config_source", "extension", "grpc_service", "health_check", "http_uri", "protocol", "resolver", "socket_option", "substitution_format_string"];

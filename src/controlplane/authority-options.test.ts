@@ -10,6 +10,7 @@ test("without a word it is as upstream", () => {
     selfSigned: { lifetimeMs: 3650 * dayMs, rsaKeyBits: 2048, gracePercent: 20, inCacerts: false },
     checkIntervalMs: 3_600_000,
     audiences: ["istio-ca"],
+    trustOverXds: false,
     clusterTrustBundle: false,
     rootConfigMap: "istio-ca-root-cert",
     revocationConfigMap: "istio-ca-crl",

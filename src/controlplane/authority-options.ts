@@ -9,6 +9,8 @@ export interface AuthoritySettings {
   readonly checkIntervalMs: number;
   /** A token must be for one of them. */
   readonly audiences: readonly string[];
+  /** Proxies that ask for it are told what to trust over xDS, too. */
+  readonly trustOverXds: boolean;
   /** The root is told by a ClusterTrustBundle instead of a ConfigMap in each namespace. */
   readonly clusterTrustBundle: boolean;
   /** Of the ConfigMap in each namespace that has the root. */
@@ -40,6 +42,7 @@ export function readAuthoritySettings(env: Environment): AuthoritySettings {
     },
     checkIntervalMs: interval > 0 ? interval : hourMs,
     audiences: tokenAudiences(env),
+    trustOverXds: envBoolean(env, "ISTIO_MULTIROOT_MESH", false),
     clusterTrustBundle: envBoolean(env, "ENABLE_CLUSTER_TRUST_BUNDLE_API", false),
     rootConfigMap: envString(env, "PILOT_CA_CERT_CONFIGMAP", "istio-ca-root-cert"),
     revocationConfigMap: envBoolean(env, "PILOT_ENABLE_CA_CRL", true) ? envString(env, "PILOT_CRL_CONFIGMAP", "istio-ca-crl") : undefined,

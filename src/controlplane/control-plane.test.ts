@@ -11,6 +11,7 @@ import { configMapKind, deploymentKind, type Deployment, namespaceKind, podKind,
 import { ShutdownController, silentLogger, systemClock } from "../base/index.ts";
 import { MetricsRegistry } from "../telemetry/index.ts";
 import { IstioCertificateRequestSchema, IstioCertificateResponseSchema } from "../wire/workload/index.ts";
+import { ProxyConfigSchema } from "../wire/discovery/index.ts";
 import { discoveryMethods, typeUrls } from "../wire/xds/index.ts";
 import { Pkcs10CertificateRequestGenerator } from "./ca/testing/csr.ts";
 import { ControlPlane } from "./control-plane.ts";
@@ -51,7 +52,7 @@ kube.tokens.set("node-token", { username: "system:serviceaccount:istio-system:zt
 const address = "127.0.0.1";
 const settings = readControlPlaneSettings(
   ["discovery", `--httpAddr=${address}:${ports.http}`, `--grpcAddr=${address}:${ports.grpc}`, `--secureGRPCAddr=${address}:${ports.secure}`, `--httpsAddr=${address}:${ports.webhooks}`, `--monitoringAddr=${address}:${ports.monitoring}`, "--meshConfig", "/nonexistent/mesh"],
-  { HUB: "lab", TAG: "1.2.3", POD_NAME: "istiod-1" },
+  { HUB: "lab", TAG: "1.2.3", POD_NAME: "istiod-1", ISTIO_MULTIROOT_MESH: "true" },
   "0.0.0",
 );
 const shutdown = new ShutdownController();
@@ -197,4 +198,56 @@ test("a canary that is over stays until the Gateway's own proxies serve", async 
   const served: Deployment = { ...scaled, status: { availableReplicas: 1, observedGeneration: scaled.metadata.generation ?? 0 } };
   kube.put(deploymentKind, served);
   await until(async () => ((await kube.get(deploymentKind, "edge-istio-default", "shop")) === undefined ? true : undefined));
+});
+
+/** As `istioctl` asks: state of the world, by a node that is no pod, with a token of the control plane's namespace. */
+function debugClient(namespace: string, token: string | undefined): DiscoveryTestClient<"whole"> {
+  const secure = token === undefined ? {} : { credentials, headers: { authorization: `Bearer ${token}` } };
+  return new DiscoveryTestClient("whole", `${address}:${token === undefined ? ports.grpc : ports.secure}`, `sidecar~10.0.0.9~test-1.default~default.svc.cluster.local`, { ...secure, metadata: { NAMESPACE: namespace, GENERATOR: "event" } });
+}
+kube.tokens.set("admin-token", { username: "system:serviceaccount:istio-system:default", pod: "" });
+kube.tokens.set("shop-token", { username: "system:serviceaccount:shop:web", pod: "" });
+
+async function debugAnswer(client: DiscoveryTestClient<"whole">, typeUrl: string, resourceNames: string[]): Promise<{ readonly types: readonly string[]; readonly texts: readonly string[]; readonly controlPlane: string }> {
+  // istioctl's client sends a nonce with its first request.
+  client.send({ typeUrl, resourceNames, responseNonce: "2026-01-01" });
+  const response = await client.next();
+  assert.equal(response.typeUrl, typeUrl);
+  return { types: response.resources.map((resource) => resource.typeUrl), texts: response.resources.map(({ value }) => Buffer.from(value).toString()), controlPlane: response.controlPlane?.identifier ?? "" };
+}
+
+test("debug requests over xDS tell those of the control plane's namespace of all proxies, others of their own, and nobody without proof", async () => {
+  const watcher = new DiscoveryTestClient("delta", `${address}:${ports.secure}`, ztunnelNode, { credentials, headers });
+  watcher.send({ typeUrl: typeUrls.address });
+  await watcher.next();
+  const client = debugClient("istio-system", "admin-token");
+  const synced = await debugAnswer(client, "istio.io/debug/syncz", []);
+  assert.deepEqual(synced.types, ["type.googleapis.com/envoy.service.status.v3.ClientConfig"]);
+  assert.ok(synced.texts[0]?.includes(ztunnelNode) === true && synced.texts[0].includes(typeUrls.address));
+  assert.equal((JSON.parse(synced.controlPlane) as { ID: string }).ID, "istiod-1");
+  const dumped = await debugAnswer(client, "istio.io/debug/config_dump", ["ztunnel-1.istio-system"]);
+  assert.ok(dumped.types.includes("type.googleapis.com/envoy.admin.v3.ClustersConfigDump"));
+  assert.match((await debugAnswer(client, "istio.io/debug", ["syncz"])).texts[0] ?? "", /"proxy":"ztunnel-1\.istio-system"/);
+  assert.ok((JSON.parse((await debugAnswer(client, "istio.io/debug", ["list"])).texts[0] ?? "") as string[]).includes("config_dump"));
+  assert.match((await debugAnswer(client, "istio.io/debug", ["nothing"])).texts[0] ?? "", /^404 page not found/);
+  client.close();
+
+  const shop = debugClient("shop", "shop-token");
+  assert.deepEqual((await debugAnswer(shop, "istio.io/debug/syncz", [])).types, []);
+  assert.deepEqual((await debugAnswer(shop, "istio.io/debug/config_dump", ["ztunnel-1.istio-system"])).types, []);
+  assert.match((await debugAnswer(shop, "istio.io/debug", ["config_dump?proxyID=ztunnel-1.istio-system"])).texts[0] ?? "", /^404/);
+  await assert.rejects(debugAnswer(shop, "istio.io/debug", ["syncz"]), /PERMISSION_DENIED/);
+  await assert.rejects(debugAnswer(debugClient("istio-system", undefined), "istio.io/debug/syncz", []), /UNAUTHENTICATED/);
+  const proxies = (await (await fetch(`http://${address}:${ports.http}/debug/serin/proxies`)).json()) as { id: string }[];
+  assert.ok(proxies.every(({ id }) => id === "ztunnel-1.istio-system"), "who only asks is no proxy");
+  watcher.close();
+});
+
+test("with ISTIO_MULTIROOT_MESH a proxy that asks for its configuration is told the mesh's roots", async () => {
+  const client = new DiscoveryTestClient("whole", `${address}:${ports.secure}`, ztunnelNode, { credentials, headers });
+  client.send({ typeUrl: typeUrls.proxyConfig });
+  const [resource] = (await client.next()).resources;
+  assert.equal(resource?.typeUrl, "type.googleapis.com/istio.mesh.v1alpha1.ProxyConfig");
+  assert.deepEqual(fromBinary(ProxyConfigSchema, resource.value).caCertificatesPem.map((pem) => pem.trim()), [root.trim()]);
+  client.close();
 });

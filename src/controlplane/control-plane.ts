@@ -6,7 +6,7 @@ import { createKubeClient, type CollectionGraph, type Informer, type KubeClient,
 import { prometheusContentType, renderPrometheus, type MetricsRegistry } from "../telemetry/index.ts";
 import type { MeshConfig, MeshNetworks, WorkloadEntry } from "../api/istio/index.ts";
 import type { Node } from "../api/kubernetes/index.ts";
-import { addExpiryMetrics, Authenticator, CertificateService, createCertificateMetrics, IssuedCertificates } from "./ca/index.ts";
+import { addExpiryMetrics, Authenticator, CertificateService, createCertificateMetrics, IssuedCertificates, splitPem } from "./ca/index.ts";
 import type { ControlPlaneSettings, ShadowSettings } from "./control-plane-options.ts";
 import { envoyTypes } from "./envoy-types-file.ts";
 import { runFieldStatusController } from "./field-status/field-status-writer.ts";
@@ -30,6 +30,8 @@ import {
   serveHttp,
   stop,
   syncStatus,
+  DebugRequests,
+  type DebugRoute,
   type HttpRoute,
   type ProxyIdentity,
   type WorkloadProxies,
@@ -37,6 +39,7 @@ import {
 import { ServedMesh } from "./served-mesh.ts";
 import { runRefusedStatusWriter } from "./refused-status.ts";
 import { ControlPlaneIdentity } from "./serving-certificate.ts";
+import { trustBundle } from "./translate/index.ts";
 import { createInjectReviewer, InjectionSource, runCaBundleController, serveWebhooks, validationDoubt } from "./webhooks/index.ts";
 
 export interface ControlPlaneOptions {
@@ -88,7 +91,7 @@ export class ControlPlane {
     const { client, settings, clock, log } = options;
     this.#metrics = options.metrics;
     this.#metrics.gauge("istio_build", "The release that runs.", ["component", "tag"]).labels("pilot", options.version).set(1);
-    this.#mesh = new ServedMesh({ revision: settings.revision, metrics: options.metrics, clock, log, settled: (generation) => this.#ingest.settled(generation), workloads: this.#workloadProxies() });
+    this.#mesh = new ServedMesh({ revision: settings.revision, metrics: options.metrics, clock, log, settled: (generation) => this.#ingest.settled(generation), workloads: this.#workloadProxies(), debug: this.#debugRequests() });
     this.#graph = this.#mesh.graph;
     this.#inputs = this.#mesh.inputs;
     this.#discovery = this.#mesh.discovery;
@@ -120,6 +123,13 @@ export class ControlPlane {
     const { enabled, graceMs } = settings.workloadRegistration;
     if (!enabled || settings.shadow !== undefined || entries === undefined) return undefined;
     return new WorkloadRegistration({ client, entries, instance: settings.podName, instanceNamespace: settings.namespace, clusterId: settings.clusterId, graceMs, metrics, clock, log: log.scoped("registration") });
+  }
+
+  #debugRequests(): DebugRequests {
+    const { settings, version } = this.#options;
+    const { podName: id, namespace, revision } = settings;
+    const isSystem = (caller: string): boolean => caller === (this.#inputs.mesh.get(meshKey)?.rootNamespace ?? namespace);
+    return new DebugRequests({ routes: () => this.#debugRoutes(), types: envoyTypes, isSystem, instance: { id, version, revision } });
   }
 
   #workloadProxies(): WorkloadProxies<ProxyIdentity> {
@@ -218,6 +228,11 @@ export class ControlPlane {
     const options = { client, clock, log, root: () => identity.authority.root, onRootChange: (changed: () => void) => identity.onChange(changed) };
     const { rootConfigMap, revocationConfigMap, clusterTrustBundle } = settings.authority;
     const roots = { ...options, revocations: () => identity.authority.crl, includes: (name: string) => this.#ingest.includesNamespace(name), rootConfigMap, revocationConfigMap, clusterTrustBundle };
+    if (settings.authority.trustOverXds) {
+      const tell = (): void => this.#mesh.trustBundles.set("", trustBundle(splitPem(identity.authority.root)));
+      identity.onChange(tell);
+      tell();
+    }
     start("root certificates", runRootCertificateController(roots, signal));
     start("webhook authorities", runCaBundleController({ ...options, validationDoubt: settings.validationFailsClosed ? async () => await validationDoubt(client, settings.namespace, settings.revision) : undefined, service: { namespace: settings.namespace, name: settings.serviceName } }, signal));
   }
@@ -325,9 +340,9 @@ export class ControlPlane {
   }
 
   /** A shadow signs nothing, and so has no identity. */
-  #debugRoutes(identity?: ControlPlaneIdentity): Readonly<Record<string, HttpRoute>> {
+  #debugRoutes(identity?: ControlPlaneIdentity): Readonly<Record<string, DebugRoute>> {
     const { settings } = this.#options;
-    const routes: Readonly<Record<string, HttpRoute>> = {
+    const routes: Readonly<Record<string, DebugRoute>> = {
       "/ready": () => (this.#ready && !this.#draining ? { status: 200, body: "" } : { status: 503, body: this.#draining ? "draining\n" : "not synced yet\n" }),
       "/debug/syncz": () => json(syncStatus(this.#discovery)),
       "/debug/config_dump": (url) => {
@@ -335,7 +350,8 @@ export class ControlPlane {
         const dump = proxyConfigDump(this.#discovery, proxy, envoyTypes());
         return dump === undefined ? { status: 404, body: `proxy "${proxy}" is not connected to this control plane\n` } : json(dump);
       },
-      "/debug/list": () => json(Object.keys(this.#debugRoutes(identity)).filter((path) => path.startsWith("/debug/")).toSorted()),
+      // As upstream lists them: without the path that all have, and without itself.
+      "/debug/list": () => json(Object.keys(this.#debugRoutes(identity)).filter((path) => path.startsWith("/debug/") && path !== "/debug/list").map((path) => path.slice("/debug/".length)).toSorted()),
       "/debug/clusterz": () => json(this.#clusters.states(this.#ready)),
       "/debug/serin/proxies": () => json(connectedProxies(this.#discovery, settings.revision, (proxy) => this.#inputs.pods.get(`${proxy.namespace}/${proxy.name}`)?.node ?? "")),
       ...(identity === undefined ? {} : { "/debug/serin/roots": () => json(rootsReport(this.#discovery, identity, this.#issued, settings.revision)) }),

@@ -6,7 +6,7 @@ import { emptyView, type ProxyIdentity } from "./serve/index.ts";
 import { config, createModelFixture, node, pod } from "./testing/model-fixture.ts";
 import { deriveMeshModel } from "./translate/index.ts";
 
-const proxy: ProxyIdentity = { id: "web-1.shop", type: "sidecar", address: "10.0.0.1", name: "web-1", namespace: "shop", version: "1", node: "", clusterId: "Kubernetes", network: "", networkView: [], labels: {}, metadata: {}, serviceAccount: "web", hbone: false, dnsCapture: false, envoy: false, stockEnvoy: false, virtualHostDiscovery: false, verified: true };
+const proxy: ProxyIdentity = { id: "web-1.shop", type: "sidecar", address: "10.0.0.1", domain: "shop.svc.cluster.local", name: "web-1", namespace: "shop", version: "1", node: "", clusterId: "Kubernetes", network: "", networkView: [], labels: {}, metadata: {}, serviceAccount: "web", hbone: false, dnsCapture: false, envoy: false, stockEnvoy: false, virtualHostDiscovery: false, verified: true };
 
 test("a proxy is where its pod's node says, also when that is said later", () => {
   const { graph, inputs, apply } = createModelFixture();

@@ -5,7 +5,7 @@ import { remoteKey, waypointKeyOf } from "./model/index.ts";
 import type { ExtensionViews } from "./extension-views.ts";
 import { memoizedViews, type ProxyPlace, type ProxyScopes } from "./proxy-scopes.ts";
 import { AnnouncedTableView, CollectionView, emptyView, GrpcListenerView, GrpcRouteView, MappedView, NamedView, RouteTableView, ScopeClusterView, ScopedView, SecretView, SharedView, SwitchingView, UnionView, VirtualHostView, type ProxyIdentity, type ResourceView, type SecretViewOptions } from "./serve/index.ts";
-import { fixedClusterNames, grpcCluster, grpcEndpoints, waypointPodScope, withoutIstioFilters, type AmbientResources, type ClassicGatewayResources, type InboundResources, type OutboundResources, type RouterResources, type ScopedEncodedResource, type WaypointResources } from "./translate/index.ts";
+import { fixedClusterNames, grpcCluster, grpcEndpoints, waypointPodScope, withoutIstioFilters, type AmbientResources, type ClassicGatewayResources, type EncodedResource, type InboundResources, type OutboundResources, type RouterResources, type ScopedEncodedResource, type WaypointResources } from "./translate/index.ts";
 
 export interface ServedResources {
   readonly ambient: AmbientResources;
@@ -17,6 +17,8 @@ export interface ServedResources {
   readonly router: RouterResources;
   /** Of networking.istio.io. */
   readonly classic: ClassicGatewayResources;
+  /** Where proxies are told over xDS what to trust. */
+  readonly trustBundles: Collection<EncodedResource>;
   readonly waypoint: WaypointResources;
   readonly secrets: SecretViewOptions;
   /** What changes the others. */
@@ -34,6 +36,7 @@ export class ProxyViews {
   readonly #resources: ServedResources;
   readonly #ambient: ReadonlyMap<string, ResourceView>;
   readonly #fixedClusters: ResourceView;
+  readonly #trustBundles: ResourceView;
   readonly #sharedViews = new Map<string, SharedView>();
 
   constructor(scopes: ProxyScopes, resources: ServedResources) {
@@ -43,10 +46,12 @@ export class ProxyViews {
       [typeUrls.address, new SharedView(new CollectionView(resources.ambient.addresses))],
       [typeUrls.authorization, new SharedView(new CollectionView(resources.ambient.authorizations))],
     ]);
+    this.#trustBundles = new CollectionView([resources.trustBundles]);
     this.#fixedClusters = new CollectionView([resources.outbound.fixedClusters]);
   }
 
   viewOf(proxy: ProxyIdentity, typeUrl: string): ResourceView {
+    if (typeUrl === typeUrls.proxyConfig) return this.#trustBundles;
     if (proxy.metadata["GENERATOR"] === "grpc") return this.#grpcView(proxy, typeUrl);
     const view = proxy.virtualHostDiscovery && proxy.type === "sidecar" && hostTypes.has(typeUrl) ? this.#hostView(proxy, typeUrl) : this.#extendedView(proxy, typeUrl);
     return proxy.stockEnvoy ? new MappedView(view, (resource) => withoutIstioFilters(typeUrl, resource)) : view;

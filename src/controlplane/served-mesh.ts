@@ -1,5 +1,5 @@
 import { describeError, type Clock, type Logger } from "../base/index.ts";
-import { CollectionGraph, type Collection } from "../kube/index.ts";
+import { CollectionGraph, type Collection, type SourceCollection } from "../kube/index.ts";
 import type { MetricsRegistry } from "../telemetry/index.ts";
 import {
   createMeshInputs,
@@ -28,8 +28,8 @@ import { countChanges } from "./change-metrics.ts";
 import { ProxyScopes } from "./proxy-scopes.ts";
 import { ProxyViews } from "./proxy-views.ts";
 import { servedExtensions } from "./served-extensions.ts";
-import { createDiscoveryMetrics, DiscoveryServer, type ProxyIdentity, type WorkloadProxies } from "./serve/index.ts";
-import { deriveAmbientResources, deriveClassicGatewayResources, deriveInboundResources, deriveRemoteInboundResources, deriveMeshModel, deriveOutboundResources, deriveRouterResources, deriveWaypointResources } from "./translate/index.ts";
+import { createDiscoveryMetrics, DiscoveryServer, type DebugAnswerer, type ProxyIdentity, type WorkloadProxies } from "./serve/index.ts";
+import { deriveAmbientResources, deriveClassicGatewayResources, deriveInboundResources, deriveRemoteInboundResources, deriveMeshModel, deriveOutboundResources, deriveRouterResources, deriveWaypointResources, type EncodedResource } from "./translate/index.ts";
 
 export interface ServedMeshOptions {
   readonly revision: string;
@@ -39,6 +39,7 @@ export interface ServedMeshOptions {
   /** Called whenever all that pending writes touch has been computed, before proxies are told. */
   readonly settled: (generation: number) => void;
   readonly workloads?: WorkloadProxies<ProxyIdentity> | undefined;
+  readonly debug?: DebugAnswerer | undefined;
 }
 
 /** What controllers write, as the model wants it. */
@@ -69,9 +70,11 @@ export class ServedMesh {
   readonly pullSecrets: readonly Collection<PullSecretReference>[];
   /** ConfigMaps that configuration names. */
   readonly configMaps: readonly Collection<ConfigMapReference>[];
+  /** What proxies are told to trust over xDS, under its name; empty: they are told nothing. */
+  readonly trustBundles: SourceCollection<EncodedResource>;
   #generation = 0;
 
-  constructor({ revision, metrics, clock, log, settled, workloads }: ServedMeshOptions) {
+  constructor({ revision, metrics, clock, log, settled, workloads, debug }: ServedMeshOptions) {
     const debounced = metrics.histogram("pilot_debounce_time", "Seconds from the first change to its being taken in, with those that came meanwhile.", [], debounceBounds).labels();
     const services = metrics.gauge("pilot_services", "Services that this control plane knows.", []).labels();
     const graph = new CollectionGraph({
@@ -91,6 +94,7 @@ export class ServedMesh {
       subscriberFailed: (collection, error) => log.error("a change could not be taken on", { collection, error: describeError(error) }),
     });
     const inputs = createMeshInputs(graph);
+    this.trustBundles = graph.source("trust-bundles");
     countChanges(inputs, metrics);
     const model = deriveMeshModel(graph, inputs);
     const { waypoints, routes, l4Routes } = model;
@@ -107,6 +111,7 @@ export class ServedMesh {
       remoteInbound: deriveRemoteInboundResources(graph, model),
       router: deriveRouterResources(graph, { inputs, routes, l4Routes, groups: model.scopes.groups }),
       classic,
+      trustBundles: this.trustBundles,
       waypoint: deriveWaypointResources(graph, model),
       secrets: { secrets: inputs.secrets, references, configMaps: inputs.configMaps },
       extensions: servedExtensions(inputs, metrics, log.scoped("extensions")),
@@ -136,6 +141,7 @@ export class ServedMesh {
       viewOf: (proxy, typeUrl) => views.viewOf(proxy, typeUrl),
       generation: () => this.#generation,
       workloads,
+      debug,
       metrics: createDiscoveryMetrics(metrics),
       clock,
       log: log.scoped("ads"),

@@ -4,3 +4,4 @@ export { CertificateAuthority, createSelfSignedAuthority, type AuthorityMaterial
 export { IssuedCertificates } from "./issued-certificates.ts";
 export { CertificateService, type CertificateLifetimes, type CertificateRequest, type PodDirectory } from "./certificate-service.ts";
 export { addExpiryMetrics, createCertificateMetrics, type CertificateMetrics } from "./certificate-metrics.ts";
+export { splitPem } from "./root-bundle.ts";

@@ -1,5 +1,5 @@
 import { fromBinary } from "@bufbuild/protobuf";
-import { messageOf, userError, type Clock, type Logger } from "../../base/index.ts";
+import { messageOf, toSerinError, userError, type Clock, type Logger } from "../../base/index.ts";
 import { DeltaDiscoveryRequestSchema, DiscoveryRequestSchema, type DeltaDiscoveryRequest, type DiscoveryRequest } from "../../wire/discovery/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import type { DiscoveryMetrics } from "./discovery-metrics.ts";
@@ -12,12 +12,28 @@ import { ResponseBodies } from "./response-encoder.ts";
 
 export type DiscoveryProtocol = "delta" | "state-of-the-world";
 
+/** One request of a type below `istio.io/debug`: no subscription, it is answered once. */
+export interface DebugRequest {
+  readonly protocol: DiscoveryProtocol;
+  readonly typeUrl: string;
+  readonly names: readonly string[];
+  /** Of the answer. */
+  readonly nonce: string;
+}
+
+export interface DebugAnswerer {
+  /** The bytes of a response. Rejects with a user error for what ends the stream. */
+  answer(server: DiscoveryServer, proxy: ProxyIdentity, request: DebugRequest): Promise<Buffer>;
+}
+
 export interface DiscoveryServerOptions {
   readonly viewOf: (proxy: ProxyIdentity, typeUrl: string) => ResourceView;
   /** Of the model: grows with each settling. */
   readonly generation: () => number;
   /** Absent: machines outside of the cluster are none of its concern. */
   readonly workloads?: WorkloadProxies<ProxyIdentity> | undefined;
+  /** Absent: debug requests are answered by nothing, as of types that are not known. */
+  readonly debug?: DebugAnswerer | undefined;
   readonly metrics: DiscoveryMetrics;
   readonly clock: Clock;
   readonly log: Logger;
@@ -35,6 +51,7 @@ export interface DiscoveryClient {
 const maxSilenceMs = 30_000;
 const maxTypeUrlLength = 256;
 const keepBodiesMs = 3000;
+const maxDebugNonces = 16;
 /** Gone proxies are remembered for so long, so that who waits for their acknowledgement sees that they are gone. */
 const rememberGoneMs = 30_000;
 const maxRemembered = 10_000;
@@ -70,29 +87,70 @@ export class DiscoveryServer {
   /** `authorize` throws when the caller may not be who the node says, and answers whether it has proven that it is. */
   connect(protocol: DiscoveryProtocol, sink: ResponseSink, authorize: (proxy: ProxyIdentity) => boolean): DiscoveryClient {
     let stream: DiscoveryStream | undefined;
+    let proxy: ProxyIdentity | undefined;
+    const debug = this.#debugConnection(protocol, sink);
     // A stream that asks for nothing would be open for ever.
     const silence = this.#options.clock.after(maxSilenceMs, () => sink.refuse?.(userError("silent", `the first request of a stream must come within ${maxSilenceMs / 1000} s`)));
     return {
       receive: (bytes) => {
         const request = decodeRequest(protocol, bytes);
-        if (stream === undefined) {
+        if (proxy === undefined) {
           silence[Symbol.dispose]();
-          const proxy = readProxyIdentity(request.node);
+          const said = readProxyIdentity(request.node);
           // Virtual hosts by themselves are of the delta protocol alone.
-          stream = this.#open(protocol, sink, { ...proxy, virtualHostDiscovery: proxy.virtualHostDiscovery && protocol === "delta", verified: authorize(proxy) });
+          proxy = { ...said, virtualHostDiscovery: said.virtualHostDiscovery && protocol === "delta", verified: authorize(said) };
         }
+        // Whoever asks nothing else is no proxy.
+        if (debug.take(proxy, request)) return;
+        stream ??= this.#open(protocol, sink, proxy);
         if (request.typeUrl === typeUrls.healthInformation) {
           this.#options.workloads?.probed(stream.proxy, { healthy: request.errorDetail === undefined, message: request.errorDetail?.message ?? "" });
           return;
         }
         stream.receive(request.$typeName === "envoy.service.discovery.v3.DeltaDiscoveryRequest" ? fromDelta(request) : fromWhole(request));
       },
-      drained: () => stream?.drained(),
+      drained: () => {
+        debug.drained();
+        stream?.drained();
+      },
       close: () => {
+        debug.close();
         silence[Symbol.dispose]();
         if (stream !== undefined) this.#close(stream);
         stream = undefined;
       },
+    };
+  }
+
+  /** Answers the debug requests of one connection one by one: who sends more before it has taken an answer is cut off. */
+  #debugConnection(protocol: DiscoveryProtocol, sink: ResponseSink): { take(proxy: ProxyIdentity, request: DeltaDiscoveryRequest | DiscoveryRequest): boolean; drained(): void; close(): void } {
+    const { debug } = this.#options;
+    let [isBusy, isWritable, isClosed, count] = [false, true, false, 0];
+    const nonces = new Set<string>();
+    const answer = async (answerer: DebugAnswerer, proxy: ProxyIdentity, typeUrl: string, names: readonly string[]): Promise<void> => {
+      count += 1;
+      const nonce = `debug-${count}`;
+      // An acknowledgement of the last answers is no question.
+      if (nonces.size >= maxDebugNonces) nonces.delete(nonces.keys().next().value ?? "");
+      nonces.add(nonce);
+      const bytes = await answerer.answer(this, proxy, { protocol, typeUrl, names, nonce });
+      if (!isClosed) isWritable = sink.write([bytes]);
+    };
+    return {
+      take: (proxy, request) => {
+        const { typeUrl } = request;
+        if (debug === undefined || !isDebugType(typeUrl)) return false;
+        if (nonces.has(request.responseNonce)) return true;
+        if (isBusy || !isWritable) throw userError("too-many-requests", "a debug request must wait for the answer to the one before");
+        isBusy = true;
+        const names = request.$typeName === "envoy.service.discovery.v3.DeltaDiscoveryRequest" ? request.resourceNamesSubscribe : request.resourceNames;
+        void answer(debug, proxy, typeUrl, names)
+          .catch((error: unknown) => (isClosed ? undefined : sink.refuse?.(toSerinError(error))))
+          .finally(() => (isBusy = false));
+        return true;
+      },
+      drained: () => (isWritable = true),
+      close: () => (isClosed = true),
     };
   }
 
@@ -174,6 +232,11 @@ export class DiscoveryServer {
     this.#gone.set(proxy.id, { proxy, atMs });
   }
 }
+
+function isDebugType(typeUrl: string): boolean {
+  return typeUrl === debugType || typeUrl.startsWith(`${debugType}/`);
+}
+const debugType = "istio.io/debug";
 
 function decodeRequest(protocol: DiscoveryProtocol, bytes: Uint8Array): DeltaDiscoveryRequest | DiscoveryRequest {
   const schema = protocol === "delta" ? DeltaDiscoveryRequestSchema : DiscoveryRequestSchema;

@@ -1,6 +1,7 @@
 export { acknowledgements, connectedProxies, syncStatus } from "./acknowledgement.ts";
+export { DebugRequests, type DebugRoute } from "./debug-requests.ts";
 export { createDiscoveryMetrics, type DiscoveryMetrics } from "./discovery-metrics.ts";
-export { DiscoveryServer, type DiscoveryServerOptions } from "./discovery-server.ts";
+export { DiscoveryServer, type DebugAnswerer, type DiscoveryServerOptions } from "./discovery-server.ts";
 export { bind, createPlaintextServer, createSecureServer, RotatingServerCredentials, stop, type GrpcServersOptions } from "./grpc-servers.ts";
 export { listening, readBody } from "./http-server.ts";
 export { json, serveHttp, type HttpAnswer, type HttpRoute } from "./http-endpoints.ts";

@@ -9,6 +9,8 @@ export interface ProxyIdentity {
   readonly id: string;
   readonly type: string;
   readonly address: string;
+  /** The last part of its node id. */
+  readonly domain: string;
   readonly name: string;
   readonly namespace: string;
   readonly version: string;
@@ -50,6 +52,7 @@ export function readProxyIdentity(node: Node | undefined): ProxyIdentity {
     id: fullName,
     type,
     address,
+    domain,
     name: fullName.slice(0, dot),
     namespace: textOf(metadata["NAMESPACE"]) ?? fullName.slice(dot + 1),
     version: textOf(metadata["ISTIO_VERSION"]) ?? "",

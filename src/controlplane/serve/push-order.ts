@@ -43,6 +43,7 @@ const shortNames: Readonly<Record<string, string>> = {
   [typeUrls.extensionConfig]: "ecds",
   [typeUrls.secret]: "sds",
   [typeUrls.nameTable]: "nds",
+  [typeUrls.proxyConfig]: "pcds",
 };
 
 /** The type as metrics name it. */

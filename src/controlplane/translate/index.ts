@@ -18,3 +18,4 @@ export { envoyValueIssues } from "./envoy-filter/value-issues.ts";
 export { compilePatches, type CompiledPatch, type PatchFault } from "./envoy-filter/compiled-patch.ts";
 export { ExtensionProgram, isForType } from "./envoy-filter/extension-program.ts";
 export { contentHash } from "./content-hash.ts";
+export { trustBundle } from "./trust-bundle.ts";

@@ -12,6 +12,8 @@ export const typeUrls = {
   authorization: "type.googleapis.com/istio.security.Authorization",
   /** No resource: asked for by a proxy that tells what its probes find. */
   healthInformation: "type.googleapis.com/istio.v1.HealthInformation",
+  /** What proxies are to trust, and nothing else of the message that it names. */
+  proxyConfig: "type.googleapis.com/istio.mesh.v1alpha1.ProxyConfig",
   nameTable: "type.googleapis.com/istio.networking.nds.v1.NameTable",
 } as const;
 

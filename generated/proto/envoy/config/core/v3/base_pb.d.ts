@@ -423,6 +423,22 @@ export declare type RuntimeFractionalPercent = Message<"envoy.config.core.v3.Run
 export declare const RuntimeFractionalPercentSchema: GenMessage<RuntimeFractionalPercent>;
 
 /**
+ * @generated from message envoy.config.core.v3.ControlPlane
+ */
+export declare type ControlPlane = Message<"envoy.config.core.v3.ControlPlane"> & {
+  /**
+   * @generated from field: string identifier = 1;
+   */
+  identifier: string;
+};
+
+/**
+ * Describes the message envoy.config.core.v3.ControlPlane.
+ * Use `create(ControlPlaneSchema)` to create a new message.
+ */
+export declare const ControlPlaneSchema: GenMessage<ControlPlane>;
+
+/**
  * @generated from enum envoy.config.core.v3.RoutingPriority
  */
 export enum RoutingPriority {

@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { Metadata, Node } from "../../../config/core/v3/base_pb.js";
+import type { ControlPlane, Metadata, Node } from "../../../config/core/v3/base_pb.js";
 import type { Status } from "../../../../google/rpc/status_pb.js";
 import type { Any, Duration } from "@bufbuild/protobuf/wkt";
 
@@ -82,6 +82,11 @@ export declare type DiscoveryResponse = Message<"envoy.service.discovery.v3.Disc
    * @generated from field: string nonce = 5;
    */
   nonce: string;
+
+  /**
+   * @generated from field: envoy.config.core.v3.ControlPlane control_plane = 6;
+   */
+  controlPlane?: ControlPlane | undefined;
 };
 
 /**
@@ -164,6 +169,11 @@ export declare type DeltaDiscoveryResponse = Message<"envoy.service.discovery.v3
    * @generated from field: string nonce = 5;
    */
   nonce: string;
+
+  /**
+   * @generated from field: envoy.config.core.v3.ControlPlane control_plane = 7;
+   */
+  controlPlane?: ControlPlane | undefined;
 };
 
 /**
