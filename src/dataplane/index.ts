@@ -31,6 +31,7 @@ export {
   type HttpEndpointOptions,
 } from "./http-endpoint.ts";
 export { formatIdentity, parseIdentity, type Identity } from "./identity.ts";
+export { localProxyHeader, proxyHeader, proxyHeaderText } from "./proxy-header.ts";
 export { relay, type RelayOptions, type RelayResult } from "./relay.ts";
 export { DeltaXdsClient, type DeltaXdsClientOptions } from "./xds/delta-xds-client.ts";
 export type { ControlPlaneEndpoint, XdsClient, XdsNode, XdsResource, XdsSubscription, XdsUpdate } from "./xds/xds-types.ts";

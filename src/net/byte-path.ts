@@ -7,6 +7,7 @@ import { libuvBinding, type LibuvBinding, type NameOut, type TcpHandle } from ".
 import { closeDescriptor, openTcpSocketInNamespace, resetOnClose } from "./namespace-socket.ts";
 import { networkError, systemError, uvError } from "./node-error.ts";
 import { SocketStream } from "./socket-stream.ts";
+import { keepAlive } from "./tcp-keepalive.ts";
 
 const defaultBacklog = 4096;
 
@@ -234,8 +235,10 @@ function best(): BytePath {
 }
 
 /** Dials an IP address; fails with code `timeout`, `connection-refused`, `host-unreachable`, `aborted` and the like. */
-export function connectTcp(options: ConnectOptions): Promise<ByteStream> {
-  return best().connectTcp(options);
+export async function connectTcp(options: ConnectOptions): Promise<ByteStream> {
+  const stream = await best().connectTcp(options);
+  if (options.keepalive !== undefined) keepAlive(stream, options.keepalive);
+  return stream;
 }
 
 /** Accepts until closed; the stream that `accept` gets is paused. Fails with code `address-in-use` and the like. */

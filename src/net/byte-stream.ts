@@ -1,4 +1,5 @@
 import type { X509Certificate } from "node:crypto";
+import type { TcpKeepalive } from "./tcp-keepalive.ts";
 
 /**
  * The byte path that both data planes run on: a TCP or TLS connection without node's stream machinery. An
@@ -72,6 +73,8 @@ export interface ConnectOptions {
   readonly mark?: number;
   /** Dial from this address, which need not be ours (IP_TRANSPARENT). */
   readonly sourceAddress?: string;
+  /** Probes for as long as the connection lives; none when absent. */
+  readonly keepalive?: TcpKeepalive;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
 }

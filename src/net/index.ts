@@ -47,5 +47,6 @@ export {
 } from "../wire/netlink/index.ts";
 export { SeqpacketConnection, SeqpacketServer, type SeqpacketHandler, type SeqpacketMessage } from "./seqpacket.ts";
 export { connectTcp, listenTcp, type BytePath, type ListenOptions } from "./byte-path.ts";
+export { keepAlive, type TcpKeepalive } from "./tcp-keepalive.ts";
 export { secureClient, secureServer, type RefusePeer, type SecureClientOptions, type SecureServerOptions } from "./tls.ts";
 export { TlsContext, type SecureVersion, type TlsContextOptions, type TlsContextSource } from "./tls-context.ts";

@@ -121,7 +121,7 @@ export class ProxyConfig {
 
   /** A server that ends waits for connections on which no request has come yet: there should be none. */
   closeUnused(): void {
-    for (const { cluster } of this.#clusters.values()) for (const endpoint of cluster.endpoints()) endpoint.pool.closeUnused();
+    for (const { cluster } of this.#clusters.values()) for (const endpoint of cluster.endpoints()) for (const pool of endpoint.pools()) pool.closeUnused();
   }
 
   close(): void {

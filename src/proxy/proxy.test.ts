@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { Agent } from "node:http";
-import { connect, createServer as createTcpServer, type AddressInfo } from "node:net";
+import { connect, type AddressInfo } from "node:net";
 import { test } from "node:test";
 import { createLogger, seededRandom, ShutdownController, silentLogger, systemClock } from "../base/index.ts";
 import { CertificateManager, FakeCertificateAuthority, relay, serveHbone, type HboneServerConnection } from "../dataplane/index.ts";
@@ -14,14 +14,7 @@ import { readSettings } from "./proxy-settings.ts";
 import { Proxy } from "./proxy.ts";
 import { AdsServer, edsCluster, httpListener, plainEndpoints, tunnelEndpoint, weightedRoute } from "./testing/ads-server.ts";
 import { eventually, fetchOnce } from "./testing/harness.ts";
-
-async function freePort(): Promise<number> {
-  const server = createTcpServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
+import { freePort } from "./testing/test-proxy.ts";
 
 class Mesh implements AsyncDisposable {
   readonly authority = new FakeCertificateAuthority();

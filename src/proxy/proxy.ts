@@ -11,7 +11,7 @@ import {
   type EndpointRoute,
   type HttpEndpoint,
 } from "../dataplane/index.ts";
-import { AccessLog, addProcessMetrics, fileSink, MetricsRegistry } from "../telemetry/index.ts";
+import { addProcessMetrics, fileSink, MetricsRegistry } from "../telemetry/index.ts";
 import { formatBaggage } from "../wire/hbone/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { appProbeRoutes } from "./agent/app-prober.ts";
@@ -26,6 +26,7 @@ import { adminRoutes, nodeId, onPost } from "./observe/admin.ts";
 import { encodePeerMetadata } from "./http/peer-metadata.ts";
 import { ConnectionObserver } from "./observe/connection-observer.ts";
 import { IstioMetrics } from "./observe/istio-metrics.ts";
+import { RecordLog } from "./observe/record-log.ts";
 import { ProxyStats } from "./observe/proxy-stats.ts";
 import { ProxyConfig } from "./proxy-config.ts";
 import type { ProxySettings } from "./proxy-settings.ts";
@@ -78,7 +79,9 @@ export class Proxy {
   readonly #stats: ProxyStats;
   readonly #xds: DeltaXdsClient;
   readonly #exports: CollectorExports;
-  readonly #accessLogs = new Map<string, AccessLog>();
+  readonly #accessLogs = new Map<string, RecordLog>();
+  /** Lines of files beyond {@link maxAccessLogs}. */
+  #refusedLines = 0;
   readonly #startedMs: number;
   #wasReady = false;
   #draining = false;
@@ -117,7 +120,7 @@ export class Proxy {
     const observer = new ConnectionObserver({
       role: settings.role,
       metrics: new IstioMetrics(this.#registry, sourceLabels(settings, this.#identity)),
-      writeLog: (path, line) => this.#accessLog(path).line(line),
+      logOf: (path) => this.#accessLog(path),
       clock,
     });
     this.#listeners = new ListenerSet({
@@ -147,7 +150,7 @@ export class Proxy {
     this.#registry.gauge("istio_build", "Istio component build info.", ["component", "tag"]).labels("proxy", settings.version).set(1);
     addProcessMetrics(this.#registry, process);
     const droppedLines = this.#registry.counter("serin_access_log_dropped_lines_total", "Lines that were lost, as a log took them too slowly.").labels();
-    this.#registry.onCollect(() => droppedLines.add([...this.#accessLogs.values()].reduce((sum, log) => sum + log.droppedLines, 0) - droppedLines.value));
+    this.#registry.onCollect(() => droppedLines.add([...this.#accessLogs.values()].reduce((sum, log) => sum + log.droppedLines, this.#refusedLines) - droppedLines.value));
     this.#xds = this.#xdsClient();
     this.#config.attach(this.#listeners, this.#xds);
   }
@@ -292,12 +295,17 @@ export class Proxy {
     if (this.#podEnds || this.#draining) this.#config.closeUnused();
   }
 
-  #accessLog(path: string): AccessLog {
+  #accessLog(path: string): RecordLog | undefined {
     let accessLog = this.#accessLogs.get(path);
     if (accessLog !== undefined) return accessLog;
     const { clock, log } = this.#options;
-    accessLog = new AccessLog({ sink: fileSink(path), clock, onTrouble: (message) => log.warn(message, { path }) });
-    if (this.#accessLogs.size < maxAccessLogs) this.#accessLogs.set(path, accessLog);
+    if (this.#accessLogs.size >= maxAccessLogs) {
+      if (this.#refusedLines === 0) log.warn(`more than ${maxAccessLogs} files of access logs: the lines of further ones are dropped and counted`, { path });
+      this.#refusedLines += 1;
+      return undefined;
+    }
+    accessLog = new RecordLog({ sink: fileSink(path), clock, onTrouble: (message) => log.warn(message, { path }) });
+    this.#accessLogs.set(path, accessLog);
     return accessLog;
   }
 }

@@ -17,7 +17,7 @@ export const meshConfigTable: FieldTable = {
     acted("Identity and namespaces", "c", meshTest, "trustDomain", "trustDomainAliases[]", "rootNamespace", "discoverySelectors[].**", "serviceScopeConfigs[].**", "serviceSettings[].**"),
     acted("Ports, timeouts, protocols", "sgw", outboundTest, "proxyListenPort", "proxyInboundListenPort", "connectTimeout", "protocolDetectionTimeout", "dnsRefreshRate", "h2UpgradePolicy"),
     acted("Defaults of policies", "sgw", outboundTest, "localityLbSetting", "defaultHttpRetryPolicy", "defaultTrafficPolicy.**", "enableAutoMtls"),
-    byEnvoy("TCP keepalive", "sgw", `${features}destination-rule.yaml`, "tcpKeepalive"),
+    acted("TCP keepalive", "sgw", "src/proxy/socket-settings.test.ts", "tcpKeepalive"),
     acted("Who sees what", "sgw", outboundTest, "outboundTrafficPolicy.mode", "inboundTrafficPolicy.mode", "defaultServiceExportTo[]", "defaultVirtualServiceExportTo[]", "defaultDestinationRuleExportTo[]"),
     acted("Paths and TLS", "sgw", managerTest, "pathNormalization.normalization", "meshMTLS.minProtocolVersion", "meshMTLS.cipherSuites[]", "tlsDefaults.**"),
     acted("Access logs", "sgw", managerTest, "accessLogFile", "accessLogFormat", "accessLogEncoding", "disableEnvoyListenerLog"),

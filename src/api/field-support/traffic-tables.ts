@@ -6,6 +6,7 @@ const features = `${translate}golden/features/`;
 const routeTest = `${translate}virtual-service-route.test.ts`;
 const outboundTest = `${translate}outbound-resources.test.ts`;
 const listenerTest = `${translate}outbound-listener.test.ts`;
+const socketTest = "src/proxy/socket-settings.test.ts";
 const destination = ["host", "subset", "port.number"];
 const headers = ["headers.request.**", "headers.response.**"];
 const text = ["exact", "prefix", "regex"];
@@ -53,7 +54,7 @@ export const destinationRuleTable: FieldTable = {
     acted("Localities", "sgw", outboundTest, ...under(everywhere, "loadBalancer.localityLbSetting.**")),
     byEnvoy("Zones by their load", "sgw", `${features}destination-rule.yaml`, ...under(everywhere, "loadBalancer.zoneAwareLbSetting.**")),
     acted("Connection pools", "sgw", `${features}destination-rule.yaml`, ...under(everywhere.map((policy) => `${policy}.connectionPool`), "http.**", "tcp.maxConnections", "tcp.connectTimeout", "tcp.idleTimeout", "tcp.maxConnectionDuration")),
-    byEnvoy("TCP keepalive", "sgw", `${features}destination-rule.yaml`, ...under(everywhere, "connectionPool.tcp.tcpKeepalive.**")),
+    acted("TCP keepalive", "sgw", socketTest, ...under(everywhere, "connectionPool.tcp.tcpKeepalive.**")),
     acted("Outliers", "sgw", `${features}destination-rule.yaml`, ...under(everywhere.map((policy) => `${policy}.outlierDetection`), "consecutive5xxErrors", "consecutiveGatewayErrors", "consecutiveLocalOriginFailures", "splitExternalLocalOriginErrors", "interval", "baseEjectionTime", "maxEjectionPercent", "minHealthPercent")),
     warned("Outliers by other statuses, and the old count", ...under(everywhere.map((policy) => `${policy}.outlierDetection`), "outlierDetectionHttpErrorCodes[]", "consecutiveErrors")),
     acted("TLS", "sgw", `${features}destination-rule.yaml`, ...under(everywhere.map((policy) => `${policy}.tls`), "mode", "clientCertificate", "privateKey", "caCertificates", "credentialName", "subjectAltNames[]", "sni", "insecureSkipVerify")),
@@ -90,7 +91,7 @@ export const sidecarTable: FieldTable = {
     acted("Workloads", "s", outboundTest, "workloadSelector.labels{}"),
     acted("Egress", "s", listenerTest, ...under(["egress[]"], "hosts[]", "bind", "captureMode", "port.name", "port.number", "port.protocol")),
     acted("Ingress", "s", inboundTest, ...under(["ingress[]"], "bind", "captureMode", "defaultEndpoint", "port.name", "port.number", "port.protocol", "connectionPool.http.**", ...pooledTcp.map((field) => `connectionPool.${field}`))),
-    byEnvoy("TCP keepalive", "s", inboundTest, "ingress[].connectionPool.tcp.tcpKeepalive.**", "inboundConnectionPool.tcp.tcpKeepalive.**"),
+    acted("TCP keepalive", "s", inboundTest, "ingress[].connectionPool.tcp.tcpKeepalive.**", "inboundConnectionPool.tcp.tcpKeepalive.**"),
     acted("TLS of ingress", "s", inboundTest, ...under(["ingress[].tls"], ...serverTls.filter((field) => field !== "subjectAltNames[]"))),
     byEnvoy("Revocation lists of ingress", "s", inboundTest, "ingress[].tls.caCrl"),
     refused("Credentials and redirects of ingress", ...under(["ingress[].tls"], "subjectAltNames[]", "credentialName", "credentialNames[]", "caCertCredentialName", "tlsCertificates[].**", "httpsRedirect", "insecureSkipVerify")),

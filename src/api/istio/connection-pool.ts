@@ -61,7 +61,6 @@ function readTcp(reader: Reader | undefined): TcpPool {
 export function readKeepalive(reader: Reader): TcpKeepalive | undefined {
   const keepalive = reader.object("tcpKeepalive");
   if (keepalive === undefined) return undefined;
-  reader.warn("is set by Envoy alone: at Serin's own proxy the system's settings hold", "tcpKeepalive");
   const found = { probes: limit(keepalive, "probes"), timeMs: readDurationMs(keepalive, "time", 1), intervalMs: readDurationMs(keepalive, "interval", 1) };
   warnOfUnknown(keepalive);
   return found;

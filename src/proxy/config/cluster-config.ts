@@ -3,6 +3,7 @@ import {
   Cluster_DiscoveryType,
   ClusterSchema,
   HttpProtocolOptionsSchema,
+  UpstreamConnectionOptionsSchema,
   type Http2ProtocolOptions,
   type Cluster as ClusterMessage,
   type HttpProtocolOptions,
@@ -37,10 +38,10 @@ const used = [
   "name", "type", "edsClusterConfig", "connectTimeout", "lbPolicy", "loadAssignment", "circuitBreakers", "transportSocket", "transportSocketMatches",
   "metadata", "maxRequestsPerConnection", "typedExtensionProtocolOptions", "commonHttpProtocolOptions", "dnsRefreshRate", "filters", "originalDstLbConfig",
   "commonLbConfig", "httpProtocolOptions", "http2ProtocolOptions", "upstreamBindConfig", "outlierDetection", "ringHashLbConfig", "maglevLbConfig", "leastRequestLbConfig",
-  "roundRobinLbConfig", "protocolSelection",
+  "roundRobinLbConfig", "protocolSelection", "upstreamConnectionOptions",
 ];
 const harmless = [
-  "altStatName", "cleanupInterval", "dnsLookupFamily", "respectDnsTtl", "dnsJitter", "dnsFailureRefreshRate", "upstreamConnectionOptions", "typedDnsResolverConfig",
+  "altStatName", "cleanupInterval", "dnsLookupFamily", "respectDnsTtl", "dnsJitter", "dnsFailureRefreshRate", "typedDnsResolverConfig",
   "perConnectionBufferLimitBytes", "waitForWarmOnInit", "trackTimeoutBudgets", "trackClusterStats", "ignoreHealthOnHostRemoval",
 ];
 
@@ -49,7 +50,7 @@ export function compileCluster(message: ClusterMessage, notes: ConfigNotes): Clu
   const where = `cluster ${message.name}`;
   checkFields(ClusterSchema, message, where, notes, { used, harmless });
   for (const filter of message.filters) if (filter.name !== peerExchangeFilter) throw unsupported(where, `the filter ${filter.name}`);
-  if (message.upstreamConnectionOptions?.tcpKeepalive !== undefined) notes.ignored("upstreamConnectionOptions.tcpKeepalive: the system's own settings hold");
+  if (message.upstreamConnectionOptions !== undefined) checkFields(UpstreamConnectionOptionsSchema, message.upstreamConnectionOptions, where, notes, { used: ["tcpKeepalive"], harmless: ["setLocalInterfaceNameOnUpstreamConnections"] });
   const http = httpOptionsOf(message, where, notes);
   const transports = new TransportRules(message, where, notes);
   const breaker = compileBreaker(message.circuitBreakers, where, notes);
@@ -135,8 +136,9 @@ function originalDestinationRule(discovery: ClusterDiscovery, transports: Transp
   return {
     portOverride: discovery.portOverride,
     header: discovery.header,
-    transport: chosen.kind === "internal" ? { kind: "tunnel" } : chosen,
-    sourceAddress: transports.sourceAddress,
+    transport: chosen.kind === "internal" ? { kind: "tunnel" } : chosen.kind === "tls" ? { kind: "tls", tls: chosen.tls } : { kind: "plain" },
+    proxyHeader: chosen.proxyHeader,
+    socketOptions: transports.socketOptions,
   };
 }
 

@@ -36,7 +36,7 @@ function compileEndpoint(endpoint: LbEndpoint, target: Endpoint, priority: numbe
     healthy: isHealthy(endpoint.healthStatus),
     hostname: target.hostname === "" ? undefined : target.hostname,
     workload: workloadOf(endpoint.metadata),
-    ...(transports.sourceAddress === undefined ? {} : { sourceAddress: transports.sourceAddress }),
+    ...transports.socketOptions,
   };
 }
 
@@ -50,23 +50,24 @@ function addressOf(
   transports: TransportRules,
   where: string,
   hbonePort: number,
-): { readonly address: string; readonly port: number; readonly transport: EndpointTransport } {
+): Pick<EndpointConfig, "address" | "port" | "transport" | "proxyHeader"> {
   const address = target.address?.address;
   const chosen = transports.choose(metadataOf(endpoint.metadata, "envoy.transport_socket_match"));
+  const proxied = chosen.proxyHeader === undefined ? {} : { proxyHeader: chosen.proxyHeader };
   if (address?.case === "envoyInternalAddress") {
     const listener = address.value.addressNameSpecifier.value ?? "";
-    if (listener !== tunnelListener) return { address: listener, port: 0, transport: { kind: "internal", listener } };
-    return tunnelTo(address.value.endpointId, endpoint.metadata, where, hbonePort);
+    if (listener !== tunnelListener) return { address: listener, port: 0, transport: { kind: "internal", listener }, ...proxied };
+    return { ...tunnelTo(address.value.endpointId, endpoint.metadata, where, hbonePort), ...proxied };
   }
   if (address?.case !== "socketAddress") throw unsupported(where, `an endpoint with ${address?.case ?? "no address"}`);
   const { value } = address;
   if (value.portSpecifier.case !== "portValue") throw unsupported(where, "a named port");
-  return { address: value.address, port: value.portSpecifier.value, transport: directTransport(chosen) };
+  return { address: value.address, port: value.portSpecifier.value, transport: directTransport(chosen), ...proxied };
 }
 
 /** What is meant for internal addresses means, of others, what runs inside: a waypoint reaches pods outside of the mesh so. */
 function directTransport(chosen: TransportKind): EndpointTransport {
-  if (chosen.kind !== "internal") return chosen;
+  if (chosen.kind === "plain") return { kind: "plain" };
   return chosen.tls === undefined ? { kind: "plain" } : { kind: "tls", tls: chosen.tls };
 }
 
@@ -169,13 +170,14 @@ export function resolvedEndpoints(hosts: readonly DnsHost[], addresses: Readonly
     return (firstAddressOnly ? found.slice(0, 1) : found).map((address) => ({
       address,
       port: host.port,
-      transport,
+      transport: directTransport(transport),
+      ...(transport.proxyHeader === undefined ? {} : { proxyHeader: transport.proxyHeader }),
       weight: host.weight,
       priority: host.priority,
       healthy: true,
       hostname: host.name,
       workload: host.workload,
-      ...(transports.sourceAddress === undefined ? {} : { sourceAddress: transports.sourceAddress }),
+      ...transports.socketOptions,
     }));
   });
 }

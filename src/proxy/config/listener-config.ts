@@ -1,6 +1,8 @@
 import {
   FilterChainSchema,
   ListenerSchema,
+  ProxyProtocolConfig_Version,
+  ProxyProtocolSchema,
   TrafficDirection,
   type Address,
   type DownstreamTlsContext,
@@ -8,8 +10,10 @@ import {
   type Listener,
   type ListenerFilter,
   type ListenerFilterChainMatchPredicate,
+  type ProxyProtocol,
   type TransportSocket,
 } from "../../wire/envoy/index.ts";
+import type { TcpKeepalive } from "../../net/index.ts";
 import type { ChainMatcher } from "../listener/chain-matcher.ts";
 import type { FilterChainMatch } from "../listener/filter-chain-match.ts";
 import type { DownstreamTlsSpec } from "../tls/tls-spec.ts";
@@ -19,7 +23,7 @@ import { compileChainMatcher, compileFilterChainMatch } from "./chain-match-conf
 import { compileChainService, type ChainService } from "./chain-service-config.ts";
 import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileDownstreamTls } from "./tls-config.ts";
-import { unpack } from "./transport-config.ts";
+import { keepaliveOf, unpack } from "./transport-config.ts";
 
 export interface ListenAddress {
   readonly address: string;
@@ -45,6 +49,8 @@ export interface ListenerSpec {
   readonly defaultChain: ChainSpec | undefined;
   /** Takes the place of the chains' own conditions. */
   readonly matcher: ChainMatcher | undefined;
+  /** Of what it accepts; undefined where nobody asks for probes. */
+  readonly keepalive: TcpKeepalive | undefined;
   /** For connections that no chain takes. */
   readonly accessLogs: readonly AccessLogSpec[];
 }
@@ -53,6 +59,15 @@ export interface InspectorSpec {
   readonly kind: "original-destination" | "tls" | "http" | "proxy-protocol";
   /** Whether it looks at connections to this port. */
   readonly enabled: (destinationPort: number) => boolean;
+  /** Of `proxy-protocol`: which headers it takes. */
+  readonly headers?: ProxyHeaderRules;
+}
+
+export interface ProxyHeaderRules {
+  /** Connections without a header speak for themselves; otherwise they are closed. */
+  readonly optional: boolean;
+  /** Versions that are taken. */
+  readonly versions: ReadonlySet<1 | 2>;
 }
 
 /** One filter chain. */
@@ -66,11 +81,11 @@ export interface ChainSpec extends ChainService {
 
 const used = [
   "name", "address", "additionalAddresses", "filterChains", "listenerFilters", "bindToPort", "useOriginalDst", "defaultFilterChain", "filterChainMatcher", "trafficDirection",
-  "listenerFiltersTimeout", "continueOnListenerFiltersTimeout", "accessLog", "internalListener",
+  "listenerFiltersTimeout", "continueOnListenerFiltersTimeout", "accessLog", "internalListener", "tcpKeepalive",
 ];
 const harmless = [
   "statPrefix", "metadata", "maxConnectionsToAcceptPerSocketEvent", "perConnectionBufferLimitBytes", "tcpBacklogSize", "enableReusePort", "reusePort",
-  "connectionBalanceConfig", "drainType", "ignoreGlobalConnLimit", "bypassOverloadManager", "socketOptions", "tcpKeepalive", "freebind", "transparent",
+  "connectionBalanceConfig", "drainType", "ignoreGlobalConnLimit", "bypassOverloadManager", "socketOptions", "freebind", "transparent",
 ];
 
 const defaultInspectionMs = 15_000;
@@ -90,12 +105,13 @@ export function compileListener(message: Listener, notes: ConfigNotes): Listener
     kind: internal ? "internal" : message.bindToPort === false ? "virtual" : "bound",
     handsOff: message.useOriginalDst === true,
     direction: message.trafficDirection === TrafficDirection.INBOUND ? "inbound" : message.trafficDirection === TrafficDirection.OUTBOUND ? "outbound" : "unspecified",
-    inspectors: message.listenerFilters.map((filter) => compileInspector(filter, where)),
+    inspectors: message.listenerFilters.map((filter) => compileInspector(filter, where, notes)),
     inspectionTimeoutMs: durationOr(message.listenerFiltersTimeout, defaultInspectionMs),
     continueOnTimeout: message.continueOnListenerFiltersTimeout,
     chains: distinct(chains),
     defaultChain,
     matcher: message.filterChainMatcher === undefined ? undefined : compileChainMatcher(message.filterChainMatcher, where),
+    keepalive: keepaliveOf(message.tcpKeepalive),
     accessLogs: compileAccessLogs(message.accessLog, where, notes),
   };
 }
@@ -125,11 +141,20 @@ const inspectors: Readonly<Record<string, InspectorSpec["kind"]>> = {
   "envoy.filters.listener.proxy_protocol": "proxy-protocol",
 };
 
-function compileInspector(filter: ListenerFilter, where: string): InspectorSpec {
+function compileInspector(filter: ListenerFilter, where: string, notes: ConfigNotes): InspectorSpec {
   const kind = inspectors[filter.name];
   if (kind === undefined) throw unsupported(where, `the listener filter ${filter.name}`);
   const disabled = filter.filterDisabled === undefined ? undefined : compileDisabled(filter.filterDisabled, `${where}: listener filter ${filter.name}`);
-  return { kind, enabled: disabled === undefined ? () => true : (port) => !disabled(port) };
+  return { kind, enabled: disabled === undefined ? () => true : (port) => !disabled(port), ...(kind === "proxy-protocol" ? { headers: compileProxyHeaders(filter, where, notes) } : {}) };
+}
+
+function compileProxyHeaders(filter: ListenerFilter, where: string, notes: ConfigNotes): ProxyHeaderRules {
+  const message = filter.configType.case === "typedConfig" ? unpack(filter.configType.value) : undefined;
+  if (message?.$typeName !== ProxyProtocolSchema.typeName) return { optional: false, versions: new Set([1, 2]) };
+  const rules = message as ProxyProtocol;
+  checkFields(ProxyProtocolSchema, rules, `${where}: listener filter ${filter.name}`, notes, { used: ["allowRequestsWithoutProxyProtocol", "disallowedVersions"], harmless: ["statPrefix"] });
+  const refused = new Set(rules.disallowedVersions.map((version) => (version === ProxyProtocolConfig_Version.V1 ? 1 : 2)));
+  return { optional: rules.allowRequestsWithoutProxyProtocol, versions: new Set(([1, 2] as const).filter((version) => !refused.has(version))) };
 }
 
 function compileDisabled(message: ListenerFilterChainMatchPredicate, where: string): (destinationPort: number) => boolean {

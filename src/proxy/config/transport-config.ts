@@ -1,11 +1,26 @@
 import { anyUnpack, type Any } from "@bufbuild/protobuf/wkt";
-import { envoyRegistry, type Cluster, type HttpProtocolOptions, type InternalUpstreamTransport, type TransportSocket, type UpstreamTlsContext } from "../../wire/envoy/index.ts";
+import type { TcpKeepalive } from "../../net/index.ts";
+import {
+  envoyRegistry,
+  ProxyProtocolConfig_Version,
+  ProxyProtocolUpstreamTransportSchema,
+  type Cluster,
+  type HttpProtocolOptions,
+  type InternalUpstreamTransport,
+  type ProxyProtocolUpstreamTransport,
+  type TcpKeepalive as TcpKeepaliveMessage,
+  type TransportSocket,
+  type UpstreamTlsContext,
+} from "../../wire/envoy/index.ts";
 import type { UpstreamTlsSpec } from "../tls/tls-spec.ts";
-import { invalid, unsupported, type ConfigNotes } from "./config-check.ts";
+import type { ProxyHeaderVersion, SocketOptions } from "../upstream/endpoint.ts";
+import { checkFields, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileUpstreamTls, type ServerNameRule } from "./tls-config.ts";
 
 /** What a cluster's transport sockets come down to; a tunnel's ends are known only with the endpoint. */
-export type TransportKind =
+export type TransportKind = { readonly proxyHeader?: ProxyHeaderVersion } & BareTransport;
+
+type BareTransport =
   | { readonly kind: "plain" }
   | { readonly kind: "tls"; readonly tls: UpstreamTlsSpec }
   /** For endpoints that are internal listeners; `tls` runs inside. */
@@ -21,8 +36,8 @@ interface TransportRule {
 export class TransportRules {
   readonly #rules: readonly TransportRule[];
   readonly #fallback: TransportKind;
-  /** Connections of the cluster are made from this address. */
-  readonly sourceAddress: string | undefined;
+  /** How the cluster's connections are dialled. */
+  readonly socketOptions: SocketOptions;
 
   constructor(cluster: Cluster, where: string, notes: ConfigNotes) {
     const names = serverNameRule(cluster);
@@ -31,7 +46,9 @@ export class TransportRules {
       transport: compileTransport(entry.transportSocket, names, `${where}: transportSocketMatches ${entry.name}`, notes),
     }));
     this.#fallback = compileTransport(cluster.transportSocket, names, `${where}: transportSocket`, notes);
-    this.sourceAddress = sourceAddressOf(cluster, where);
+    const sourceAddress = sourceAddressOf(cluster, where);
+    const keepalive = keepaliveOf(cluster.upstreamConnectionOptions?.tcpKeepalive);
+    this.socketOptions = { ...(sourceAddress === undefined ? {} : { sourceAddress }), ...(keepalive === undefined ? {} : { keepalive }) };
   }
 
   choose(metadata: Readonly<Record<string, unknown>>): TransportKind {
@@ -43,6 +60,17 @@ export class TransportRules {
   tls(): UpstreamTlsSpec[] {
     return [...this.#rules.map(({ transport }) => transport), this.#fallback].flatMap((transport) => (transport.kind === "plain" || transport.tls === undefined ? [] : [transport.tls]));
   }
+}
+
+/** Fields that are absent are as the system has them. */
+export function keepaliveOf(message: TcpKeepaliveMessage | undefined): TcpKeepalive | undefined {
+  if (message === undefined) return undefined;
+  const { keepaliveTime, keepaliveInterval, keepaliveProbes } = message;
+  return {
+    ...(keepaliveTime === undefined ? {} : { timeSeconds: keepaliveTime }),
+    ...(keepaliveInterval === undefined ? {} : { intervalSeconds: keepaliveInterval }),
+    ...(keepaliveProbes === undefined ? {} : { probes: keepaliveProbes }),
+  };
 }
 
 function sourceAddressOf(cluster: Cluster, where: string): string | undefined {
@@ -83,6 +111,11 @@ function compileTransport(socket: TransportSocket | undefined, names: ServerName
     }
     case "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext":
       return { kind: "tls", tls: compileUpstreamTls(message as UpstreamTlsContext, names, where, notes) };
+    case ProxyProtocolUpstreamTransportSchema.typeName: {
+      const wrapper = message as ProxyProtocolUpstreamTransport;
+      checkFields(ProxyProtocolUpstreamTransportSchema, wrapper, where, notes, { used: ["config", "transportSocket"], harmless: ["allowUnspecifiedAddress"] });
+      return { ...compileTransport(wrapper.transportSocket, names, where, notes), proxyHeader: wrapper.config?.version === ProxyProtocolConfig_Version.V2 ? "v2" : "v1" };
+    }
     default:
       throw unsupported(where, `the transport socket ${socket.configType.value.typeUrl}`);
   }

@@ -3,6 +3,7 @@ import { parseAuthority } from "../../wire/hbone/index.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 import type { ForwardAction } from "../routing/route.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
+import type { ConnectionPool } from "../upstream/connection-pool.ts";
 import type { ConnectFailure, PoolUser, WireProtocol } from "../upstream/pool-user.ts";
 import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "../upstream/upstream-channel.ts";
 import type { ExchangeContext } from "./exchange-context.ts";
@@ -10,6 +11,7 @@ import type { ExchangeRequest } from "./exchange-request.ts";
 import type { OutgoingRequest } from "./outgoing-request.ts";
 import { unreachedHeader } from "./peer-metadata.ts";
 import { responseFlags, type ResponseFlag } from "./response-flags.ts";
+import { addressText } from "./address-text.ts";
 import { isIdempotent, retriesConnectFailure, retriesFailure, retriesResponse, retriesTimeout, scheduleRetry } from "./retry-decision.ts";
 
 /** The exchange that attempts are made for. Once it has failed or its answer is complete, it is told nothing more. */
@@ -41,6 +43,8 @@ export class Attempts implements PoolUser, ResponseReceiver {
   cluster: Cluster | undefined;
   /** Of the last attempt. */
   endpoint: Endpoint | undefined;
+  /** Where the last attempt got, or waits for, its connection. */
+  #pool: ConnectionPool | undefined;
   /** Counted among the endpoint's requests that are under way. */
   #counted = false;
   #channel: UpstreamChannel | undefined;
@@ -65,7 +69,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
   /** Where the client wanted to go, for a cluster that has no endpoints of its own. */
   #destination: SocketAddress | undefined;
   upstreamProtocol: WireProtocol = "http1";
-  upstreamLocal = "";
+  #local: SocketAddress | undefined;
   transportFailure = "";
 
   constructor(owner: AttemptsOwner, context: ExchangeContext, facts: ExchangeRequest, request: OutgoingRequest) {
@@ -100,6 +104,11 @@ export class Attempts implements PoolUser, ResponseReceiver {
     return Math.max(0, this.#made - 1);
   }
 
+  /** Our end of the last attempt's connection; empty without one. */
+  get upstreamLocal(): string {
+    return this.#local === undefined ? "" : addressText(this.#local);
+  }
+
   /** Where the request's body goes now, if anywhere. */
   get channel(): UpstreamChannel | undefined {
     return this.#channel;
@@ -120,7 +129,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     this.#destination = undefined;
     this.#tried = undefined;
     this.upstreamProtocol = "http1";
-    this.upstreamLocal = "";
+    this.#local = undefined;
     this.transportFailure = "";
   }
 
@@ -167,7 +176,9 @@ export class Attempts implements PoolUser, ResponseReceiver {
     endpoint.cluster.counters.requests += 1;
     this.#request.stampAttempt(this.#made);
     this.#waiting = true;
-    endpoint.pool.acquire(this, fresh);
+    this.#pool = endpoint.poolFor(this.#facts.connection);
+    if (this.#pool === undefined) this.connectFailed({ kind: "overflow", message: "overflow" });
+    else this.#pool.acquire(this, fresh);
   }
 
   /** The client has sent all of the request: the route's time limit begins. */
@@ -200,7 +211,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     this.#endRetry();
     if (this.#waiting) {
       this.#waiting = false;
-      this.endpoint?.pool.giveUp(this);
+      this.#pool?.giveUp(this);
       this.#leave(true);
     }
     const channel = this.#channel;
@@ -220,8 +231,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
   connected(channel: UpstreamChannel): void {
     this.#waiting = false;
     this.#channel = channel;
-    const { local } = channel;
-    this.upstreamLocal = `${local.address}:${local.port}`;
+    this.#local = channel.local;
     channel.begin(this);
     const more = this.#request.sendTo(channel);
     if (this.#request.complete) this.#sentAtMs = this.#context.clock.steadyMs();

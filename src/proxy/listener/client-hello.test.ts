@@ -63,13 +63,13 @@ test("HTTP is told by its method and version", () => {
 
 test("a PROXY header of either version says for whom it speaks", () => {
   const text = Buffer.from("PROXY TCP4 1.2.3.4 5.6.7.8 1000 80\r\nGET");
-  assert.deepEqual(parseProxyHeader(text), { kind: "header", length: 36, remote: { address: "1.2.3.4", port: 1000 }, local: { address: "5.6.7.8", port: 80 } });
+  assert.deepEqual(parseProxyHeader(text), { kind: "header", version: 1, length: 36, remote: { address: "1.2.3.4", port: 1000 }, local: { address: "5.6.7.8", port: 80 } });
   assert.equal(parseProxyHeader(text.subarray(0, 20)).kind, "incomplete");
   assert.equal(parseProxyHeader(Buffer.from("GET / HTTP/1.1\r\n")).kind, "none");
   const binary = Buffer.concat([
     Buffer.from([0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a, 0x21, 0x11, 0, 12]),
     Buffer.from([1, 2, 3, 4, 5, 6, 7, 8, 3, 232, 0, 80]),
   ]);
-  assert.deepEqual(parseProxyHeader(binary), { kind: "header", length: 28, remote: { address: "1.2.3.4", port: 1000 }, local: { address: "5.6.7.8", port: 80 } });
+  assert.deepEqual(parseProxyHeader(binary), { kind: "header", version: 2, length: 28, remote: { address: "1.2.3.4", port: 1000 }, local: { address: "5.6.7.8", port: 80 } });
   for (let length = 1; length < binary.length; length += 1) assert.equal(parseProxyHeader(binary.subarray(0, length)).kind, "incomplete");
 });

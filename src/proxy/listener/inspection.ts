@@ -1,8 +1,8 @@
 import { peek, type ByteStream, type SocketAddress } from "../../net/index.ts";
-import type { InspectorSpec } from "../config/listener-config.ts";
+import type { InspectorSpec, ProxyHeaderRules } from "../config/listener-config.ts";
 import { maxClientHelloBytes, parseClientHello, type ClientHello } from "./client-hello.ts";
 import { detectHttp, maxPrefaceBytes, type HttpPreface } from "./http-preface.ts";
-import { parseProxyHeader, type ProxyHeader } from "./proxy-protocol.ts";
+import { maxProxyHeaderBytes, parseProxyHeader, type ProxyHeader } from "./proxy-protocol.ts";
 
 /** What the first bytes of a connection told. */
 export interface Inspection {
@@ -11,13 +11,14 @@ export interface Inspection {
   readonly hello: ClientHello;
   readonly preface: HttpPreface;
   readonly proxied: { readonly remote: SocketAddress | undefined; readonly local: SocketAddress | undefined } | undefined;
-  /** `timeout`: what is known by then; `ended`: the client left. */
-  readonly outcome: "done" | "timeout" | "ended";
+  /** `timeout`: what is known by then; `ended`: the client left; `refused`: it must not go on. */
+  readonly outcome: "done" | "timeout" | "ended" | "refused";
 }
 
 /** What is to be looked for. */
 export interface InspectionPlan {
-  readonly proxyHeader: boolean;
+  /** Undefined: none is looked for. */
+  readonly proxyHeader: ProxyHeaderRules | undefined;
   readonly tls: boolean;
   readonly http: boolean;
   readonly timeoutMs: number;
@@ -29,8 +30,9 @@ export const noInspection: Inspection = { bytes: Buffer.alloc(0), hello: nothing
 
 export function inspectionPlan(inspectors: readonly InspectorSpec[], destinationPort: number, timeoutMs: number): InspectionPlan | undefined {
   const wants = (kind: InspectorSpec["kind"]): boolean => inspectors.some((inspector) => inspector.kind === kind && inspector.enabled(destinationPort));
-  const plan = { proxyHeader: wants("proxy-protocol"), tls: wants("tls"), http: wants("http"), timeoutMs };
-  return plan.proxyHeader || plan.tls || plan.http ? plan : undefined;
+  const proxyHeader = inspectors.find((inspector) => inspector.kind === "proxy-protocol" && inspector.enabled(destinationPort))?.headers;
+  const plan = { proxyHeader, tls: wants("tls"), http: wants("http"), timeoutMs };
+  return plan.proxyHeader !== undefined || plan.tls || plan.http ? plan : undefined;
 }
 
 /** Reads as much of a paused stream as the plan needs, and pauses it again. */
@@ -38,7 +40,7 @@ export async function inspect(stream: ByteStream, plan: InspectionPlan): Promise
   const look = new Look(plan);
   const { bytes, outcome } = await peek(stream, {
     enough: (seen) => look.at(seen),
-    maxBytes: plan.http ? maxPrefaceBytes : maxClientHelloBytes,
+    maxBytes: (plan.http ? maxPrefaceBytes : maxClientHelloBytes) + (plan.proxyHeader === undefined ? 0 : maxProxyHeaderBytes),
     timeoutMs: plan.timeoutMs,
   });
   const header = look.header;
@@ -47,7 +49,7 @@ export async function inspect(stream: ByteStream, plan: InspectionPlan): Promise
     hello: look.hello,
     preface: look.preface,
     proxied: header?.kind === "header" ? header : undefined,
-    outcome: outcome === "enough" ? "done" : outcome,
+    outcome: outcome === "ended" ? outcome : look.refused ? "refused" : outcome === "enough" ? "done" : outcome,
   };
 }
 
@@ -62,12 +64,30 @@ class Look {
     this.#plan = plan;
   }
 
+  /** Who must say for whom it speaks has not, or not as it should. Until it has, it is not known, and nobody is let in on that. */
+  get refused(): boolean {
+    const rules = this.#plan.proxyHeader;
+    if (rules === undefined) return false;
+    switch (this.header?.kind) {
+      case "header":
+        return !rules.versions.has(this.header.version);
+      case "none":
+        return !rules.optional;
+      case "bad":
+        return true;
+      default:
+        // What has begun like a header is not the beginning of something else.
+        return !rules.optional || this.header !== undefined;
+    }
+  }
+
   /** Whether that is all there is to know. */
   at(seen: Buffer): boolean {
     let bytes = seen;
-    if (this.#plan.proxyHeader) {
+    if (this.#plan.proxyHeader !== undefined) {
       this.header = parseProxyHeader(seen);
       if (this.header.kind === "incomplete") return false;
+      if (this.refused) return true;
       if (this.header.kind === "header") bytes = seen.subarray(this.header.length);
       if (!this.#plan.tls && !this.#plan.http) return true;
     }

@@ -1,5 +1,5 @@
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
-import { originalDestination, unread, type ByteListener, type ByteStream, type SocketAddress } from "../../net/index.ts";
+import { keepAlive, originalDestination, unread, type ByteListener, type ByteStream, type SocketAddress } from "../../net/index.ts";
 import type { ChainSpec, ListenerSpec } from "../config/listener-config.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
 import type { Listen } from "../listen.ts";
@@ -168,6 +168,7 @@ export class ActiveListener {
 
   #accept(stream: ByteStream): void {
     const { spec } = { spec: this.#spec };
+    if (spec.keepalive !== undefined) keepAlive(stream, spec.keepalive);
     let { local } = stream;
     if (spec.handsOff || spec.inspectors.some((inspector) => inspector.kind === "original-destination")) {
       try {
@@ -184,7 +185,7 @@ export class ActiveListener {
     const spec = this.#spec;
     const plan = inspectionPlan(spec.inspectors, arrival.local.port, spec.inspectionTimeoutMs);
     const seen = plan === undefined ? noInspection : await inspect(stream, plan);
-    if (seen.outcome === "ended" || (seen.outcome === "timeout" && !spec.continueOnTimeout)) {
+    if (seen.outcome === "ended" || seen.outcome === "refused" || (seen.outcome === "timeout" && !spec.continueOnTimeout)) {
       this.counters.inspectionFailed += 1;
       dispose(stream);
       return;
@@ -211,7 +212,7 @@ export class ActiveListener {
   async #secure(stream: ByteStream, chain: FilterChainRuntime, info: ConnectionInfo, first: Inspection): Promise<void> {
     const { tls: spec, handshakeTimeoutMs: timeoutMs } = chain.spec;
     if (spec === undefined) return;
-    const seen = first.hello.kind === "tls" ? first : await inspect(unread(stream, first.bytes), { proxyHeader: false, tls: true, http: false, timeoutMs });
+    const seen = first.hello.kind === "tls" ? first : await inspect(unread(stream, first.bytes), { proxyHeader: undefined, tls: true, http: false, timeoutMs });
     try {
       if (seen.hello.kind !== "tls") throw new Error("TLS: the client does not speak TLS");
       const { contexts, localIdentity } = this.#runtime;

@@ -1,19 +1,26 @@
-import type { SocketAddress } from "../../net/index.ts";
+import { isIPv4, isIPv6 } from "node:net";
+import { bytesToIp, ipToBytes, type SocketAddress } from "../../net/index.ts";
 
 /** A PROXY header (version 1 or 2) at the start of a connection. */
 export type ProxyHeader =
   | { readonly kind: "incomplete" }
+  /** The connection begins with something else. */
   | { readonly kind: "none" }
+  /** It begins like one, and is none that may be trusted. */
+  | { readonly kind: "bad" }
   /** It takes `length` bytes; the addresses are undefined when it speaks for nobody (LOCAL, UNKNOWN). */
-  | { readonly kind: "header"; readonly length: number; readonly remote: SocketAddress | undefined; readonly local: SocketAddress | undefined };
+  | { readonly kind: "header"; readonly version: 1 | 2; readonly length: number; readonly remote: SocketAddress | undefined; readonly local: SocketAddress | undefined };
 
 const signature = Buffer.from([0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a]);
 const textPrefix = Buffer.from("PROXY ");
 const maxTextBytes = 107;
 const fixedBytes = 16;
+/** What a header may take at most: one of version 2 says its length in two bytes. */
+export const maxProxyHeaderBytes = fixedBytes + 0xffff;
 
 const incomplete: ProxyHeader = { kind: "incomplete" };
 const none: ProxyHeader = { kind: "none" };
+const bad: ProxyHeader = { kind: "bad" };
 
 export function parseProxyHeader(bytes: Buffer): ProxyHeader {
   if (startsAlike(bytes, signature)) return bytes.length < fixedBytes ? incomplete : parseBinary(bytes);
@@ -27,35 +34,52 @@ function startsAlike(bytes: Buffer, prefix: Buffer): boolean {
 }
 
 function parseText(bytes: Buffer): ProxyHeader {
-  const end = bytes.indexOf("\r\n");
-  if (end < 0) return bytes.length < maxTextBytes ? incomplete : none;
-  const [, family, source, target, sourcePort, targetPort] = bytes.toString("latin1", 0, end).split(" ");
+  const end = bytes.subarray(0, maxTextBytes).indexOf("\r\n");
+  if (end < 0) return bytes.length < maxTextBytes ? incomplete : bad;
+  const parts = bytes.toString("latin1", 0, end).split(" ");
+  const [, family, source = "", target = "", sourcePort = "", targetPort = ""] = parts;
   const length = end + 2;
-  if (family === "UNKNOWN") return { kind: "header", length, remote: undefined, local: undefined };
-  if ((family !== "TCP4" && family !== "TCP6") || source === undefined || target === undefined) return none;
-  return { kind: "header", length, remote: { address: source, port: Number(sourcePort) }, local: { address: target, port: Number(targetPort) } };
+  if (family === "UNKNOWN") return { kind: "header", version: 1, length, remote: undefined, local: undefined };
+  const isAddress = family === "TCP4" ? isIPv4 : family === "TCP6" ? isPlainIpv6 : undefined;
+  // What it says goes into fields of requests and into logs: nothing but addresses and ports may.
+  if (parts.length !== 6 || isAddress === undefined || !isAddress(source) || !isAddress(target) || !isPort(sourcePort) || !isPort(targetPort)) return bad;
+  return { kind: "header", version: 1, length, remote: { address: plainForm(source), port: Number(sourcePort) }, local: { address: plainForm(target), port: Number(targetPort) } };
 }
 
+/** A zone's name may be anything, and means nothing to anybody else. */
+function isPlainIpv6(text: string): boolean {
+  return isIPv6(text) && !text.includes("%");
+}
+
+/** As addresses are compared elsewhere: IPv6 in its short form, mapped IPv4 as IPv4. */
+function plainForm(address: string): string {
+  return bytesToIp(ipToBytes(address));
+}
+
+function isPort(text: string): boolean {
+  return /^\d{1,5}$/.test(text) && Number(text) <= 0xffff;
+}
+
+const commands = { local: 0, proxy: 1 } as const;
+const stream = 1;
+
 function parseBinary(bytes: Buffer): ProxyHeader {
-  const command = bytes[12] ?? 0;
+  const versionAndCommand = bytes[12] ?? 0;
+  const command = versionAndCommand & 15;
   const family = (bytes[13] ?? 0) >> 4;
+  const transport = (bytes[13] ?? 0) & 15;
   const length = fixedBytes + bytes.readUInt16BE(14);
-  if (command >> 4 !== 2) return none;
+  if (versionAndCommand >> 4 !== 2 || (command !== commands.local && command !== commands.proxy)) return bad;
   if (bytes.length < length) return incomplete;
-  const nobody: ProxyHeader = { kind: "header", length, remote: undefined, local: undefined };
-  if ((command & 15) === 0) return nobody;
   const size = family === 1 ? 4 : family === 2 ? 16 : 0;
-  if (size === 0 || length < fixedBytes + 2 * size + 4) return nobody;
+  if (command === commands.local || size === 0) return { kind: "header", version: 2, length, remote: undefined, local: undefined };
+  if (transport !== stream || length < fixedBytes + 2 * size + 4) return bad;
   const ports = fixedBytes + 2 * size;
   return {
     kind: "header",
+    version: 2,
     length,
-    remote: { address: addressText(bytes.subarray(fixedBytes, fixedBytes + size)), port: bytes.readUInt16BE(ports) },
-    local: { address: addressText(bytes.subarray(fixedBytes + size, ports)), port: bytes.readUInt16BE(ports + 2) },
+    remote: { address: bytesToIp(bytes.subarray(fixedBytes, fixedBytes + size)), port: bytes.readUInt16BE(ports) },
+    local: { address: bytesToIp(bytes.subarray(fixedBytes + size, ports)), port: bytes.readUInt16BE(ports + 2) },
   };
-}
-
-function addressText(bytes: Buffer): string {
-  if (bytes.length === 4) return [...bytes].join(".");
-  return Array.from({ length: 8 }, (_, index) => bytes.readUInt16BE(index * 2).toString(16)).join(":");
 }

@@ -1,7 +1,8 @@
 import { messageOf } from "../../base/index.ts";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
 import type { CaptureIndex } from "./capture-index.ts";
-import { compileOperator, numericOperators, valuelessOperators, type Captures, type LogPart } from "./log-operators.ts";
+import { LineComposer } from "./line-composer.ts";
+import { compileOperator, numericOperators, spanOf, valuelessOperators, type Captures, type LogPart } from "./log-operators.ts";
 
 /** A compiled access log format: which fields must be captured, and how a line is made. */
 export interface LogFormat {
@@ -19,30 +20,22 @@ export const envoyDefaultFormat =
 /** Throws what `refuse` makes of an operator that is not known. Where values that are empty are left out, nothing stands for them. */
 export function compileTextFormat(text: string, refuse: (operator: string) => Error, omitEmpty = false): LogFormat {
   const captures: Captures = { request: [], response: [] };
-  const parts: LogPart[] = [];
-  /** What stands before each part, and after the last. */
-  const texts = [""];
+  const composer = new LineComposer();
   for (const token of tokensOf(text, refuse)) {
     if ("text" in token) {
-      texts[texts.length - 1] += token.text;
+      composer.text(token.text);
       continue;
     }
-    if (valuelessOperators.has(token.name)) {
-      texts[texts.length - 1] += omitEmpty ? "" : "-".slice(0, token.length);
+    const { name, argument, length } = token;
+    if (valuelessOperators.has(name)) {
+      composer.text(omitEmpty ? "" : "-".slice(0, length));
       continue;
     }
-    texts.push("");
     const part = compiled(token, captures, refuse);
     const shown = omitEmpty ? omitting(part) : part;
-    const { length } = token;
-    parts.push(length === undefined ? shown : (record, capture) => shown(record, capture).slice(0, length));
+    composer.value(length === undefined ? shown : (record, capture) => shown(record, capture).slice(0, length), spanOf(name, argument));
   }
-  const line: LogFormat["line"] = (record, capture) => {
-    let out = texts[0] ?? "";
-    for (let index = 0; index < parts.length; index += 1) out += (parts[index]?.(record, capture) ?? "") + (texts[index + 1] ?? "");
-    return out;
-  };
-  return { requestCapture: captures.request, responseCapture: captures.response, line };
+  return { requestCapture: captures.request, responseCapture: captures.response, line: (record, capture) => composer.line(record, capture) };
 }
 
 interface Operator {

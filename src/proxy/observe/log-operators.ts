@@ -99,6 +99,16 @@ const knownRequestFields: Readonly<Record<string, LogPart>> = {
   "x-request-id": (record) => orDash(record.requestId),
 };
 
+/** For how long a value holds: for one request, or for all requests of a connection that are of one kind (see `RequestKind`). */
+export type ValueSpan = "request" | "kind";
+
+const ofKind = /^(?:DOWNSTREAM_.*|REQUESTED_SERVER_NAME|HOSTNAME|ENVIRONMENT|ACCESS_LOG_TYPE|PROTOCOL|RESPONSE_CODE.*|RESPONSE_FLAGS.*|GRPC_STATUS.*|ROUTE_NAME|UPSTREAM_TRANSPORT_FAILURE_REASON)$/;
+const fieldsOfKind = new Set([":method", ":authority", "host", ":scheme", "x-forwarded-for", "user-agent"]);
+
+export function spanOf(operator: string, argument: string | undefined): ValueSpan {
+  return (operator === "REQ" ? fieldsOfKind.has((argument ?? "").toLowerCase()) : ofKind.test(operator)) ? "kind" : "request";
+}
+
 /** Undefined for an operator, or its argument, that Envoy does not have either. */
 export function compileOperator(operator: string, argument: string | undefined, captures: Captures): LogPart | undefined {
   const known = plain[operator];

@@ -75,7 +75,7 @@ export class ProxyStats {
       add("upstream_rq_retry_overflow", "counter", cluster.breaker.retries.overflows);
       add("upstream_cx_overflow", "counter", cluster.breaker.connections.overflows);
       add("upstream_cx_none_healthy", "counter", cluster.counters.noHealthyEndpoint);
-      add("upstream_cx_active", "gauge", sum((endpoint) => endpoint.pool.openConnections));
+      add("upstream_cx_active", "gauge", sum((endpoint) => endpoint.openConnections));
       add("upstream_cx_total", "counter", sum((endpoint) => endpoint.counters.connectionsOpened));
       add("upstream_cx_connect_fail", "counter", sum((endpoint) => endpoint.counters.connectFailures));
     }

@@ -298,7 +298,6 @@ export class RawClient {
     this.socket.on("error", () => undefined);
     this.socket.on("end", () => closed.resolve());
     this.socket.on("close", () => closed.resolve());
-    void this.closed.then(() => this.#check?.());
   }
 
   send(text: string | Buffer): void {
@@ -309,7 +308,10 @@ export class RawClient {
   until(pattern: RegExp): Promise<string> {
     return new Promise((resolve, reject) => {
       let ended = false;
-      void this.closed.then(() => (ended = true));
+      void this.closed.then(() => {
+        ended = true;
+        this.#check?.();
+      });
       this.#check = () => {
         if (pattern.test(this.received)) resolve(this.received);
         else if (ended) reject(new Error(`the connection ended; so far: ${JSON.stringify(this.received)}`));

@@ -18,9 +18,10 @@ export interface TestProxyOptions {
   readonly environment?: Readonly<Record<string, string>>;
 }
 
+/** Free on every address: a connection that has just ended on one of them keeps its port from who listens on all. */
 export async function freePort(): Promise<number> {
   const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => server.listen(0, "0.0.0.0", resolve));
   const { port } = server.address() as AddressInfo;
   await new Promise((resolve) => server.close(resolve));
   return port;

@@ -1,7 +1,9 @@
 import type { Clock, Random } from "../../base/index.ts";
 import type { SocketAddress } from "../../net/index.ts";
 import type { LoadBalancer } from "./balancing.ts";
+import type { ConnectionInfo } from "../connection-info.ts";
 import { CircuitBreaker, type BreakerLimits } from "./circuit-breaker.ts";
+import { ClientPools } from "./client-pools.ts";
 import { ConnectionPool, type PoolCounters, type PoolLimits } from "./connection-pool.ts";
 import { EndpointSelection, type SelectionRules } from "./endpoint-selection.ts";
 import { endpointKey, endpointName, type EndpointConfig, type EndpointConnector } from "./endpoint.ts";
@@ -53,7 +55,9 @@ export class Endpoint {
   config: EndpointConfig;
   readonly name: string;
   readonly cluster: Cluster;
+  /** For whomever, unless each client has connections of its own: see {@link poolFor}. */
   readonly pool: ConnectionPool;
+  readonly #clientPools: ClientPools;
   activeRequests = 0;
   /** TCP connections that are relayed to it. */
   activeConnections = 0;
@@ -79,7 +83,35 @@ export class Endpoint {
     this.addedAtMs = runtime.clock.steadyMs();
     this.name = endpointName(config);
     this.cluster = cluster;
-    this.pool = new ConnectionPool({ endpoint: config, ...runtime, limits: cluster.config.limits, onPeer: (identity) => this.knowPeer(identity), counters: this.counters, breaker: cluster.breaker, http2: cluster.config.http2 });
+    const poolOptions = { endpoint: config, ...runtime, limits: cluster.config.limits, onPeer: (identity: string | undefined) => this.knowPeer(identity), counters: this.counters, breaker: cluster.breaker, http2: cluster.config.http2 };
+    this.pool = new ConnectionPool(poolOptions);
+    this.#clientPools = new ClientPools(poolOptions);
+  }
+
+  /** The connections that may carry what came by `downstream`; undefined when too many clients have connections of their own. */
+  poolFor(downstream: ConnectionInfo): ConnectionPool | undefined {
+    return this.config.proxyHeader === undefined ? this.pool : this.#clientPools.get(downstream);
+  }
+
+  *pools(): Iterable<ConnectionPool> {
+    yield this.pool;
+    yield* this.#clientPools.all();
+  }
+
+  get openConnections(): number {
+    let open = 0;
+    for (const pool of this.pools()) open += pool.openConnections;
+    return open;
+  }
+
+  drain(): void {
+    for (const pool of this.pools()) pool.drain();
+  }
+
+  /** To be called once a second, on the steady clock. */
+  sweep(nowMs: number): void {
+    this.pool.sweep(nowMs);
+    this.#clientPools.sweep(nowMs);
   }
 
   /** It may take requests: healthy as far as the control plane knows, and not left out for what it answered. */
@@ -101,7 +133,7 @@ export class Endpoint {
 
   /** Nothing is under way, and no connection is kept. */
   get unused(): boolean {
-    return this.activeRequests === 0 && this.activeConnections === 0 && this.pool.openConnections === 0 && this.pool.pendingRequests === 0;
+    return this.activeRequests === 0 && this.activeConnections === 0 && this.pool.openConnections === 0 && this.pool.pendingRequests === 0 && this.#clientPools.size === 0;
   }
 }
 
@@ -158,7 +190,7 @@ export class Cluster {
         next.set(key, known);
       }
     }
-    for (const [key, endpoint] of this.#endpoints) if (!next.has(key)) endpoint.pool.drain();
+    for (const [key, endpoint] of this.#endpoints) if (!next.has(key)) endpoint.drain();
     this.#endpoints = next;
     this.#hasEndpoints = true;
     this.#select();
@@ -209,14 +241,14 @@ export class Cluster {
     const returned = this.#outliers?.sweep(nowMs) === true;
     if (returned || this.#warming) this.#select();
     for (const [key, endpoint] of this.#endpoints) {
-      endpoint.pool.sweep(nowMs);
+      endpoint.sweep(nowMs);
       if (this.config.originalDestination !== undefined && endpoint.unused) this.#endpoints.delete(key);
     }
   }
 
   /** Takes it out of use: idle connections close, exchanges that run go on. */
   drain(): void {
-    for (const endpoint of this.#endpoints.values()) endpoint.pool.drain();
+    for (const endpoint of this.#endpoints.values()) endpoint.drain();
   }
 
   #select(): void {

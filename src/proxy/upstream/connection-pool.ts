@@ -1,6 +1,7 @@
 import { messageOf, SerinError, type Clock } from "../../base/index.ts";
 import { Budget } from "./circuit-breaker.ts";
-import type { EndpointConfig, EndpointConnector, UpstreamStream } from "./endpoint.ts";
+import type { ConnectionInfo } from "../connection-info.ts";
+import type { ConnectContext, EndpointConfig, EndpointConnector, UpstreamStream } from "./endpoint.ts";
 import { Http2Pool } from "./http2-pool.ts";
 import type { Http2Settings } from "./http2-settings.ts";
 import type { ConnectFailure, PoolUser, WireProtocol } from "./pool-user.ts";
@@ -33,6 +34,21 @@ export interface PoolBreaker {
   readonly pending: Budget;
 }
 
+export interface ConnectionPoolOptions {
+  readonly endpoint: EndpointConfig;
+  readonly connector: EndpointConnector;
+  readonly clock: Clock;
+  readonly limits: PoolLimits;
+  readonly counters: PoolCounters;
+  /** Told what each new connection has proved of the endpoint. */
+  readonly onPeer?: (identity: string | undefined) => void;
+  /** What all endpoints of the cluster share; this pool's limits alone when absent. */
+  readonly breaker?: PoolBreaker;
+  readonly http2?: Http2Settings;
+  /** The one connection whose requests it carries; those of any when absent. */
+  readonly downstream?: ConnectionInfo;
+}
+
 /** Protocols that TLS may agree on and that mean HTTP/2. */
 const http2Names = new Set(["h2", "istio-h2"]);
 
@@ -56,26 +72,17 @@ export class ConnectionPool implements ConnectionHome {
   #serving = false;
   #closed = false;
   readonly #breaker: PoolBreaker;
+  readonly #context: Pick<ConnectContext, "downstream">;
   limits: PoolLimits;
 
-  constructor(options: {
-    readonly endpoint: EndpointConfig;
-    readonly connector: EndpointConnector;
-    readonly clock: Clock;
-    readonly limits: PoolLimits;
-    readonly counters: PoolCounters;
-    /** Told what each new connection has proved of the endpoint. */
-    readonly onPeer?: (identity: string | undefined) => void;
-    /** What all endpoints of the cluster share; this pool's limits alone when absent. */
-    readonly breaker?: PoolBreaker;
-    readonly http2?: Http2Settings;
-  }) {
+  constructor(options: ConnectionPoolOptions) {
     this.#endpoint = options.endpoint;
     this.#connector = options.connector;
     this.#clock = options.clock;
     this.#counters = options.counters;
     this.#onPeer = options.onPeer;
     this.limits = options.limits;
+    this.#context = options.downstream === undefined ? {} : { downstream: options.downstream };
     this.#breaker = options.breaker ?? { connections: new Budget(() => this.limits.maxConnections), pending: new Budget(() => this.limits.maxPendingRequests) };
     this.#http2 = new Http2Pool({
       clock: options.clock,
@@ -118,7 +125,7 @@ export class ConnectionPool implements ConnectionHome {
     this.#waiting.push(user);
     if (this.#hasRoom()) {
       if (protocol === "http1" || this.#wantsMore(protocol)) void this.#connect(protocol);
-    } else if (this.openConnections + this.#dialing() === 0) this.#fail(user, { kind: "overflow", message: "overflow" });
+    } else if (this.openConnections + this.dialing === 0) this.#fail(user, { kind: "overflow", message: "overflow" });
   }
 
   /** The user no longer waits; a connection that is being opened for it will serve others. */
@@ -186,7 +193,7 @@ export class ConnectionPool implements ConnectionHome {
     const user = this.#waiting[0];
     if (user === undefined || !this.#hasRoom()) return;
     const protocol = user.upstreamProtocol ?? "http1";
-    if (protocol === "http1" ? this.#waiting.length > this.#dialing() : this.#wantsMore(protocol)) void this.#connect(protocol);
+    if (protocol === "http1" ? this.#waiting.length > this.dialing : this.#wantsMore(protocol)) void this.#connect(protocol);
   }
 
   /** Whether those who wait are more than the streams of the connections that are on their way. */
@@ -198,11 +205,12 @@ export class ConnectionPool implements ConnectionHome {
 
   #hasRoom(): boolean {
     // Who waits for an endpoint without a connection would wait for ever.
-    if (this.#all.size + this.#http2.usableConnections + this.#dialing() === 0) return this.limits.maxConnections > 0;
+    if (this.#all.size + this.#http2.usableConnections + this.dialing === 0) return this.limits.maxConnections > 0;
     return !this.#breaker.connections.exhausted;
   }
 
-  #dialing(): number {
+  /** Connections that are being opened. */
+  get dialing(): number {
     return this.#connecting.http1 + this.#connecting.http2 + this.#connecting.alpn;
   }
 
@@ -218,7 +226,7 @@ export class ConnectionPool implements ConnectionHome {
     this.#connecting[protocol] += 1;
     this.#breaker.connections.force();
     try {
-      const stream = await this.#connector.connect(this.#endpoint, this.limits.connectTimeoutMs, { protocol });
+      const stream = await this.#connector.connect(this.#endpoint, this.limits.connectTimeoutMs, { protocol, ...this.#context });
       this.#connecting[protocol] -= 1;
       this.#counters.connectionsOpened += 1;
       this.#onPeer?.(stream.peerIdentity);

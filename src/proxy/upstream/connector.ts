@@ -1,12 +1,12 @@
 import { transientError } from "../../base/index.ts";
-import { HbonePool, hboneDialer, type CertificateSource } from "../../dataplane/index.ts";
+import { HbonePool, hboneDialer, localProxyHeader, proxyHeader, proxyHeaderText, type CertificateSource } from "../../dataplane/index.ts";
 import { connectTcp, mayMarkSockets, secureClient, type ByteStream, type ConnectOptions } from "../../net/index.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
 import { peerExchangeProtocol } from "../tcp/peer-exchange.ts";
 import { nameTrouble, peerTrouble } from "../tls/peer-verification.ts";
 import type { TlsContexts } from "../tls/tls-contexts.ts";
 import { isMeshTls, type UpstreamTlsSpec } from "../tls/tls-spec.ts";
-import type { ConnectContext, EndpointConfig, EndpointConnector, UpstreamStream } from "./endpoint.ts";
+import type { ConnectContext, EndpointConfig, EndpointConnector, ProxyHeaderVersion, UpstreamStream } from "./endpoint.ts";
 
 export interface MeshConnectorOptions {
   readonly certificates: CertificateSource;
@@ -46,8 +46,22 @@ export class MeshConnector implements EndpointConnector {
 
   async connect(endpoint: EndpointConfig, timeoutMs: number, context: ConnectContext = { protocol: "http1" }): Promise<UpstreamStream> {
     const { transport } = endpoint;
+    if (transport.kind === "tls") return await this.#secure(endpoint, transport.tls, timeoutMs, context);
+    return await this.#open(endpoint, timeoutMs, context);
+  }
+
+  /** The connection below TLS, if there is any, with what it begins with. */
+  async #open(endpoint: EndpointConfig, timeoutMs: number, context: ConnectContext): Promise<UpstreamStream> {
+    const stream = await this.#reach(endpoint, timeoutMs, context);
+    if (endpoint.proxyHeader !== undefined) stream.write(headerOf(endpoint.proxyHeader, stream, context.downstream));
+    return stream;
+  }
+
+  async #reach(endpoint: EndpointConfig, timeoutMs: number, context: ConnectContext): Promise<UpstreamStream> {
+    const { transport } = endpoint;
     switch (transport.kind) {
       case "plain":
+      case "tls":
         return await this.#dial(endpoint, timeoutMs);
       case "hbone":
         return await this.#pool.connect({
@@ -60,8 +74,6 @@ export class MeshConnector implements EndpointConnector {
           timeoutMs,
           ...this.#marked(),
         });
-      case "tls":
-        return await this.#secure(endpoint, transport.tls, timeoutMs, context);
       case "internal": {
         const stream = this.#options.enter?.(transport.listener, context.downstream);
         if (stream === undefined) throw transientError("no-listener", `there is no internal listener ${transport.listener}`);
@@ -75,9 +87,9 @@ export class MeshConnector implements EndpointConnector {
     this.#pool.close();
   }
 
-  async #dial({ address, port, sourceAddress }: EndpointConfig, timeoutMs: number): Promise<ByteStream> {
-    const source: Partial<ConnectOptions> = sourceAddress === undefined ? {} : { sourceAddress };
-    return await connectTcp({ address, port, timeoutMs, ...source, ...this.#marked() });
+  async #dial({ address, port, sourceAddress, keepalive }: EndpointConfig, timeoutMs: number): Promise<ByteStream> {
+    const options: Partial<ConnectOptions> = { ...(sourceAddress === undefined ? {} : { sourceAddress }), ...(keepalive === undefined ? {} : { keepalive }) };
+    return await connectTcp({ address, port, timeoutMs, ...options, ...this.#marked() });
   }
 
   #marked(): { readonly mark?: number } {
@@ -90,7 +102,7 @@ export class MeshConnector implements EndpointConnector {
 
   async #secure(endpoint: EndpointConfig, tls: UpstreamTlsSpec, timeoutMs: number, context: ConnectContext): Promise<UpstreamStream> {
     const material = await this.#options.contexts.get(tls, timeoutMs);
-    const stream = await this.#dial(endpoint, timeoutMs);
+    const stream = await this.#open(endpoint, timeoutMs, context);
     const servername = serverNameOf(endpoint, tls);
     return await secureClient(stream, material, {
       alpn: alpnOf(tls, context),
@@ -101,6 +113,12 @@ export class MeshConnector implements EndpointConnector {
       refuse: (certificate) => peerTrouble(certificate, tls) ?? (tls.verifiesServerName ? nameTrouble(certificate, servername) : undefined),
     });
   }
+}
+
+/** A request of the proxy itself speaks for nobody else: version 1 has no words for that but the connection's own ends. */
+function headerOf(version: ProxyHeaderVersion, stream: ByteStream, downstream: ConnectionInfo | undefined): Buffer {
+  if (version === "v2") return downstream === undefined ? localProxyHeader() : proxyHeader(downstream.remote, downstream.local, "");
+  return downstream === undefined ? proxyHeaderText(stream.local, stream.remote) : proxyHeaderText(downstream.remote, downstream.local);
 }
 
 function alpnOf(tls: UpstreamTlsSpec, { protocol, exchangesPeers = false }: ConnectContext): readonly string[] {

@@ -1,4 +1,4 @@
-import type { ByteStream } from "../../net/index.ts";
+import type { ByteStream, TcpKeepalive } from "../../net/index.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
 import type { UpstreamTlsSpec } from "../tls/tls-spec.ts";
 import type { WorkloadLabels } from "./workload-labels.ts";
@@ -21,7 +21,17 @@ export type EndpointTransport =
   /** An internal listener of this proxy. */
   | { readonly kind: "internal"; readonly listener: string };
 
-export interface EndpointConfig {
+/** How connections to an endpoint are dialled. */
+export interface SocketOptions {
+  /** From this address. */
+  readonly sourceAddress?: string;
+  readonly keepalive?: TcpKeepalive;
+}
+
+/** Version of the PROXY protocol. */
+export type ProxyHeaderVersion = "v1" | "v2";
+
+export interface EndpointConfig extends SocketOptions {
   readonly address: string;
   readonly port: number;
   readonly transport: EndpointTransport;
@@ -30,10 +40,10 @@ export interface EndpointConfig {
   /** Where it is, and how many requests go there in proportion to other places; undefined when nobody said. */
   readonly locality?: { readonly name: string; readonly weight: number };
   readonly healthy: boolean;
+  /** Connections begin with a PROXY header that says whose they are; each client then has connections of its own. */
+  readonly proxyHeader?: ProxyHeaderVersion;
   readonly hostname: string | undefined;
   readonly workload: WorkloadLabels;
-  /** Connections are made from this address. */
-  readonly sourceAddress?: string;
 }
 
 /** `ip:port`, as logs show it; for a tunnel, the inner destination. */
@@ -44,7 +54,7 @@ export function endpointName(config: EndpointConfig): string {
 
 /** What makes two endpoints the same connection target: their pools survive an update. */
 export function endpointKey(config: EndpointConfig): string {
-  return `${config.address} ${config.port} ${transportKey(config.transport)} ${config.sourceAddress ?? ""}`;
+  return `${config.address} ${config.port} ${transportKey(config.transport)} ${config.sourceAddress ?? ""} ${config.proxyHeader ?? ""}`;
 }
 
 function transportKey(transport: EndpointTransport): string {
@@ -64,7 +74,7 @@ export interface UpstreamStream extends ByteStream {
 export interface ConnectContext {
   /** What will be spoken: it decides which protocols are offered by TLS. `alpn`: either version of HTTP, as the endpoint chooses. */
   readonly protocol: "http1" | "http2" | "alpn" | "tcp";
-  /** Whose bytes it will carry, when only this connection will use it. */
+  /** Whose bytes it will carry, when they are of one connection only. */
   readonly downstream?: ConnectionInfo;
   /** Both sides may say who they are before the first byte, if the endpoint agrees by ALPN. */
   readonly exchangesPeers?: boolean;

@@ -1,5 +1,5 @@
 import type { SocketAddress } from "../../net/index.ts";
-import { unknownWorkload, type EndpointConfig, type EndpointTransport } from "./endpoint.ts";
+import { unknownWorkload, type EndpointConfig, type EndpointTransport, type ProxyHeaderVersion, type SocketOptions } from "./endpoint.ts";
 
 /** How a cluster without endpoints of its own reaches where the client wanted to go. */
 export interface OriginalDestinationRule {
@@ -8,7 +8,8 @@ export interface OriginalDestinationRule {
   /** A request's header of this name, `ip:port`, goes before the connection's destination. */
   readonly header: string | undefined;
   readonly transport: OriginalDestinationTransport;
-  readonly sourceAddress: string | undefined;
+  readonly proxyHeader: ProxyHeaderVersion | undefined;
+  readonly socketOptions: SocketOptions;
 }
 
 /** `tunnel`: by HBONE to the destination itself. */
@@ -30,6 +31,7 @@ export function originalDestinationEndpoint(rule: OriginalDestinationRule, desti
     healthy: true,
     hostname: undefined,
     workload: unknownWorkload,
-    ...(rule.sourceAddress === undefined ? {} : { sourceAddress: rule.sourceAddress }),
+    ...(rule.proxyHeader === undefined ? {} : { proxyHeader: rule.proxyHeader }),
+    ...rule.socketOptions,
   };
 }

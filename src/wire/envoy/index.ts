@@ -473,12 +473,13 @@ export { ExpressionFilterSchema } from "#generated/proto/envoy/extensions/access
 export type { HashPolicy as TcpHashPolicy, HashPolicy_SourceIp as TcpHashPolicy_SourceIp } from "#generated/proto/envoy/type/v3/hash_policy_pb.js";
 export { envoyRegistry } from "./envoy-registry.ts";
 export { type ExtAuthz as NetworkExtAuthz, ExtAuthzSchema as NetworkExtAuthzSchema } from "#generated/proto/envoy/extensions/filters/network/ext_authz/v3/ext_authz_pb.js";
-export type { ClusterConfig as DynamicForwardProxyCluster } from "#generated/proto/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.js";
+export { type ClusterConfig as DynamicForwardProxyCluster, ClusterConfigSchema as DynamicForwardProxyClusterSchema } from "#generated/proto/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.js";
 export type { DnsCacheConfig } from "#generated/proto/envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache_pb.js";
-export type {
-  FilterConfig as DynamicForwardProxyFilter,
-  PerRouteConfig as DynamicForwardProxyPerRoute,
+export {
+  type FilterConfig as DynamicForwardProxyFilter,
+  FilterConfigSchema as DynamicForwardProxyFilterSchema,
+  type PerRouteConfig as DynamicForwardProxyPerRoute,
 } from "#generated/proto/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.js";
-export type { FilterConfig as SniDynamicForwardProxy } from "#generated/proto/envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3/sni_dynamic_forward_proxy_pb.js";
-export type { ProxyProtocolUpstreamTransport } from "#generated/proto/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.js";
-export type { ProxyProtocolConfig } from "#generated/proto/envoy/config/core/v3/proxy_protocol_pb.js";
+export { type FilterConfig as SniDynamicForwardProxy, FilterConfigSchema as SniDynamicForwardProxySchema } from "#generated/proto/envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3/sni_dynamic_forward_proxy_pb.js";
+export { type ProxyProtocolUpstreamTransport, ProxyProtocolUpstreamTransportSchema } from "#generated/proto/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.js";
+export { type ProxyProtocolConfig, ProxyProtocolConfig_Version } from "#generated/proto/envoy/config/core/v3/proxy_protocol_pb.js";

@@ -1,5 +1,5 @@
 import { messageOf, transientError, userError } from "../../base/index.ts";
-import { parseIdentity, relay, serveHbone, type HboneRequest, type HboneServerConnection } from "../../dataplane/index.ts";
+import { parseIdentity, proxyHeader, relay, serveHbone, type HboneRequest, type HboneServerConnection } from "../../dataplane/index.ts";
 import { connectTcp, secureServer, type ByteStream, type SecureStream, type SocketAddress } from "../../net/index.ts";
 import { formatAuthority, headerValue, parseAuthority, parseForwardedHost, type Authority } from "../../wire/hbone/index.ts";
 import { authorize, stillAllowed, type ConnectionFacts } from "../policy/authorize.ts";
@@ -7,7 +7,6 @@ import type { Service, Workload } from "../state/model.ts";
 import { workloadIdentity } from "../state/model.ts";
 import type { ConnectionRecord } from "./connection-record.ts";
 import { guessService } from "./guess-service.ts";
-import { proxyHeader } from "./proxy-header.ts";
 import { workloadBaggage } from "./workload-baggage.ts";
 import { connectTimeoutMs, isIllegalPort, ownWorkload, policyTimeoutMs, selfCall, type PodContext } from "./pod-context.ts";
 

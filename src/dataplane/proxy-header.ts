@@ -1,7 +1,8 @@
-import { ipToBytes, type SocketAddress } from "../../net/index.ts";
+import { ipToBytes, type SocketAddress } from "../net/index.ts";
 
 const signature = Buffer.from("\r\n\r\n\0\r\nQUIT\n", "latin1");
 const version2Proxy = 0x21;
+const version2Local = 0x20;
 const tcpOver4 = 0x11;
 const tcpOver6 = 0x21;
 /** Istio's own: the SPIFFE id of the source. */
@@ -9,7 +10,19 @@ const identityType = 0xd0;
 
 const mappedPrefix = Buffer.from("00000000000000000000ffff", "hex");
 
-/** The head of PROXY protocol, version 2, by which an application that is a proxy itself learns who is behind a tunnel. */
+/** The head of PROXY protocol, version 1. An IPv4 address beside one of IPv6 is written as mapped. */
+export function proxyHeaderText(source: SocketAddress, destination: SocketAddress): Buffer {
+  const ipv6 = source.address.includes(":") || destination.address.includes(":");
+  const address = (end: SocketAddress): string => (ipv6 && !end.address.includes(":") ? `::ffff:${end.address}` : end.address);
+  return Buffer.from(`PROXY ${ipv6 ? "TCP6" : "TCP4"} ${address(source)} ${address(destination)} ${source.port} ${destination.port}\r\n`, "latin1");
+}
+
+/** The head of PROXY protocol, version 2, of a connection that speaks for nobody but itself. */
+export function localProxyHeader(): Buffer {
+  return Buffer.concat([signature, Buffer.from([version2Local, 0, 0, 0])]);
+}
+
+/** The head of PROXY protocol, version 2, by which an application that is a proxy itself learns who is behind a tunnel; `identity` may be empty. */
 export function proxyHeader(source: SocketAddress, destination: SocketAddress, identity: string): Buffer {
   const ipv6 = source.address.includes(":") || destination.address.includes(":");
   const ports = Buffer.alloc(4);

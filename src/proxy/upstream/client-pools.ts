@@ -1,0 +1,44 @@
+import type { ConnectionInfo } from "../connection-info.ts";
+import { ConnectionPool, type ConnectionPoolOptions } from "./connection-pool.ts";
+
+/** Clients that may have connections of their own to one endpoint at a time. */
+export const maxClientPools = 4096;
+/** Nobody else can use such a connection: once its client says no more, it is kept no longer than this. */
+const maxIdleMs = 15_000;
+
+/** The connections to one endpoint where each says at its start for whom it speaks: each client connection has a pool. */
+export class ClientPools {
+  readonly #options: ConnectionPoolOptions;
+  readonly #pools = new Map<string, ConnectionPool>();
+
+  constructor(options: ConnectionPoolOptions) {
+    const { limits } = options;
+    this.#options = { ...options, limits: { ...limits, idleTimeoutMs: Math.min(limits.idleTimeoutMs, maxIdleMs) } };
+  }
+
+  get size(): number {
+    return this.#pools.size;
+  }
+
+  /** Undefined when there are {@link maxClientPools} of others. */
+  get(downstream: ConnectionInfo): ConnectionPool | undefined {
+    const { remote, local } = downstream;
+    const key = `${remote.address} ${remote.port} ${local.address} ${local.port}`;
+    let pool = this.#pools.get(key);
+    if (pool !== undefined || this.#pools.size >= maxClientPools) return pool;
+    pool = new ConnectionPool({ ...this.#options, downstream });
+    this.#pools.set(key, pool);
+    return pool;
+  }
+
+  all(): Iterable<ConnectionPool> {
+    return this.#pools.values();
+  }
+
+  sweep(nowMs: number): void {
+    for (const [key, pool] of this.#pools) {
+      pool.sweep(nowMs);
+      if (pool.openConnections === 0 && pool.pendingRequests === 0 && pool.dialing === 0) this.#pools.delete(key);
+    }
+  }
+}
