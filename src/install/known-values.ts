@@ -12,6 +12,7 @@ type KnownKey = number | { readonly [key: string]: KnownKey };
 
 /** Keys that are ours, or that upstream reads though neither its schema nor its defaults name them. */
 const ownKeys: Readonly<Record<string, KnownKey>> = {
+  base: { validationFailurePolicy: 1 },
   ztunnel: { nodeSelector: 1, affinity: 1, podAnnotations: 1, "*": 1 },
   pilot: { terminationGracePeriodSeconds: 1 },
   meshConfig: { "*": 1 },

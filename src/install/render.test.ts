@@ -54,6 +54,26 @@ test("a revisioned control plane has its own names, labels and selector, and lea
   assert.deepEqual(named(objects, "ValidatingWebhookConfiguration"), ["serin-rollout", "istio-validator-1-18-1-istio-system"]);
 });
 
+test("a cluster's network and name reach ztunnel, unless ztunnel has its own", () => {
+  const environment = (values: Record<string, unknown>): Record<string, string | undefined> => {
+    const { objects } = render({ profile: "empty", components: { ztunnel: { enabled: true } }, values });
+    const { template } = find(objects, "DaemonSet", "ztunnel")["spec"] as { template: { spec: { containers: { env: { name: string; value?: string }[] }[] } } };
+    return Object.fromEntries(template.spec.containers[0]?.env.map(({ name, value }) => [name, value]) ?? []);
+  };
+  const named = ({ NETWORK, ISTIO_META_CLUSTER_ID }: Record<string, string | undefined>): readonly (string | undefined)[] => [NETWORK, ISTIO_META_CLUSTER_ID];
+  const global = { network: "west", multiCluster: { clusterName: "first" } };
+  assert.deepEqual(named(environment({})), [undefined, "Kubernetes"]);
+  assert.deepEqual(named(environment({ global })), ["west", "first"]);
+  assert.deepEqual(named(environment({ global, ztunnel: { network: "east", multiCluster: { clusterName: "second" } } })), ["east", "second"]);
+});
+
+test("validation is open until a pilot closes it, or as values say", () => {
+  const policies = (values: Record<string, unknown>): unknown[] =>
+    render({ profile: "default", values }).objects.flatMap((object) => (object.kind === "ValidatingWebhookConfiguration" && /valid/.test(object.metadata.name ?? "") ? (object["webhooks"] as { failurePolicy: string }[]).map(({ failurePolicy }) => failurePolicy) : []));
+  assert.deepEqual([...new Set(policies({}))], ["Ignore"]);
+  assert.deepEqual([...new Set(policies({ base: { validationFailurePolicy: "Fail" } }))], ["Fail"]);
+});
+
 test("a data plane file that renames the DaemonSet takes its revision from the address of its control plane", () => {
   const { objects } = render({
     profile: "empty",

@@ -29,6 +29,16 @@ test("values reach names, images, sizes and environment", () => {
   assert.match(fileOf("istiod", "templates/revision-tags.yaml"), /\{\{- range \$tag := \$v\.revisionTags \}\}/);
 });
 
+test("an upgrade of base or istiod leaves the failure policy of validation to the control plane, unless values say it", () => {
+  const policy = /\{\{- with \$v\.base\.validationFailurePolicy \| default \(ternary "" "Ignore" \$\.Release\.IsUpgrade\) \}\}\n? *failurePolicy: /;
+  assert.match(fileOf("base", "templates/base.yaml"), policy);
+  assert.match(fileOf("istiod", "templates/istiod.yaml"), policy);
+});
+
+test("ztunnel's network is its own, or the mesh's", () => {
+  assert.match(fileOf("ztunnel", "templates/ztunnel.yaml"), /- name: NETWORK\n +value: \{\{ \$v\.network \| default \$v\.global\.network \| quote \}\}/);
+});
+
 test("the operator's chart brings its own definitions of kinds, and takes image and release as Banzai Cloud's does", () => {
   const chart = charts.find(({ name }) => name === "istio-operator");
   assert.deepEqual([...(chart?.files.keys() ?? [])].filter((path) => path.startsWith("crds/")), ["crds/istios.istio.banzaicloud.io.yaml"]);

@@ -103,10 +103,15 @@ function nodeMarks(marks: TemplateMarks): Tree {
   return { ...globalMarks(marks), priorityClassName: marks.text('$v.global.priorityClassName | default "system-node-critical"') };
 }
 
+/** As upstream: said, or open at first; an upgrade leaves it as the control plane has made it. */
+function validationMarks(marks: TemplateMarks): Tree {
+  return { validationFailurePolicy: marks.optional('$v.base.validationFailurePolicy | default (ternary "" "Ignore" $.Release.IsUpgrade)') };
+}
+
 export function baseChart(options: ChartOptions): Chart {
   const marks = new TemplateMarks();
   const render = (states: readonly boolean[]): UntypedObject[] => {
-    const settings = markedSettings(marks, false, {});
+    const settings = markedSettings(marks, false, { base: validationMarks(marks) });
     const validated = states[0] === true ? [defaultValidator("⟦default⟧", { ...settings, namespace: marks.text("$v.global.istioNamespace") })] : [];
     return [...renderBase({ ...settings, values: { ...settings.values, base: { enableIstioConfigCRDs: false } } }, []), ...validated.map((object) => withDefaultService(object, marks))].map((object) => ofRelease(object, marks));
   };
@@ -117,7 +122,7 @@ export function baseChart(options: ChartOptions): Chart {
     version: options.version,
     appVersion: options.version,
     description: "Definitions of Istio's kinds, and what all revisions of a control plane share",
-    values: { [defaultsKey]: { global: { ...globals(options), istioNamespace: "istio-system" }, base: { enableIstioConfigCRDs: true }, defaultRevision: "default", rollout: { enabled: true } } },
+    values: { [defaultsKey]: { global: { ...globals(options), istioNamespace: "istio-system" }, base: { enableIstioConfigCRDs: true, validationFailurePolicy: "" }, defaultRevision: "default", rollout: { enabled: true } } },
     templates: {
       "_helpers.tpl": valuesHelper([]),
       crds: `${valuesHeader}\n{{- if $v.base.enableIstioConfigCRDs }}\n{{ .Files.Get "files/crds.yaml" }}\n{{- end }}`,
@@ -160,7 +165,7 @@ export function istiodChart(options: ChartOptions): Chart {
   const marks = new TemplateMarks();
   const { pilot, ...shared } = defaultValues;
   const render = ([isRevisioned = false, isScaled = false]: readonly boolean[]): UntypedObject[] =>
-    renderPilot(markedSettings(marks, isRevisioned, { global: globalMarks(marks), pilot: pilotMarks(marks, isScaled) })).map((object) => ofRelease(injectorName(withConfig(object, marks), marks), marks));
+    renderPilot(markedSettings(marks, isRevisioned, { base: validationMarks(marks), global: globalMarks(marks), pilot: pilotMarks(marks, isScaled) })).map((object) => ofRelease(injectorName(withConfig(object, marks), marks), marks));
   const main = templateOfVariants({
     marks,
     switches: [revisionSwitch, { condition: "$v.autoscaleEnabled" }],
@@ -183,6 +188,7 @@ export function istiodChart(options: ChartOptions): Chart {
       [defaultsKey]: {
         ...(pilot as Tree),
         ...shared,
+        base: { validationFailurePolicy: "" },
         global: globals(options),
         resources: { requests: { cpu: "50m", memory: "128Mi" } },
         configMap: true,
@@ -347,6 +353,7 @@ export function ztunnelChart(options: ChartOptions): Chart {
   const own = {
     ...workloadMarks(marks, "$v"),
     logLevel: marks.text("$v.logLevel"),
+    network: marks.text("$v.network | default $v.global.network"),
     image: marks.text("$v.image"),
     hub: marks.text("$v.hub | default $v.global.hub"),
     tag: marks.text("$v.tag | default $v.global.tag"),
@@ -379,6 +386,7 @@ export function ztunnelChart(options: ChartOptions): Chart {
         caAddress: "",
         xdsAddress: "",
         logLevel: "info",
+        network: "",
         terminationGracePeriodSeconds: 3600,
         env: {},
         labels: {},

@@ -125,6 +125,11 @@ const validatedRules = [
   },
 ] as const;
 
+/** Open until a pilot shows that it answers, which closes it; where values say what it is, it is that from the start. */
+function validationFailurePolicy({ values }: InstallSettings): string {
+  return stringAt(values, "base", "validationFailurePolicy") ?? "Ignore";
+}
+
 export function validatorWebhook(settings: InstallSettings, labels: Record<string, string>): UntypedObject {
   return object(
     {
@@ -139,7 +144,7 @@ export function validatorWebhook(settings: InstallSettings, labels: Record<strin
           name: "rev.validation.istio.io",
           clientConfig: { service: { name: revisioned("istiod", settings), namespace: settings.namespace, path: "/validate", port: 443 } },
           rules: validatedRules,
-          failurePolicy: "Ignore",
+          failurePolicy: validationFailurePolicy(settings),
           sideEffects: "None",
           admissionReviewVersions: ["v1"],
           objectSelector: { matchExpressions: [is("istio.io/rev", revisionLabel(settings))] },
@@ -167,7 +172,7 @@ export function defaultValidator(revision: string, settings: InstallSettings): U
           name: "validation.istio.io",
           clientConfig: { service: { name: service, namespace: settings.namespace, path: "/validate", port: 443 } },
           rules: validatedRules,
-          failurePolicy: "Ignore",
+          failurePolicy: validationFailurePolicy(settings),
           sideEffects: "None",
           admissionReviewVersions: ["v1"],
           objectSelector: { matchExpressions: [absent("istio.io/rev")] },

@@ -79,6 +79,7 @@ function ztunnelDaemonSet(given: InstallSettings): UntypedObject {
 function ztunnelContainer(settings: InstallSettings): Record<string, unknown> {
   const { ztunnel, values, namespace } = settings;
   const discovery = `https://${revisioned("istiod", settings)}.${namespace}.svc:15012`;
+  const network = stringAt(values, "ztunnel", "network") ?? stringAt(values, "global", "network");
   return {
     name: "istio-proxy",
     image: imageOf("ztunnel", ztunnel, settings, treeAt(values, "ztunnel")),
@@ -97,11 +98,12 @@ function ztunnelContainer(settings: InstallSettings): Record<string, unknown> {
     readinessProbe: { httpGet: { path: "/healthz/ready", port: 15_021 }, periodSeconds: 1 },
     env: mergeEnv<Readonly<Record<string, unknown>>>(
       [
+        ...(network === undefined ? [] : [{ name: "NETWORK", value: network }]),
         { name: "CA_ADDRESS", value: stringAt(values, "ztunnel", "caAddress") ?? discovery },
         { name: "XDS_ADDRESS", value: stringAt(values, "ztunnel", "xdsAddress") ?? discovery },
         { name: "RUST_LOG", value: stringAt(values, "ztunnel", "logLevel") ?? "info" },
         { name: "RUST_BACKTRACE", value: "1" },
-        { name: "ISTIO_META_CLUSTER_ID", value: clusterName(settings) },
+        { name: "ISTIO_META_CLUSTER_ID", value: stringAt(values, "ztunnel", "multiCluster", "clusterName") ?? clusterName(settings) },
         { name: "INPOD_ENABLED", value: "true" },
         { name: "REVISION", value: revisionLabel(settings) },
         fieldEnv("POD_NAME", "metadata.name"),
