@@ -9,8 +9,8 @@ import { filterMetadata } from "./envoy-any.ts";
 import { acrossNetworks, type ClientNetwork, type LocatedEndpoint } from "./network-endpoints.ts";
 
 export interface AssignmentOptions {
-  /** Whether the proxies that this is for speak HBONE. */
-  readonly hbone: boolean;
+  /** To whom the proxies that this is for speak HBONE: nobody, workloads that take no mutual TLS of Istio's, or all that take it. */
+  readonly hbone: "never" | "needed" | "always";
   /** Told by the control plane, which knows that they are ready; of names the proxy finds out itself. */
   readonly healthKnown: boolean;
   /** What a rule says of TLS to the endpoints; undefined: nothing. */
@@ -51,9 +51,14 @@ export function loadAssignment(name: string, groups: readonly LocalityGroup[]): 
   return create(ClusterLoadAssignmentSchema, { clusterName: name, endpoints: groups.map(({ resource }) => resource) });
 }
 
+/** A sidecar that takes both gets Istio's mutual TLS, by its label and whatever policies say of it. */
+function isTunnelled(endpoint: EndpointModel, hbone: AssignmentOptions["hbone"]): boolean {
+  return endpoint.hbone && (hbone === "always" || (hbone === "needed" && endpoint.labels[tlsModeLabel] !== "istio"));
+}
+
 /** Whether clients speak Istio's mutual TLS to it: as a rule says, else as the workload's policies let them. */
 export function speaksMutualTls(endpoint: EndpointModel, { ruleTls, hbone }: AssignmentOptions): boolean {
-  if (hbone && endpoint.hbone) return false;
+  if (isTunnelled(endpoint, hbone)) return false;
   if (ruleTls === undefined) return endpoint.mutualTls;
   return ruleTls === "ISTIO_MUTUAL" && (endpoint.mutualTls || endpoint.labels[tlsModeLabel] === "istio");
 }
@@ -62,7 +67,7 @@ function lbEndpoint(endpoint: EndpointModel, options: AssignmentOptions): LbEndp
   const { hbone, healthKnown } = options;
   const { address, port, workload } = endpoint;
   const metadata: Record<string, JsonObject> = { istio: workload === "" ? {} : { workload } };
-  const tunnelled = hbone && endpoint.hbone;
+  const tunnelled = isTunnelled(endpoint, hbone);
   const destination = formatAuthority(address, port);
   if (tunnelled) {
     metadata[originalDestinationFilter] = { local: destination };

@@ -90,7 +90,7 @@ export function autoPassthroughAssignments(merged: MergedGateway, context: Class
   const { network, clusterId = mesh.clusterId, networkView = [] } = place;
   const client = { network, clusterId, view: networkView.length === 0 ? undefined : networkView, gateways: gatewaysOf(model.networkGateways.resolved, reader) };
   return Array.from(targetsOfGateway(merged, context), ({ name, service, port, subset, rule }) => {
-    const options = { hbone: false, healthKnown: true, ruleTls: effectivePolicy(rule, subset?.name, port.port, mesh).tls?.mode, client };
+    const options = { hbone: "never" as const, healthKnown: true, ruleTls: effectivePolicy(rule, subset?.name, port.port, mesh).tls?.mode, client };
     const clusterLocal = isClusterLocal(service.hostname, mesh);
     const endpoints = ofSubset(getEndpoints(model.endpoints, service, port.port, reader), subset).filter((endpoint) => isSeenBy(client, endpoint, clusterLocal) && speaksMutualTls(endpoint, options));
     return loadAssignment(name, localityGroups(endpoints, options));

@@ -90,6 +90,18 @@ test("endpoints of another network are reached by its gateways, which get their 
   assert.deepEqual(addressesOf(near.endpoints()[web]), ["10.1.0.1:8080 2"]);
 });
 
+test("sidecars that also take HBONE are spoken to by mutual TLS, and so are reached through the gateways of their network", () => {
+  const { fixture, west } = twoClusters();
+  fixture.apply(networkNamespace("net-home"), eastWest("net-home", "192.0.2.1"));
+  west.apply(networkNamespace("net-west"), eastWest("net-west", "192.0.2.8"));
+  const tunnelled = { ...injected, "networking.istio.io/tunnel": "http" };
+  fixture.apply(pod("shop/web-0", "10.1.0.1", { labels: tunnelled, account: "web", redirected: false, node: "home-node" }));
+  west.apply(...["10.2.0.1", "10.2.0.2"].map((address, index) => pod(`shop/web-${index}`, address, { labels: tunnelled, account: "web", redirected: false, node: "west-node" })));
+  const served = fixture.serve({ network: "net-home", hbone: true }).endpoints()[web];
+  assert.deepEqual(addressesOf(served), ["10.1.0.1:8080 1", "192.0.2.8:15443 2"]);
+  assert.equal(JSON.stringify(served).match(/"tlsMode":"istio"/g)?.length, 2);
+});
+
 test("a proxy that asks for a view of networks sees no others", () => {
   const { fixture, west } = twoClusters();
   fixture.apply(networkNamespace("net-home"), eastWest("net-home", "192.0.2.1"));

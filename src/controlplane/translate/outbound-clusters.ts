@@ -210,7 +210,7 @@ function assignmentOf(variant: ClusterVariant, { mesh, service, rule, endpoints 
   const client = { network, clusterId, view, gateways: gatewaysOf(healthKnown ? networkGateways.resolved : networkGateways.unresolved, reader) };
   const clusterLocal = isClusterLocal(service.hostname, mesh);
   const policy = effectivePolicy(rule, variant.subset, variant.port, mesh);
-  const groups = localityGroups(endpoints.filter((endpoint) => isSeenBy(client, endpoint, clusterLocal)), { hbone: variant.hbone, healthKnown, client, ruleTls: policy.tls?.mode });
+  const groups = localityGroups(endpoints.filter((endpoint) => isSeenBy(client, endpoint, clusterLocal)), { hbone: variant.hbone ? "needed" : "never", healthKnown, client, ruleTls: policy.tls?.mode });
   const place = { locality: variant.locality ?? nowhere, node: variant.node, network, clusterId, labels: variant.client?.labels ?? {} };
   return loadAssignment(variant.name, variant.locality === undefined ? groups : byLocality(groups, policy, localitySetting(policy, service.preference, mesh), place));
 }

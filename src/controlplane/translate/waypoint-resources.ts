@@ -267,13 +267,13 @@ function deriveVipEndpoints(graph: CollectionGraph, { served, services, suffix }
 }
 
 function assignment(name: string, endpoints: readonly EndpointModel[], healthKnown: boolean): ClusterLoadAssignment {
-  return loadAssignment(name, localityGroups(endpoints, { hbone: true, healthKnown }));
+  return loadAssignment(name, localityGroups(endpoints, { hbone: "always", healthKnown }));
 }
 
 /** One for all of a waypoint's pods; and one for each, where it matters where that is. */
 function encodeAssignments(found: ResolvedService, { name, port, subset }: { readonly name: string; readonly port: number; readonly subset: string | undefined }, sources: Sources, reader: CollectionReader): (readonly [string, ScopedEncodedResource])[] {
   const { waypoint, service, rule, mesh } = found;
-  const groups = localityGroups(endpointsOf(found, port, subset, sources, reader), { hbone: true, healthKnown: true });
+  const groups = localityGroups(endpointsOf(found, port, subset, sources, reader), { hbone: "always", healthKnown: true });
   const entry = (scope: string, own: readonly LocalityGroup[]) => scoped(ClusterLoadAssignmentSchema, scope, loadAssignment(name, own), name);
   const policy = effectivePolicy(rule, subset, port, mesh);
   const setting = localitySetting(policy, service.preference, mesh);
