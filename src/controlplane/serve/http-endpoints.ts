@@ -34,9 +34,9 @@ async function answerOf(routes: Readonly<Record<string, HttpRoute>>, request: In
   return await route(url, request);
 }
 
-/** Undefined for what is no path, such as `//`. */
+/** Undefined for what is no path. Slashes before it count as one, as with Go's servers: istioctl asks for `//version`. */
 function urlOf(request: IncomingMessage): URL | undefined {
-  return URL.parse(request.url ?? "/", "http://localhost") ?? undefined;
+  return URL.parse((request.url ?? "/").replace(/^\/+/, "/"), "http://localhost") ?? undefined;
 }
 
 function statusOf(error: SerinError): number {

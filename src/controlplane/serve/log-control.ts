@@ -22,7 +22,9 @@ async function answer(request: IncomingMessage, response: ServerResponse, thresh
 }
 
 async function answerOf(request: IncomingMessage, threshold: LogThreshold): Promise<HttpAnswer> {
-  const { pathname } = new URL(request.url ?? "/", "http://localhost");
+  const { pathname: asked } = new URL(request.url ?? "/", "http://localhost");
+  // istioctl asks without the slash.
+  const pathname = `${asked}/` === path ? path : asked;
   if (pathname !== path && pathname !== path + scopeName) return { status: 404, body: `there is ${path} and ${path}${scopeName}\n` };
   const scope = (): unknown => ({ name: scopeName, description: "All log lines.", output_level: threshold.level, stack_trace_level: "none", log_callers: false });
   if (request.method === "GET") return json(pathname === path ? [scope()] : scope());
