@@ -11,7 +11,7 @@ import {
   type EndpointRoute,
   type HttpEndpoint,
 } from "../dataplane/index.ts";
-import { addProcessMetrics, fileSink, MetricsRegistry } from "../telemetry/index.ts";
+import { AccessLog, addProcessMetrics, fileSink, MetricsRegistry } from "../telemetry/index.ts";
 import { formatBaggage } from "../wire/hbone/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { appProbeRoutes } from "./agent/app-prober.ts";
@@ -26,7 +26,6 @@ import { adminRoutes, nodeId, onPost } from "./observe/admin.ts";
 import { encodePeerMetadata } from "./http/peer-metadata.ts";
 import { ConnectionObserver } from "./observe/connection-observer.ts";
 import { IstioMetrics } from "./observe/istio-metrics.ts";
-import { RecordLog } from "./observe/record-log.ts";
 import { ProxyStats } from "./observe/proxy-stats.ts";
 import { ProxyConfig } from "./proxy-config.ts";
 import type { ProxySettings } from "./proxy-settings.ts";
@@ -79,7 +78,7 @@ export class Proxy {
   readonly #stats: ProxyStats;
   readonly #xds: DeltaXdsClient;
   readonly #exports: CollectorExports;
-  readonly #accessLogs = new Map<string, RecordLog>();
+  readonly #accessLogs = new Map<string, AccessLog>();
   /** Lines of files beyond {@link maxAccessLogs}. */
   #refusedLines = 0;
   readonly #startedMs: number;
@@ -120,7 +119,7 @@ export class Proxy {
     const observer = new ConnectionObserver({
       role: settings.role,
       metrics: new IstioMetrics(this.#registry, sourceLabels(settings, this.#identity)),
-      logOf: (path) => this.#accessLog(path),
+      writeLog: (path, line) => this.#accessLog(path)?.line(line),
       clock,
     });
     this.#listeners = new ListenerSet({
@@ -295,7 +294,7 @@ export class Proxy {
     if (this.#podEnds || this.#draining) this.#config.closeUnused();
   }
 
-  #accessLog(path: string): RecordLog | undefined {
+  #accessLog(path: string): AccessLog | undefined {
     let accessLog = this.#accessLogs.get(path);
     if (accessLog !== undefined) return accessLog;
     const { clock, log } = this.#options;
@@ -304,7 +303,7 @@ export class Proxy {
       this.#refusedLines += 1;
       return undefined;
     }
-    accessLog = new RecordLog({ sink: fileSink(path), clock, onTrouble: (message) => log.warn(message, { path }) });
+    accessLog = new AccessLog({ sink: fileSink(path), clock, onTrouble: (message) => log.warn(message, { path }) });
     this.#accessLogs.set(path, accessLog);
     return accessLog;
   }

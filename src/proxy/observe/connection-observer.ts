@@ -10,13 +10,11 @@ import type { TcpFlow, TcpObserver } from "../tcp/tcp-proxy.ts";
 import type { Reporter } from "./istio-labels.ts";
 import type { IstioMetrics } from "./istio-metrics.ts";
 import type { CaptureIndex } from "./capture-index.ts";
-import type { RecordLog } from "./record-log.ts";
 
 export interface ConnectionObserverOptions {
   readonly role: "router" | "sidecar" | "waypoint";
   readonly metrics: IstioMetrics;
-  /** The log that is a file; undefined where there are too many, so that nothing is written. */
-  readonly logOf: (path: string) => Pick<RecordLog, "add"> | undefined;
+  readonly writeLog: (path: string, line: string) => void;
   readonly clock: Clock;
 }
 
@@ -76,7 +74,7 @@ export class ConnectionObserver {
   #write(logs: readonly AccessLogSpec[], record: ExchangeRecord, capture: CaptureIndex): void {
     for (const log of logs) {
       if (log.wants?.(record, capture) === false) continue;
-      if (log.emit === undefined) this.#options.logOf(log.path)?.add(log.format, record, capture);
+      if (log.emit === undefined) this.#options.writeLog(log.path, log.format.line(record, capture));
       else log.emit(record, capture);
     }
   }

@@ -76,3 +76,36 @@ test("in JSON a field's digits stay text, and what is measured is a number", () 
   const format = compileJsonFormat({ id: "%REQ(x-extra)%", took: "%DURATION%", time: "%START_TIME(%s)%", none: "%GRPC_STATUS_NUMBER%" }, refuse);
   assert.deepEqual(JSON.parse(format.line({ ...record, capturedRequest: ["0042"] }, capture)), { id: "0042", took: 12, time: "1767323045", none: null });
 });
+
+test("a line tells of its own request whatever the one before on the connection was, and of its own connection", () => {
+  const text = "%REQ(:METHOD)% %REQ(:PATH)% %PROTOCOL% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %UPSTREAM_TRANSPORT_FAILURE_REASON% %REQ(X-FORWARDED-FOR)% %REQ(USER-AGENT)% %REQ(:AUTHORITY)% %GRPC_STATUS_NUMBER% %ROUTE_NAME% %BYTES_SENT% %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQ(x-extra)%";
+  const other = { ...record.connection };
+  const changes: readonly Partial<ExchangeRecord>[] = [
+    {}, {}, {}, { method: "PUT" }, { pathAndQuery: "/c" }, { protocol: "HTTP/2" }, { status: 200 }, { flag: 0 }, { details: "d" }, { transportFailure: "t" }, { forwardedFor: "f" }, { userAgent: "u é €" }, { authority: "a" },
+    { grpcStatus: "3" }, { routeName: "o" }, { sentBytes: 9 }, { upstreamLocal: "l" }, { connection: other, downstreamRemote: "9.9.9.9:9" }, { capturedRequest: ["more"] }, {},
+  ];
+  const format = compileTextFormat(text, refuse);
+  for (const change of changes) {
+    const changed = { ...record, ...change };
+    // Twice and once more: the first of a kind, the second and all further ones are put together each in their own way.
+    for (let time = 0; time < 3; time += 1) assert.equal(format.line(changed, capture), compileTextFormat(text, refuse).line(changed, capture), JSON.stringify(Object.keys(change)));
+  }
+});
+
+test("every value that is kept for a kind of request is made of what tells the kind", () => {
+  const kind = new Set<PropertyKey>(["connection", "method", "protocol", "authority", "forwardedFor", "userAgent", "routeName", "status", "flag", "details", "transportFailure", "grpcStatus"]);
+  // These are of the connection, in every record.
+  for (const name of ["downstreamLocal", "downstreamRemote", "requestedServerName"]) kind.add(name);
+  for (const operator of ["PROTOCOL", "RESPONSE_CODE", "RESPONSE_CODE_DETAILS", "RESPONSE_FLAGS", "RESPONSE_FLAGS_LONG", "GRPC_STATUS", "GRPC_STATUS_NUMBER", "ROUTE_NAME", "REQUESTED_SERVER_NAME", "HOSTNAME", "ACCESS_LOG_TYPE", "UPSTREAM_TRANSPORT_FAILURE_REASON",
+    "DOWNSTREAM_LOCAL_ADDRESS", "DOWNSTREAM_REMOTE_PORT", "DOWNSTREAM_PEER_URI_SAN", "REQ(:METHOD)", "REQ(:AUTHORITY)", "REQ(:SCHEME)", "REQ(HOST)", "REQ(X-FORWARDED-FOR)", "REQ(USER-AGENT)"]) {
+    const asked = new Set<PropertyKey>();
+    const watched = new Proxy(record, {
+      get: (target, name) => {
+        asked.add(name);
+        return Reflect.get(target, name) as unknown;
+      },
+    });
+    compileTextFormat(`%${operator}%`, refuse).line(watched, capture);
+    assert.deepEqual([...asked].filter((name) => !kind.has(name)), [], operator);
+  }
+});
