@@ -107,6 +107,26 @@ test("who takes virtual hosts by themselves is sent a route configuration withou
   );
 });
 
+test("a change is one response of the types that it concerns to each client, whose acknowledgement is answered by nothing", () => {
+  const { mesh, apply } = startMesh();
+  const peers = [new Peer(mesh), new Peer(mesh), new Peer(mesh)];
+  for (const peer of peers) {
+    peer.send(typeUrls.cluster);
+    peer.send(typeUrls.endpoint, ["outbound|80||a.shop.svc.cluster.local", "outbound|80||b.shop.svc.cluster.local"]);
+    peer.send(typeUrls.listener);
+    peer.send(typeUrls.route, ["80"]);
+    while (peer.take().length > 0);
+  }
+  apply(slice("shop/a", { name: "http", port: 8080 }, [{ address: "10.244.0.77" }]));
+  for (const peer of peers) {
+    assert.deepEqual(peer.received.map(({ typeUrl, resources, removedResources }) => [typeUrl, resources.map(({ name }) => name), removedResources]), [[typeUrls.endpoint, ["outbound|80||a.shop.svc.cluster.local"], []]]);
+    peer.take();
+    assert.equal(peer.received.length, 0);
+  }
+  apply(slice("shop/a", { name: "http", port: 8080 }, [{ address: "10.244.0.77" }]));
+  assert.deepEqual(peers.map(({ received }) => received.length), [0, 0, 0], "what says nothing new is sent to nobody");
+});
+
 test("another process, or the same after a restart, gives the same versions, so that a reconnect brings only what changed", () => {
   const before = startMesh();
   before.apply(split(90));

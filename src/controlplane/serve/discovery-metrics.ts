@@ -1,4 +1,4 @@
-import type { MetricsRegistry } from "../../telemetry/index.ts";
+import type { Counter, Histogram, MetricsRegistry } from "../../telemetry/index.ts";
 
 /** The metrics of the discovery service, by upstream's names. */
 export interface DiscoveryMetrics {
@@ -16,6 +16,16 @@ const pushBounds = [0.001, 0.01, 0.1, 0.5, 1, 3, 5, 10, 20, 30];
 const sizeBounds = [1, 10_000, 1_000_000, 4_000_000, 10_000_000, 40_000_000];
 const msPerSecond = 1000;
 
+/** What is counted of each response of a type. */
+interface PushedHandles {
+  readonly pushes: Counter;
+  readonly sizes: Histogram;
+  readonly took: Histogram;
+}
+
+/** Of types whose handles are kept; there are a dozen, but a client may ask for any. */
+const maxKeptTypes = 64;
+
 export function createDiscoveryMetrics(registry: MetricsRegistry): DiscoveryMetrics {
   const pushes = registry.counter("pilot_xds_pushes", "Responses sent to proxies.", ["type"]);
   const rejects = registry.counter("pilot_total_xds_rejects", "Responses that proxies rejected.", ["type"]);
@@ -27,14 +37,24 @@ export function createDiscoveryMetrics(registry: MetricsRegistry): DiscoveryMetr
   const expired = registry.counter("pilot_xds_expired_nonce", "Answers to another response than the last of their type.", ["type"]);
   const byType = (suffix: string): { increment(): void } => registry.counter(`pilot_xds_${suffix}_reject`, `Rejected ${suffix.toUpperCase()} responses.`, []).labels();
   const perType: Readonly<Record<string, { increment(): void }>> = { cds: byType("cds"), eds: byType("eds"), lds: byType("lds"), rds: byType("rds") };
+  const handles = new Map<string, PushedHandles>();
+  const handlesOf = (type: string): PushedHandles => {
+    const known = handles.get(type);
+    if (known !== undefined) return known;
+    const made = { pushes: pushes.labels(type), sizes: sizes.labels(type), took: took.labels(type) };
+    if (handles.size < maxKeptTypes) handles.set(type, made);
+    return made;
+  };
+  const [converged, waited] = [convergence.labels(), queued.labels()];
   return {
     pushed: (type, bytes, sinceMs, tookMs) => {
-      pushes.labels(type).increment();
-      sizes.labels(type).observe(bytes);
-      took.labels(type).observe(tookMs / msPerSecond);
+      const of = handlesOf(type);
+      of.pushes.increment();
+      of.sizes.observe(bytes);
+      of.took.observe(tookMs / msPerSecond);
       if (sinceMs === undefined) return;
-      convergence.labels().observe(sinceMs / msPerSecond);
-      queued.labels().observe(Math.max(0, sinceMs - tookMs) / msPerSecond);
+      converged.observe(sinceMs / msPerSecond);
+      waited.observe(Math.max(0, sinceMs - tookMs) / msPerSecond);
     },
     rejected: (type) => {
       rejects.labels(type).increment();

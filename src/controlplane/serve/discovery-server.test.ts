@@ -16,6 +16,7 @@ import { bind } from "./grpc-servers.ts";
 import { CollectionView, emptyView } from "./resource-view.ts";
 import { DiscoveryTestClient } from "./testing/discovery-client.ts";
 
+const maxRequestBytes = 100_000;
 const nodeId = "router~10.0.0.1~edge-1.shop~shop.svc.cluster.local";
 
 function cluster(name: string, seconds = 1): EncodedResource {
@@ -51,7 +52,7 @@ async function serve() {
     discovery.flush();
   };
   const server = new grpc.Server();
-  addDiscoveryService(server, { discovery, authenticate: undefined, log: silentLogger });
+  addDiscoveryService(server, { discovery, authenticate: undefined, log: silentLogger, maxRequestBytes });
   const port = await bind(server, "127.0.0.1", 0, grpc.ServerCredentials.createInsecure());
   after(() => server.forceShutdown());
   return { clusters, assignments, routes, discovery, change, target: `127.0.0.1:${port}`, generation: () => generation };
@@ -250,6 +251,31 @@ test("state of the world: names that are asked for after an acknowledgement are 
   client.send({ typeUrl: typeUrls.endpoint, responseNonce: second.nonce, versionInfo: second.versionInfo, resourceNames: ["a", "b"] });
   client.send({ typeUrl: typeUrls.route, resourceNames: [] });
   assert.equal((await client.next()).typeUrl, typeUrls.route, "the third name came with an answer to the first response");
+  client.close();
+});
+
+test("a request that is longer than allowed ends the stream with the reason, one of many frames that is not is read whole", async () => {
+  const { target, clusters, change } = await serve();
+  change(() => clusters.set("a", cluster("a")));
+  const client = new DiscoveryTestClient("delta", target, nodeId);
+  const names = Array.from({ length: 4000 }, (_, index) => `name-${index}-of-many`);
+  client.send({ typeUrl: typeUrls.cluster, resourceNamesSubscribe: ["a", ...names] });
+  const answer = await client.next();
+  assert.deepEqual([namesOf(answer), answer.removedResources.length], [["a"], names.length]);
+  client.send({ typeUrl: typeUrls.cluster, resourceNamesSubscribe: ["x".repeat(maxRequestBytes)] });
+  await assert.rejects(client.next(), { code: grpc.status.RESOURCE_EXHAUSTED, details: /a request may have 100000 bytes at most/ });
+  client.close();
+});
+
+test("a client that compresses its requests is answered as any other", async () => {
+  const { target, clusters, change } = await serve();
+  change(() => clusters.set("a", cluster("a")));
+  const client = new DiscoveryTestClient("delta", target, nodeId, { compressed: true });
+  client.send({ typeUrl: typeUrls.cluster });
+  const first = await client.next();
+  client.send({ typeUrl: typeUrls.cluster, responseNonce: first.nonce });
+  client.send({ typeUrl: typeUrls.endpoint });
+  assert.deepEqual([namesOf(first), (await client.next()).typeUrl], [["a"], typeUrls.endpoint]);
   client.close();
 });
 

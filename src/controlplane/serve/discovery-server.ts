@@ -7,6 +7,7 @@ import { DiscoveryStream, type ResourceRequest, type ResponseSink } from "./disc
 import { readProxyIdentity, type ProxyIdentity } from "./proxy-identity.ts";
 import type { WorkloadProxies } from "./proxy-registration.ts";
 import { shortTypeName } from "./push-order.ts";
+import { readAcknowledgement } from "./read-acknowledgement.ts";
 import type { ResourceView } from "./resource-view.ts";
 import { ResponseBodies } from "./response-encoder.ts";
 
@@ -93,6 +94,8 @@ export class DiscoveryServer {
     const silence = this.#options.clock.after(maxSilenceMs, () => sink.refuse?.(userError("silent", `the first request of a stream must come within ${maxSilenceMs / 1000} s`)));
     return {
       receive: (bytes) => {
+        const accepted = stream === undefined || protocol !== "delta" ? undefined : readAcknowledgement(bytes);
+        if (accepted !== undefined && stream?.accept(accepted.typeUrl, accepted.nonce) === true) return;
         const request = decodeRequest(protocol, bytes);
         if (proxy === undefined) {
           silence[Symbol.dispose]();

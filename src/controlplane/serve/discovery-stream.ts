@@ -4,7 +4,7 @@ import { contentHash } from "../translate/content-hash.ts";
 import type { EncodedResource } from "../translate/index.ts";
 import { AddressDemand } from "./address-demand.ts";
 import type { ProxyIdentity } from "./proxy-identity.ts";
-import { byPushOrder, chainOf, isWholeInStateOfTheWorld } from "./push-order.ts";
+import { byPushOrder, chainOf, isWholeInStateOfTheWorld, typesAfter, typesBefore } from "./push-order.ts";
 import { KnownResources } from "./known-resources.ts";
 import { groupsOf, type ResourceView } from "./resource-view.ts";
 import { encodeHead, type ResponseBodies } from "./response-encoder.ts";
@@ -100,10 +100,21 @@ export class DiscoveryStream {
     const known = this.subscriptions.get(request.typeUrl);
     const first = known === undefined;
     const subscription = known ?? this.#open(request.typeUrl);
-    if (request.nonce !== "" && !first && !this.#acknowledge(subscription, request)) return;
+    if (request.nonce !== "" && !first && !this.#acknowledge(subscription, { nonce: request.nonce, rejection: request.rejection, isWhole: request.whole !== undefined })) return;
     if (request.whole === undefined) this.#updateDelta(subscription, request, first);
     else this.#updateWhole(subscription, request.whole, first);
     this.pump();
+  }
+
+  /**
+   * An answer that accepts a response and asks for nothing, which is what nearly all requests are: the same as
+   * {@link receive} with as much. False when it must be looked at whole.
+   */
+  accept(typeUrl: string, nonce: string): boolean {
+    const subscription = this.subscriptions.get(typeUrl);
+    if (subscription === undefined || nonce === "" || subscription.sent === "") return false;
+    if (this.#acknowledge(subscription, { nonce, rejection: undefined, isWhole: false })) this.pump();
+    return true;
   }
 
   /** The sink can take more. */
@@ -132,6 +143,7 @@ export class DiscoveryStream {
     while (progressed && this.#writable && !this.#closed) {
       progressed = false;
       for (const subscription of this.#inOrder()) {
+        if (!subscription.isDue) continue;
         if (!this.#writable) return;
         if (this.#step(subscription)) progressed = true;
       }
@@ -164,19 +176,20 @@ export class DiscoveryStream {
 
   /** Types before it in its chain must be acknowledged, and the endpoints of new clusters too. */
   #mayAdd(subscription: Subscription): boolean {
-    const chain = chainOf(subscription.typeUrl);
-    const before = chain.slice(0, chain.indexOf(subscription.typeUrl));
-    const settled = before.every((typeUrl) => this.subscriptions.get(typeUrl)?.idle ?? true);
+    const settled = this.#areIdle(typesBefore(subscription.typeUrl));
     const warm = this.#warming.size === 0 || !usesClusters.has(subscription.typeUrl);
     return (settled && warm) || this.#waitedLongEnough();
   }
 
   /** All additions of the chain must be acknowledged, and the removals of types after it. */
   #mayRemove(subscription: Subscription): boolean {
-    const chain = chainOf(subscription.typeUrl);
-    const after = chain.slice(chain.indexOf(subscription.typeUrl) + 1);
-    const settled = chain.every((typeUrl) => this.subscriptions.get(typeUrl)?.idle ?? true);
-    return (settled && this.#warming.size === 0 && after.every((typeUrl) => this.subscriptions.get(typeUrl)?.hasRemoved !== true)) || this.#waitedLongEnough();
+    const settled = this.#areIdle(chainOf(subscription.typeUrl));
+    return (settled && this.#warming.size === 0 && typesAfter(subscription.typeUrl).every((typeUrl) => this.subscriptions.get(typeUrl)?.hasRemoved !== true)) || this.#waitedLongEnough();
+  }
+
+  #areIdle(typesOfChain: readonly string[]): boolean {
+    for (const typeUrl of typesOfChain) if (this.subscriptions.get(typeUrl)?.idle === false) return false;
+    return true;
   }
 
   #waitedLongEnough(): boolean {
@@ -208,12 +221,14 @@ export class DiscoveryStream {
     const nonce = `${serial}-${this.#nonces}`;
     const isDelta = protocol === "delta";
     const head = encodeHead({ version: isDelta ? "" : versionOf(delivery.groups), typeUrl: subscription.typeUrl, nonce, removed: isDelta ? delivery.removed : [] });
-    const parts = [head, ...delivery.groups.flatMap((group) => bodies.bodyOf(group, isDelta ? "delta" : "any"))];
+    const parts = [head];
+    for (const group of delivery.groups) parts.push(...bodies.bodyOf(group, isDelta ? "delta" : "any"));
+    let bytes = 0;
+    for (const part of parts) bytes += part.length;
     if (subscription.typeUrl === typeUrls.cluster) this.#noteClusters(delivery, part);
     if (subscription.typeUrl === typeUrls.route) this.#noteTables(delivery);
     subscription.sent = nonce;
     subscription.outstanding = { nonce, range: delivery.range, groups: delivery.groups };
-    const bytes = parts.reduce((sum, bytesOfPart) => sum + bytesOfPart.length, 0);
     this.#writable = sink.write(parts);
     const nowMs = clock.steadyMs();
     observer.pushed(subscription.typeUrl, bytes, delivery.sinceMs === undefined ? undefined : nowMs - delivery.sinceMs, nowMs - startedMs);
@@ -278,11 +293,11 @@ export class DiscoveryStream {
    * False for an answer to an older response, whose list of names says nothing about now. A client of state of the world that
    * asks for other names later does so by the nonce that it has acknowledged already.
    */
-  #acknowledge(subscription: Subscription, request: ResourceRequest): boolean {
+  #acknowledge(subscription: Subscription, request: { readonly nonce: string; readonly rejection: string | undefined; readonly isWhole: boolean }): boolean {
     const { outstanding } = subscription;
     if (outstanding === undefined || outstanding.nonce !== request.nonce) {
       if (request.nonce !== subscription.sent) this.#options.observer.expired(subscription.typeUrl);
-      return request.whole === undefined || request.nonce === subscription.sent;
+      return !request.isWhole || request.nonce === subscription.sent;
     }
     subscription.outstanding = undefined;
     this.#noteProgress();

@@ -43,6 +43,8 @@ const keepaliveTimeoutMs = 10_000;
 const serverOptions: grpc.ServerOptions = {
   "grpc.max_receive_message_length": maxRequestBytes,
   "grpc.max_send_message_length": -1,
+  // Nobody asks for these counts, which each message would add to.
+  "grpc.enable_channelz": 0,
   "grpc.keepalive_time_ms": keepaliveMs,
   "grpc.keepalive_timeout_ms": keepaliveTimeoutMs,
 };
@@ -50,7 +52,7 @@ const serverOptions: grpc.ServerOptions = {
 /** A server of discovery without TLS and without questions: for the pod's own network only. */
 export function createPlaintextServer(options: Pick<GrpcServersOptions, "discovery" | "log">): grpc.Server {
   const server = new grpc.Server(serverOptions);
-  addDiscoveryService(server, { discovery: options.discovery, authenticate: undefined, log: options.log });
+  addDiscoveryService(server, { discovery: options.discovery, authenticate: undefined, log: options.log, maxRequestBytes });
   return server;
 }
 
@@ -58,7 +60,7 @@ export function createPlaintextServer(options: Pick<GrpcServersOptions, "discove
 export function createSecureServer(options: GrpcServersOptions): grpc.Server {
   const server = new grpc.Server(serverOptions);
   const authenticate = (call: grpc.ServerDuplexStream<Buffer, Buffer> | grpc.ServerUnaryCall<Buffer, Buffer>): Promise<Caller> => options.authenticator.authenticate(credentialsOf(call));
-  addDiscoveryService(server, { discovery: options.discovery, authenticate, log: options.log });
+  addDiscoveryService(server, { discovery: options.discovery, authenticate, log: options.log, maxRequestBytes });
   const bytes = (value: Buffer): Buffer => value;
   const create_ = { path: discoveryMethods.createCertificate, requestStream: false, responseStream: false, requestSerialize: bytes, requestDeserialize: bytes, responseSerialize: bytes, responseDeserialize: bytes } as const;
   server.addService(

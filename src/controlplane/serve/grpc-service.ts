@@ -3,7 +3,7 @@ import { describeError, SerinError, toSerinError, userError, type Logger } from 
 import { discoveryMethods } from "../../wire/xds/index.ts";
 import type { Caller } from "../ca/index.ts";
 import type { DiscoveryProtocol, DiscoveryServer } from "./discovery-server.ts";
-import { grpcSink } from "./grpc-sink.ts";
+import { grpcSink, grpcSource } from "./grpc-stream.ts";
 import type { ProxyIdentity } from "./proxy-identity.ts";
 
 const bytes = (value: Buffer): Buffer => value;
@@ -18,6 +18,8 @@ export interface GrpcDiscoveryOptions {
   /** Undefined on the plaintext port, where nobody is asked who they are. */
   readonly authenticate: ((call: grpc.ServerDuplexStream<Buffer, Buffer>) => Promise<Caller>) | undefined;
   readonly log: Logger;
+  /** A longer request ends its stream. */
+  readonly maxRequestBytes: number;
 }
 
 /** Requests that a stream may have waiting while it is authenticated. */
@@ -32,7 +34,7 @@ export function addDiscoveryService(server: grpc.Server, options: GrpcDiscoveryO
 }
 
 async function serveStream(call: grpc.ServerDuplexStream<Buffer, Buffer>, protocol: DiscoveryProtocol, options: GrpcDiscoveryOptions): Promise<void> {
-  const { discovery, authenticate, log } = options;
+  const { discovery, authenticate, log, maxRequestBytes } = options;
   const early: Buffer[] = [];
   let ended = false;
   let client: ReturnType<DiscoveryServer["connect"]> | undefined;
@@ -50,7 +52,7 @@ async function serveStream(call: grpc.ServerDuplexStream<Buffer, Buffer>, protoc
     if (early.length < maxEarlyRequests) early.push(request);
     else if (!ended) fail(userError("too-many-requests", `a stream may send ${maxEarlyRequests} requests at most before it is authenticated`));
   };
-  call.on("data", (request: Buffer) => take(request));
+  grpcSource(call, maxRequestBytes, (request) => take(request), fail);
   call.on("end", () => {
     finish();
     call.end();
@@ -95,6 +97,8 @@ export function statusOf(error: SerinError): grpc.status {
     case "wrong-identity":
     case "not-allowed":
       return grpc.status.PERMISSION_DENIED;
+    case "request-too-long":
+      return grpc.status.RESOURCE_EXHAUSTED;
     default:
       if (error.kind === "user") return grpc.status.INVALID_ARGUMENT;
       return error.kind === "transient" ? grpc.status.UNAVAILABLE : grpc.status.INTERNAL;

@@ -14,6 +14,20 @@ export function chainOf(typeUrl: string): readonly string[] {
   return chains.find((chain) => chain.includes(typeUrl)) ?? [typeUrl];
 }
 
+const befores = new Map(chains.flatMap((chain) => chain.map((typeUrl, index) => [typeUrl, chain.slice(0, index)] as const)));
+const afters = new Map(chains.flatMap((chain) => chain.map((typeUrl, index) => [typeUrl, chain.slice(index + 1)] as const)));
+const none: readonly string[] = [];
+
+/** The types that an addition of this one waits for. */
+export function typesBefore(typeUrl: string): readonly string[] {
+  return befores.get(typeUrl) ?? none;
+}
+
+/** The types whose removals come before those of this one. */
+export function typesAfter(typeUrl: string): readonly string[] {
+  return afters.get(typeUrl) ?? none;
+}
+
 /** All types of all chains first, in order; then the others. */
 export function byPushOrder(left: string, right: string): number {
   return rank(left) - rank(right);

@@ -24,7 +24,32 @@ const removedField = 6;
 const lengthDelimited = 2;
 const maxVarintBytes = 5;
 
+/** Of types whose bytes are kept; a client may ask for any. */
+const maxKeptTypes = 64;
+const typeFields = new Map<string, Buffer>();
+
+function typeFieldOf(typeUrl: string): Buffer {
+  const known = typeFields.get(typeUrl);
+  if (known !== undefined) return known;
+  const field = Buffer.from(joinFields([[typeUrlField, Buffer.from(typeUrl)]]));
+  if (typeFields.size < maxKeptTypes) typeFields.set(typeUrl, field);
+  return field;
+}
+
+/** Nonces are of digits. */
+const maxNonceLength = 127;
+
 export function encodeHead({ version, typeUrl, nonce, removed }: ResponseHead): Buffer {
+  if (version === "" && removed.length === 0 && nonce.length <= maxNonceLength) {
+    // Nearly all are of this form.
+    const type = typeFieldOf(typeUrl);
+    const head = Buffer.allocUnsafe(type.length + 2 + nonce.length);
+    head.set(type);
+    head[type.length] = (nonceField << 3) | lengthDelimited;
+    head[type.length + 1] = nonce.length;
+    head.write(nonce, type.length + 2, "latin1");
+    return head;
+  }
   const fields: [number: number, bytes: Uint8Array][] = [];
   if (version !== "") fields.push([versionField, Buffer.from(version)]);
   fields.push([typeUrlField, Buffer.from(typeUrl)], [nonceField, Buffer.from(nonce)]);
@@ -103,18 +128,22 @@ export class ResponseBodies {
   /** By the first and the last resource and the length of the list; the latest used come last. */
   readonly #kept = new Map<string, SharedBody[]>();
   #keptBytes = 0;
+  /** What streams of one change ask for one after the other. */
+  #last: SharedBody | undefined;
 
   /** Parts that are the body together. */
   bodyOf(resources: readonly EncodedResource[], form: ResponseForm): readonly Buffer[] {
     const first = resources[0];
     const last = resources.at(-1);
     if (first === undefined || last === undefined) return [];
+    if (this.#last !== undefined && this.#last.form === form && sameList(this.#last.resources, resources)) return this.#last.parts;
     const key = `${form} ${resources.length} ${first.version} ${last.version}`;
     const candidates = this.#kept.get(key) ?? [];
     const found = candidates.find((candidate) => sameList(candidate.resources, resources));
     if (found !== undefined) {
       this.#kept.delete(key);
       this.#kept.set(key, candidates);
+      this.#last = found;
       return found.parts;
     }
     const body = { resources, form, ...encodeBody(resources, form) };
@@ -126,12 +155,14 @@ export class ResponseBodies {
   clear(): void {
     this.#kept.clear();
     this.#keptBytes = 0;
+    this.#last = undefined;
   }
 
   #keep(key: string, body: SharedBody, candidates: SharedBody[]): void {
     if (body.ownBytes > maxKeptBytes) return;
     if (candidates.length >= maxCandidates) this.#keptBytes -= candidates.shift()?.ownBytes ?? 0;
     candidates.push(body);
+    this.#last = body;
     this.#kept.delete(key);
     this.#kept.set(key, candidates);
     this.#keptBytes += body.ownBytes;

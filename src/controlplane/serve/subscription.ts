@@ -145,6 +145,10 @@ export class Subscription {
     this.#endRange();
   }
 
+  /** Something is to be sent, now or when the client has answered. */
+  get isDue(): boolean {
+    return this.#askedAll || this.#asked !== undefined || this.#changed.size > 0 || this.#removed.size > 0;
+  }
   get hasAsked(): boolean {
     return this.#askedAll || this.#asked !== undefined;
   }

@@ -29,12 +29,12 @@ export class DiscoveryTestClient<P extends Protocol> {
   #first = true;
   received = 0;
 
-  constructor(protocol: P, target: string, nodeId: string, options: { credentials?: grpc.ChannelCredentials; headers?: Record<string, string>; metadata?: Record<string, string>; userAgentName?: string } = {}) {
+  constructor(protocol: P, target: string, nodeId: string, options: { credentials?: grpc.ChannelCredentials; headers?: Record<string, string>; metadata?: Record<string, string>; userAgentName?: string; compressed?: boolean } = {}) {
     this.#protocol = protocol;
     this.#nodeId = nodeId;
     this.#metadata = options.metadata ?? {};
     this.#userAgentName = options.userAgentName ?? "";
-    this.#client = new grpc.Client(target, options.credentials ?? grpc.credentials.createInsecure(), { "grpc.use_local_subchannel_pool": 1, "grpc.max_receive_message_length": -1 });
+    this.#client = new grpc.Client(target, options.credentials ?? grpc.credentials.createInsecure(), { "grpc.use_local_subchannel_pool": 1, "grpc.max_receive_message_length": -1, ...(options.compressed === true ? { "grpc.default_compression_algorithm": grpc.compressionAlgorithms.gzip } : {}) });
     const headers = new grpc.Metadata();
     for (const [name, value] of Object.entries(options.headers ?? {})) headers.set(name, value);
     this.#call = this.#client.makeBidiStreamRequest(schemas[protocol].path, identity, identity, headers);
