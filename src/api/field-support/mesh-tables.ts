@@ -24,7 +24,7 @@ export const meshConfigTable: FieldTable = {
     acted("Default providers, tracing", "sgw", `${features}telemetry-access-logs.yaml`, "defaultProviders.**", "enableTracing"),
     acted("Merging of metrics", "s", injectTest, "enablePrometheusMerge"),
     acted("External authorization", "sgw", `${features}authorization-conditions.yaml`, `${provider}.name`, ...under([`${provider}.envoyExtAuthzHttp`, `${provider}.envoyExtAuthzGrpc`], "service", "port", "timeout", "failOpen", "clearRouteCache", "statusOnError"), ...under([`${provider}.envoyExtAuthzHttp`], "pathPrefix", "includeHeadersInCheck[]", "includeRequestHeadersInCheck[]", "includeAdditionalHeadersInCheck{}", "headersToUpstreamOnAllow[]", "headersToDownstreamOnAllow[]", "headersToDownstreamOnDeny[]")),
-    byEnvoy("Bodies that authorizers see", "sgw", `${features}authorization-conditions.yaml`, ...under([`${provider}.envoyExtAuthzHttp`, `${provider}.envoyExtAuthzGrpc`], "includeRequestBodyInCheck.**")),
+    acted("Bodies that authorizers see", "sgw", "src/proxy/filters/ext-authz-body.test.ts", ...under([`${provider}.envoyExtAuthzHttp`, `${provider}.envoyExtAuthzGrpc`], "includeRequestBodyInCheck.**")),
     acted("File access logs, metrics", "sgw", `${features}telemetry-access-logs.yaml`, `${provider}.envoyFileAccessLog.**`, `${provider}.prometheus`),
     acted("Access logs by OTLP", "sgw", `${features}telemetry-access-logs.yaml`, `${provider}.envoyOtelAls.**`),
     byEnvoy("Access log services", "sgw", `${features}telemetry-access-logs.yaml`, `${provider}.envoyHttpAls.**`, `${provider}.envoyTcpAls.**`),

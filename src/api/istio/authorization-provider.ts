@@ -32,7 +32,6 @@ const minStatus = 100;
 
 function readAuthorization(reader: Reader): AuthorizationProvider {
   const body = reader.object("includeRequestBodyInCheck");
-  if (body !== undefined) reader.warn("is for Envoy alone: Serin's own proxy refuses configuration with it, by its name", "includeRequestBodyInCheck");
   const status = reader.string("statusOnError");
   const code = status === undefined ? undefined : Number(status);
   if (code !== undefined && !(Number.isInteger(code) && code >= minStatus && code <= maxStatus)) reader.error(`must be an HTTP status, got "${status}"`, "statusOnError");

@@ -1,11 +1,13 @@
 import {
   AuthorizationRequestSchema,
   AuthorizationResponseSchema,
+  BufferSettingsSchema,
   CheckSettingsSchema,
   ExtAuthzPerRouteSchema,
   ExtAuthzSchema,
   HttpServiceSchema,
   NetworkExtAuthzSchema,
+  type BufferSettings,
   type ExtAuthz,
   type ExtAuthzPerRoute,
   type GrpcService,
@@ -13,7 +15,7 @@ import {
   type ListStringMatcher,
   type NetworkExtAuthz,
 } from "../../wire/envoy/index.ts";
-import { ExtAuthzRouteSettings, type AskAuthorization, type ExtAuthzSettings } from "../filters/ext-authz-filter.ts";
+import { ExtAuthzRouteSettings, type AskAuthorization, type BodyRules, type ExtAuthzSettings } from "../filters/ext-authz-filter.ts";
 import { grpcAuthorization, grpcConnectionAuthorization, type GrpcAuthorizationOptions } from "../filters/grpc-authorization.ts";
 import { httpAuthorization } from "../filters/http-authorization.ts";
 import type { NetworkExtAuthzSettings } from "../filters/network-ext-authz-filter.ts";
@@ -30,7 +32,7 @@ export function compileExtAuthz(message: ExtAuthz, where: string, notes: ConfigN
   checkFields(ExtAuthzSchema, message, where, notes, {
     used: [
       "grpcService", "httpService", "failureModeAllow", "failureModeAllowHeaderAdd", "clearRouteCache", "statusOnError", "metadataContextNamespaces", "filterEnabled",
-      "filterEnabledMetadata", "includePeerCertificate", "allowedHeaders", "disallowedHeaders", "includeTlsSession",
+      "filterEnabledMetadata", "includePeerCertificate", "allowedHeaders", "disallowedHeaders", "includeTlsSession", "withRequestBody",
     ],
     harmless: ["transportApiVersion", "statPrefix", "bootstrapMetadataLabelsKey", "chargeClusterResponseStats", "enableDynamicMetadataIngestion", "filterMetadata", "emitFilterStateStats", "emitClientSpan"],
   });
@@ -45,14 +47,27 @@ export function compileExtAuthz(message: ExtAuthz, where: string, notes: ConfigN
     statusOnError: message.statusOnError?.code ?? forbidden,
     enabled: (request) => (byMetadata === undefined || byMetadata(request.metadata)) && (fraction >= 1 || random() < fraction),
     clearsRoute: message.clearRouteCache,
+    body: compileBody(message.withRequestBody, where, notes),
   };
 }
 
 export function compileExtAuthzPerRoute(message: ExtAuthzPerRoute, where: string, notes: ConfigNotes): ExtAuthzRouteSettings {
   checkFields(ExtAuthzPerRouteSchema, message, where, notes, { used: ["disabled", "checkSettings"] });
   if (message.override.case !== "checkSettings") return new ExtAuthzRouteSettings(message.override.case === "disabled" && message.override.value, {});
-  checkFields(CheckSettingsSchema, message.override.value, where, notes, { used: ["contextExtensions"], harmless: ["disableRequestBodyBuffering", "emitClientSpan"] });
-  return new ExtAuthzRouteSettings(false, message.override.value.contextExtensions);
+  checkFields(CheckSettingsSchema, message.override.value, where, notes, { used: ["contextExtensions", "disableRequestBodyBuffering", "withRequestBody"], harmless: ["emitClientSpan"] });
+  const { contextExtensions, disableRequestBodyBuffering, withRequestBody } = message.override.value;
+  return new ExtAuthzRouteSettings(false, contextExtensions, disableRequestBodyBuffering ? "none" : compileBody(withRequestBody, where, notes));
+}
+
+/** A body that is to be shown waits here as a whole, for each request that is asked about. */
+const maxShownBodyBytes = 16 * 1024 * 1024;
+
+function compileBody(message: BufferSettings | undefined, where: string, notes: ConfigNotes): BodyRules | undefined {
+  if (message === undefined) return undefined;
+  checkFields(BufferSettingsSchema, message, where, notes, { used: ["maxRequestBytes", "allowPartialMessage", "packAsBytes"] });
+  if (message.maxRequestBytes === 0) throw invalid(where, "withRequestBody.maxRequestBytes must be above 0");
+  if (message.maxRequestBytes > maxShownBodyBytes) notes.tell(`${where}: withRequestBody: no more than ${maxShownBodyBytes} bytes of a body are kept`);
+  return { maxBytes: Math.min(message.maxRequestBytes, maxShownBodyBytes), partial: message.allowPartialMessage };
 }
 
 function compileService(message: ExtAuthz, where: string, notes: ConfigNotes): AskAuthorization {
@@ -120,7 +135,7 @@ function compileHttpService(message: HttpService, told: StringMatcher | undefine
 function grpcOptions(
   service: GrpcService,
   told: StringMatcher,
-  message: Pick<ExtAuthz, "includePeerCertificate" | "includeTlsSession" | "metadataContextNamespaces">,
+  message: Pick<ExtAuthz, "includePeerCertificate" | "includeTlsSession" | "metadataContextNamespaces"> & Partial<Pick<ExtAuthz, "withRequestBody">>,
   where: string,
   notes: ConfigNotes,
 ): GrpcAuthorizationOptions {
@@ -135,6 +150,7 @@ function grpcOptions(
     told,
     includesCertificate: message.includePeerCertificate,
     includesTlsSession: message.includeTlsSession,
+    packsBodyAsBytes: message.withRequestBody?.packAsBytes ?? false,
     metadataNamespaces: message.metadataContextNamespaces,
     clock: notes.services.clock,
     callCluster: notes.services.callCluster,

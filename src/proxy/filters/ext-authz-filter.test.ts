@@ -125,5 +125,5 @@ test("only requests that the access rules marked are asked about, and none of a 
   assert.equal((await filter.onRequest(marked(), neverAborted))?.status, 403);
   const off = compileExtAuthzPerRoute(fromJson(ExtAuthzPerRouteSchema, { disabled: true }), "test", new ConfigNotes(() => undefined));
   assert.equal(filter.onRequest(marked(new Map([[name, off]])), neverAborted), undefined);
-  assert.throws(() => filterFor({ grpcService: { envoyGrpc: { clusterName: "c" } }, withRequestBody: { maxRequestBytes: 1 } }, () => Promise.reject(new Error())), /the field withRequestBody is not supported/);
+  assert.throws(() => filterFor({ grpcService: { envoyGrpc: { clusterName: "c" } }, withRequestBody: {} }, () => Promise.reject(new Error())), /maxRequestBytes must be above 0/);
 });

@@ -1,6 +1,6 @@
 import { responseFlags } from "../http/response-flags.ts";
 import type { FilterCounter, FilterStatistics } from "./filter-statistics.ts";
-import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
+import type { FilterRequest, HttpFilter, LocalReply, RequestBodyStart } from "./http-filter.ts";
 
 /** One change of a request's fields. */
 export interface FieldEdit {
@@ -22,8 +22,16 @@ export type AuthorizationAnswer =
     }
   | { readonly kind: "denied"; readonly status: number; readonly body: string; readonly fields: readonly (readonly [name: string, value: string])[]; readonly metadata: unknown };
 
+/** What is asked about beyond the request's head. */
+export interface AuthorizationQuestion {
+  /** Of the route. */
+  readonly extensions: Readonly<Record<string, string>>;
+  /** Undefined: bodies are not shown, or there is none. */
+  readonly body: RequestBodyStart | undefined;
+}
+
 /** Asks; rejects when there was no answer, or one that says nothing of the request. */
-export type AskAuthorization = (request: FilterRequest, extensions: Readonly<Record<string, string>>, signal: AbortSignal) => Promise<AuthorizationAnswer>;
+export type AskAuthorization = (request: FilterRequest, question: AuthorizationQuestion, signal: AbortSignal) => Promise<AuthorizationAnswer>;
 
 export interface ExtAuthzSettings {
   readonly ask: AskAuthorization;
@@ -34,19 +42,36 @@ export interface ExtAuthzSettings {
   /** Which requests are asked about. */
   readonly enabled: (request: FilterRequest) => boolean;
   readonly clearsRoute: boolean;
+  /** How much of bodies is shown; undefined: nothing. */
+  readonly body: BodyRules | undefined;
 }
+
+export interface BodyRules {
+  readonly maxBytes: number;
+  /** Longer bodies are shown as far as that; otherwise such requests are refused. */
+  readonly partial: boolean;
+}
+
+/** Tells a service whether what it sees of a body is but its beginning. */
+export const partialBodyField = "x-envoy-auth-partial-body";
 
 /** What a route says. */
 export class ExtAuthzRouteSettings {
   readonly disabled: boolean;
   /** Told to the service. */
   readonly contextExtensions: Readonly<Record<string, string>>;
+  /** Undefined: as the filter has it; `none`: bodies are not shown. */
+  readonly body: BodyRules | "none" | undefined;
 
-  constructor(disabled: boolean, contextExtensions: Readonly<Record<string, string>>) {
+  constructor(disabled: boolean, contextExtensions: Readonly<Record<string, string>>, body?: BodyRules | "none") {
     this.disabled = disabled;
     this.contextExtensions = contextExtensions;
+    this.body = body;
   }
 }
+
+/** Whatever becomes of requests whose service cannot be asked: what it must see of this one cannot be shown to it. */
+const tooLarge: LocalReply = { status: 413, body: "Payload Too Large", headers: [], flag: responseFlags.none, details: "request_payload_too_large" };
 
 /** Lets a service decide whether requests go on. */
 export class ExtAuthzFilter implements HttpFilter {
@@ -68,14 +93,17 @@ export class ExtAuthzFilter implements HttpFilter {
     const own = request.route?.filterConfigs.get(this.name);
     const route = own instanceof ExtAuthzRouteSettings ? own : undefined;
     if (route?.disabled === true || !this.#settings.enabled(request)) return undefined;
-    return this.#ask(request, route?.contextExtensions ?? {}, signal());
+    return this.#ask(request, route, signal());
   }
 
-  async #ask(request: FilterRequest, extensions: Readonly<Record<string, string>>, signal: AbortSignal): Promise<LocalReply | undefined> {
+  async #ask(request: FilterRequest, route: ExtAuthzRouteSettings | undefined, signal: AbortSignal): Promise<LocalReply | undefined> {
     const settings = this.#settings;
+    const rules = route?.body ?? settings.body;
+    const body = rules === undefined || rules === "none" || !request.hasBody ? undefined : await request.bodyStart(rules.maxBytes);
+    if (body !== undefined && !body.whole && rules !== undefined && rules !== "none" && !rules.partial) return tooLarge;
     let answer: AuthorizationAnswer;
     try {
-      answer = await settings.ask(request, extensions, signal);
+      answer = await settings.ask(request, { extensions: route?.contextExtensions ?? {}, body }, signal);
     } catch {
       this.#error.increment();
       if (!settings.allowsOnFailure) return { status: settings.statusOnError, body: "", headers: [], flag: responseFlags.unauthorizedExternal, details: "ext_authz_error" };

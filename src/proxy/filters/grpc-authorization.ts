@@ -9,9 +9,9 @@ import {
   type HeaderValueOption,
 } from "../../wire/envoy/index.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
-import type { AskAuthorization, AuthorizationAnswer, FieldEdit } from "./ext-authz-filter.ts";
+import { partialBodyField, type AskAuthorization, type AuthorizationAnswer, type FieldEdit } from "./ext-authz-filter.ts";
 import type { CallCluster, ClusterAnswer } from "./call-cluster.ts";
-import type { FilterRequest } from "./http-filter.ts";
+import type { FilterRequest, RequestBodyStart } from "./http-filter.ts";
 
 export interface GrpcAuthorizationOptions {
   readonly cluster: string;
@@ -22,6 +22,8 @@ export interface GrpcAuthorizationOptions {
   readonly told: (name: string) => boolean;
   readonly includesCertificate: boolean;
   readonly includesTlsSession: boolean;
+  /** Bodies are told as they are; otherwise as text, in which what is no UTF-8 is replaced. */
+  readonly packsBodyAsBytes: boolean;
   /** Filters whose metadata is told. */
   readonly metadataNamespaces: readonly string[];
   readonly clock: Clock;
@@ -36,9 +38,9 @@ type Attributes = Exclude<NonNullable<Exclude<MessageInitShape<typeof CheckReque
 
 /** Asks by Envoy's `Authorization.Check` about a request. */
 export function grpcAuthorization(options: GrpcAuthorizationOptions): AskAuthorization {
-  return async (request, extensions, signal) => {
+  return async (request, { extensions, body }, signal) => {
     const { connection } = request;
-    const attributes = { ...endsOf(connection, options), request: requestOf(request, options), contextExtensions: { ...extensions }, metadataContext: { filterMetadata: metadataOf(request.metadata, options.metadataNamespaces) } };
+    const attributes = { ...endsOf(connection, options), request: requestOf(request, body, options), contextExtensions: { ...extensions }, metadataContext: { filterMetadata: metadataOf(request.metadata, options.metadataNamespaces) } };
     return verdictOf(await check(attributes, options, signal));
   };
 }
@@ -86,13 +88,16 @@ function endsOf(connection: ConnectionInfo, options: GrpcAuthorizationOptions): 
   };
 }
 
-function requestOf(request: FilterRequest, options: GrpcAuthorizationOptions): NonNullable<Attributes["request"]> {
+function requestOf(request: FilterRequest, body: RequestBodyStart | undefined, options: GrpcAuthorizationOptions): NonNullable<Attributes["request"]> {
   const path = request.query === "" ? request.path : `${request.path}?${request.query}`;
   const headers: Record<string, string> = { ":method": request.method, ":path": path, ":authority": request.authority, ":scheme": request.scheme };
   for (const [name, value] of request.headers()) {
     if (name === "host" || !options.told(name)) continue;
     headers[name] = headers[name] === undefined ? value : `${headers[name]},${value}`;
   }
+  // A client's own would be taken for ours.
+  delete headers[partialBodyField];
+  if (body !== undefined) headers[partialBodyField] = String(!body.whole);
   return {
     time: timestampFromMs(options.clock.nowMs()),
     http: {
@@ -103,6 +108,7 @@ function requestOf(request: FilterRequest, options: GrpcAuthorizationOptions): N
       host: request.authority,
       scheme: request.scheme,
       size: BigInt(/^\d{1,18}$/.exec(request.header("content-length") ?? "")?.[0] ?? -1),
+      ...(body === undefined ? {} : options.packsBodyAsBytes ? { rawBody: body.bytes } : { body: body.bytes.toString() }),
     },
   };
 }

@@ -1,6 +1,6 @@
 import { transientError } from "../../base/index.ts";
 import type { StringMatcher } from "../routing/matchers.ts";
-import type { AskAuthorization, AuthorizationAnswer } from "./ext-authz-filter.ts";
+import { partialBodyField, type AskAuthorization, type AuthorizationAnswer } from "./ext-authz-filter.ts";
 import type { CallCluster, ClusterAnswer } from "./call-cluster.ts";
 import type { FilterRequest } from "./http-filter.ts";
 
@@ -28,9 +28,9 @@ const alwaysToClient = new Set(["www-authenticate", "location", "content-type", 
 /** What frames a message, or goes no further than one hop. */
 const hopFields = new Set(["connection", "content-length", "transfer-encoding", "keep-alive", "te", "trailer", "upgrade", "host", "date", "server"]);
 
-/** Asks by a request like the client's, without its body: 200 means yes. */
+/** Asks by a request like the client's, with as much of its body as is to be shown: 200 means yes. */
 export function httpAuthorization(options: HttpAuthorizationOptions): AskAuthorization {
-  return async (request, _extensions, signal) => {
+  return async (request, { body }, signal) => {
     const answer = await options.callCluster(
       {
         cluster: options.cluster,
@@ -38,8 +38,8 @@ export function httpAuthorization(options: HttpAuthorizationOptions): AskAuthori
         method: request.method,
         path: options.pathOverride === "" ? `${options.pathPrefix}${request.path}${request.query === "" ? "" : `?${request.query}`}` : options.pathOverride,
         authority: request.authority,
-        headers: toldFields(request, options),
-        body: Buffer.alloc(0),
+        headers: [...toldFields(request, options), ...(body === undefined ? [] : [[partialBodyField, String(!body.whole)] as const])],
+        body: body?.bytes ?? Buffer.alloc(0),
         timeoutMs: options.timeoutMs,
         maxAnswerBytes,
       },
@@ -54,7 +54,7 @@ function toldFields(request: FilterRequest, { told, added }: HttpAuthorizationOp
   const replaced = new Set(added.map(([name]) => name));
   const fields: (readonly [string, string])[] = [];
   for (const [name, value] of request.headers()) {
-    if (hopFields.has(name) || replaced.has(name)) continue;
+    if (hopFields.has(name) || name === partialBodyField || replaced.has(name)) continue;
     if (name === "authorization" || told(name)) fields.push([name, value]);
   }
   return [...fields, ...added];

@@ -19,10 +19,21 @@ export interface FilterRequest extends RequestView {
   headers(): Iterable<readonly [name: string, value: string]>;
   /** Adds a field to the answer, whoever gives it. */
   addResponseHeader(name: string, value: string): void;
+  /** It may have a body; a switch of protocols has none. */
+  readonly hasBody: boolean;
+  /** Reads the body's beginning, up to so many bytes; it goes upstream whole in the end. Settles never when the client leaves. */
+  bodyStart(limit: number): Promise<RequestBodyStart>;
   /** Chooses the route anew, after edits that routes may look at. */
   clearRoute(): void;
   /** What filters tell each other and the log, by the name of the filter that said it (Envoy's dynamic metadata). */
   readonly metadata: Map<string, unknown>;
+}
+
+/** The first bytes of a request's body, without framing. */
+export interface RequestBodyStart {
+  readonly bytes: Buffer;
+  /** That is all of it. */
+  readonly whole: boolean;
 }
 
 /** The proxy's own answer in place of the upstream's. */

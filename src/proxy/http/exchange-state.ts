@@ -13,6 +13,7 @@ import type { ExchangeRecord } from "./exchange-record.ts";
 import { ExchangeRequest } from "./exchange-request.ts";
 import type { FilterPass } from "./filter-pass.ts";
 import { GrpcMessageCounter } from "./grpc.ts";
+import type { HeldBody } from "./held-body.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { OutgoingRequest } from "./outgoing-request.ts";
 import { decodePeerMetadata, peerMetadataHeader } from "./peer-metadata.ts";
@@ -32,7 +33,7 @@ export abstract class ExchangeState implements ExchangeRecord, AttemptsOwner {
   protected responseMutations: readonly HeaderMutation[] = [];
   protected pass: FilterPass | undefined;
   /** What came of the request's body while a filter takes time. */
-  protected held: Buffer[] | undefined;
+  protected held: HeldBody | undefined;
   protected heldTrailers: readonly string[] | undefined;
   protected tunnel = false;
   protected countsAnswer = false;

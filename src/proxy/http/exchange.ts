@@ -1,5 +1,5 @@
 import { statusText, type BodyFraming, type MessageHead } from "../../wire/http1/index.ts";
-import type { LocalReply } from "../filters/http-filter.ts";
+import type { LocalReply, RequestBodyStart } from "../filters/http-filter.ts";
 import { decideCors, type CorsPolicy } from "../routing/cors.ts";
 import { editHeaders, type HeaderEdits, type HeaderMutation, type MutationContext } from "../routing/header-mutation.ts";
 import { requestHash } from "../routing/hash-policy.ts";
@@ -11,6 +11,7 @@ import { ByteBuilder } from "./byte-builder.ts";
 import { composeRequest, type RequestComposition } from "./compose-request.ts";
 import { ExchangeState } from "./exchange-state.ts";
 import { FilterPass, type FilterVerdict } from "./filter-pass.ts";
+import { HeldBody } from "./held-body.ts";
 import { shapeReply } from "./local-reply.ts";
 import { unreachedHeader } from "./peer-metadata.ts";
 import { redirectLocation } from "./redirect-location.ts";
@@ -64,9 +65,9 @@ export class Exchange extends ExchangeState {
     this.receivedBytes += to - from;
     if (this.facts.isGrpc) this.countRequest(bytes, from, to);
     if (this.held !== undefined) {
-      this.held.push(Buffer.from(bytes.subarray(from, to)));
+      this.held.add(bytes, from, to, complete);
       this.request.complete = complete;
-      this.owner.pauseRequest();
+      if (!this.held.wanted) this.owner.pauseRequest();
       return;
     }
     const { channel } = this.attempts;
@@ -81,6 +82,7 @@ export class Exchange extends ExchangeState {
     if (this.held !== undefined) {
       this.heldTrailers = fields;
       this.request.complete = true;
+      this.held.end();
       return;
     }
     this.request.trailers(fields, this.attempts.channel);
@@ -208,11 +210,13 @@ export class Exchange extends ExchangeState {
         const host = this.#virtualHost();
         return host === undefined ? undefined : routeOf(host, request);
       },
+      hasBody: !this.request.complete || to > from,
+      bodyStart: (limit) => this.#bodyStart(this.#hold(bytes, from, to), limit),
     });
     this.pass = pass;
     let verdict: FilterVerdict | Promise<FilterVerdict>;
     try {
-      verdict = pass.run(this.config.filters, () => this.#hold(bytes, from, to));
+      verdict = pass.run(this.config.filters, () => void this.#hold(bytes, from, to));
     } catch (error) {
       this.#filterFailed(error);
       return;
@@ -231,13 +235,26 @@ export class Exchange extends ExchangeState {
   }
 
   /** A filter takes time: what came of the request is kept, and no more is read. */
-  #hold(bytes: Buffer, from: number, to: number): void {
+  #hold(bytes: Buffer, from: number, to: number): HeldBody {
+    if (this.held !== undefined) return this.held;
     this.facts.detach();
-    this.held = [Buffer.from(bytes.subarray(from, to))];
+    const held = new HeldBody(this.facts.head.chunked && !this.facts.isHttp2);
+    held.add(bytes, from, to, this.request.complete);
+    this.held = held;
+    return held;
+  }
+
+  /** A filter wants to see the body: the client is asked for it, as far as that goes. */
+  #bodyStart(held: HeldBody, limit: number): Promise<RequestBodyStart> {
+    if (!this.request.complete) {
+      if (this.facts.head.expectsContinue) this.answer.sayContinue();
+      this.owner.resumeRequest();
+    }
+    return held.start(limit);
   }
 
   #release(pass: FilterPass, verdict: FilterVerdict): void {
-    const body = this.held === undefined || this.held.length === 0 ? noBytes : Buffer.concat(this.held);
+    const body = this.held?.bytes() ?? noBytes;
     this.held = undefined;
     const trailers = this.heldTrailers;
     if (trailers !== undefined) this.request.complete = false;

@@ -1,5 +1,5 @@
 import type { ConnectionInfo } from "../connection-info.ts";
-import type { FilterRequest, HttpFilter, LocalReply } from "../filters/http-filter.ts";
+import type { FilterRequest, HttpFilter, LocalReply, RequestBodyStart } from "../filters/http-filter.ts";
 import type { RequestView } from "../routing/request-view.ts";
 import type { Route } from "../routing/route.ts";
 import type { MessageHead } from "../../wire/http1/index.ts";
@@ -13,6 +13,8 @@ export interface FilterPassOptions {
   readonly route: Route | undefined;
   /** Chooses the route by what the request, and what filters said of it, says by now. */
   readonly chooseRoute: (request: RequestView) => Route | undefined;
+  readonly hasBody: boolean;
+  readonly bodyStart: (limit: number) => Promise<RequestBodyStart>;
 }
 
 /** What filters were done with: an answer, or `pass`; later when one of them took time. */
@@ -99,6 +101,14 @@ export class FilterPass implements FilterRequest {
 
   addResponseHeader(name: string, value: string): void {
     this.answerFields.push([name, value]);
+  }
+
+  get hasBody(): boolean {
+    return this.#options.hasBody;
+  }
+
+  bodyStart(limit: number): Promise<RequestBodyStart> {
+    return this.#options.bodyStart(limit);
   }
 
   clearRoute(): void {

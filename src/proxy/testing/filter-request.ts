@@ -34,6 +34,7 @@ interface TestRequestOptions {
   readonly connection?: ConnectionInfo;
   readonly clientAddress?: string;
   readonly filterConfigs?: ReadonlyMap<string, object>;
+  readonly body?: Buffer;
 }
 
 /** A request as filters see it; `target` is path and query. */
@@ -56,6 +57,8 @@ export function testRequest(target = "/", options: TestRequestOptions & Partial<
     removeHeader: (name) => void fields.delete(name),
     headers: () => fields,
     addResponseHeader: (name, value) => void request.answerFields.push([name, value]),
+    hasBody: options.body !== undefined,
+    bodyStart: (limit) => Promise.resolve({ bytes: (options.body ?? Buffer.alloc(0)).subarray(0, limit), whole: (options.body?.length ?? 0) <= limit }),
     clearRoute: () => void (request.routesChosen += 1),
     metadata: new Map(),
     fields,

@@ -10,8 +10,54 @@ export interface RequestTrace {
   readonly lines: string;
   /** Fields of the client's head whose place they take; undefined: it has none of them. */
   readonly replaced: ReadonlySet<string> | undefined;
-  /** Unix time at which the request went upstream; 0 before. */
+  /** Unix time at which the request went upstream; 0 before. Set where the request upstream is a span of its own. */
   forwardedMs: number;
   /** What the client calls the work, where it says so. */
   readonly operationGiven: string | undefined;
+}
+
+const traceIdAt = "traceparent: 00-".length;
+const spanIdAt = traceIdAt + 33;
+const spanIdEnd = spanIdAt + 16;
+
+/** A trace that begins with a request and that nobody keeps: the line that says so, of which its ids are a part. */
+export class UnkeptTrace implements RequestTrace {
+  readonly lines: string;
+
+  /** The line of W3C's field. */
+  constructor(lines: string) {
+    this.lines = lines;
+  }
+
+  get traceId(): string {
+    return this.lines.slice(traceIdAt, spanIdAt - 1);
+  }
+
+  get spanId(): string {
+    return this.lines.slice(spanIdAt, spanIdEnd);
+  }
+
+  get parentSpanId(): undefined {
+    return undefined;
+  }
+
+  get sampled(): boolean {
+    return false;
+  }
+
+  get upstreamSpanId(): undefined {
+    return undefined;
+  }
+
+  get replaced(): undefined {
+    return undefined;
+  }
+
+  get forwardedMs(): number {
+    return 0;
+  }
+
+  get operationGiven(): undefined {
+    return undefined;
+  }
 }

@@ -2,12 +2,12 @@ import type { Random } from "../../base/index.ts";
 import type { MessageHead } from "../../wire/http1/index.ts";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
 import type { CaptureIndex } from "../observe/capture-index.ts";
-import type { RequestTrace } from "./request-trace.ts";
+import { UnkeptTrace, type RequestTrace } from "./request-trace.ts";
 import type { Span } from "./span.ts";
 import type { BatchExporter } from "./batch-exporter.ts";
 import { downstreamTags, operationOf, upstreamTags, type CustomSpanTag } from "./span-tags.ts";
 import type { TracedNode } from "./traced-node.ts";
-import { contextLines, randomId, readContext, replacedFields, type TraceFormat } from "./trace-context.ts";
+import { contextLines, randomSpanId, randomTraceId, readContext, replacedFields, unkeptTraceParent, type TraceFormat } from "./trace-context.ts";
 
 /** How the requests of a listener are traced. */
 export interface RequestTracingOptions {
@@ -43,8 +43,6 @@ export interface TracedRequest {
   readonly internalPeer: boolean;
 }
 
-const traceIdDigits = 32;
-const shortIdDigits = 16;
 /** Where a request's id says whether it is traced, and why. */
 const decisionAt = 14;
 const sampledMark = "9";
@@ -74,10 +72,10 @@ export class RequestTracing {
     if (given === "none" && !sampled) return propagates ? this.#unkept() : undefined;
     if (hasContext && !sampled) return undefined;
     if (!sampled && !propagates) return undefined;
-    const traceId = hasContext ? given.traceId : randomId(shortTraceIds ? shortIdDigits : traceIdDigits);
+    const traceId = hasContext ? given.traceId : shortTraceIds ? randomSpanId() : randomTraceId();
     const parentSpanId = hasContext ? given.parentSpanId : undefined;
-    const spanId = randomId(shortIdDigits);
-    const upstreamSpanId = sampled && spawnsUpstreamSpan && exporter !== undefined ? randomId(shortIdDigits) : undefined;
+    const spanId = randomSpanId();
+    const upstreamSpanId = sampled && spawnsUpstreamSpan && exporter !== undefined ? randomSpanId() : undefined;
     const lines = propagates ? contextLines(upstreamSpanId === undefined ? { traceId, spanId, parentSpanId, sampled } : { traceId, spanId: upstreamSpanId, parentSpanId: spanId, sampled }, formats) : "";
     if (sampled && facts.requestIdIsNew && facts.requestId.length === requestIdLength) facts.requestId = `${facts.requestId.slice(0, decisionAt)}${sampledMark}${facts.requestId.slice(decisionAt + 1)}`;
     return {
@@ -96,9 +94,10 @@ export class RequestTracing {
   /** The request begins a trace that nobody keeps: those who get it are told so. */
   #unkept(): RequestTrace {
     const { formats, shortTraceIds } = this.#options;
-    const traceId = randomId(shortTraceIds ? shortIdDigits : traceIdDigits);
-    const spanId = randomId(shortIdDigits);
-    const lines = this.#isW3cAlone && !shortTraceIds ? `traceparent: 00-${traceId}-${spanId}-00\r\n` : contextLines({ traceId, spanId, parentSpanId: undefined, sampled: false }, formats);
+    if (this.#isW3cAlone && !shortTraceIds) return new UnkeptTrace(unkeptTraceParent());
+    const traceId = shortTraceIds ? randomSpanId() : randomTraceId();
+    const spanId = randomSpanId();
+    const lines = contextLines({ traceId, spanId, parentSpanId: undefined, sampled: false }, formats);
     return { traceId, spanId, parentSpanId: undefined, sampled: false, upstreamSpanId: undefined, lines, replaced: undefined, forwardedMs: 0, operationGiven: undefined };
   }
 

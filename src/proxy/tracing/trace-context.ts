@@ -1,4 +1,5 @@
 import { randomFillSync } from "node:crypto";
+import { randomTexts } from "../../base/index.ts";
 import type { MessageHead } from "../../wire/http1/index.ts";
 
 /** In which fields a trace's context goes from hop to hop. */
@@ -89,16 +90,13 @@ export function replacedFields(formats: readonly TraceFormat[]): ReadonlySet<str
   return new Set(formats.flatMap((format) => contextFields[format]));
 }
 
-const pool = Buffer.alloc(4096);
-let digits = "";
-let used = 0;
+const fill = (bytes: Uint8Array): void => {
+  randomFillSync(bytes);
+};
 
-/** An id of 16 or 32 digits in hexadecimal. Random bytes come in bulk: most ids are of requests that nobody keeps. */
-export function randomId(length: number): string {
-  if (used + length > digits.length) {
-    digits = randomFillSync(pool).toString("hex");
-    used = 0;
-  }
-  used += length;
-  return digits.slice(used - length, used);
-}
+/** 32 digits in hexadecimal. */
+export const randomTraceId = randomTexts("x".repeat(longTraceIdDigits), fill);
+/** 16 digits: of a span, or of a trace where ids are short. */
+export const randomSpanId = randomTexts("x".repeat(16), fill);
+/** The field of a new trace that is not kept, as a line of a head. */
+export const unkeptTraceParent = randomTexts(`traceparent: 00-${"x".repeat(longTraceIdDigits)}-${"x".repeat(16)}-00\r\n`, fill);

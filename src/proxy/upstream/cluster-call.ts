@@ -26,7 +26,7 @@ export function clusterCaller(clusterOf: (name: string) => Cluster | undefined):
 
 /** One request of the proxy itself, and its answer as a whole. */
 class ClusterCall implements PoolUser, ResponseReceiver {
-  readonly toHead = false;
+  readonly toHead: boolean;
   readonly toConnect = false;
   readonly wantsPlainBody = true;
   readonly chunksRequest = false;
@@ -37,6 +37,7 @@ class ClusterCall implements PoolUser, ResponseReceiver {
   readonly #answer = Promise.withResolvers<ClusterAnswer>();
   #channel: UpstreamChannel | undefined;
   #over = false;
+  #again = false;
   #status = 0;
   #headers: [name: string, value: string][] = [];
   readonly #body: Buffer[] = [];
@@ -46,6 +47,7 @@ class ClusterCall implements PoolUser, ResponseReceiver {
     this.#endpoint = endpoint;
     this.#request = request;
     this.upstreamProtocol = request.protocol;
+    this.toHead = request.method === "HEAD";
     this.scheme = endpoint.config.transport.kind === "tls" ? "https" : "http";
   }
 
@@ -120,6 +122,14 @@ class ClusterCall implements PoolUser, ResponseReceiver {
   }
 
   upstreamFailed(failure: UpstreamFailure): void {
+    const reused = this.#channel?.reused === true && !failure.anyByte;
+    // Closed while it was idle, as we wrote: that says nothing of the endpoint, and the question is asked once more.
+    if (reused && failure.kind === "closed" && !this.#again && !this.#over) {
+      this.#again = true;
+      this.#channel = undefined;
+      this.#endpoint.pool.acquire(this, true);
+      return;
+    }
     this.#endpoint.report({ kind: "reset" });
     this.#fail(transientError("broken-off", `${this.#name}: ${failure.message}`));
   }

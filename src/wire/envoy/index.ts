@@ -333,6 +333,7 @@ export {
   type AuthorizationResponse,
   AuthorizationResponseSchema,
   type BufferSettings,
+  BufferSettingsSchema,
   type CheckSettings,
   CheckSettingsSchema,
   type ExtAuthz,

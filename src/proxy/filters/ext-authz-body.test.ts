@@ -1,0 +1,127 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { create, fromBinary, fromJson, toBinary, type JsonObject } from "@bufbuild/protobuf";
+import { CheckRequestSchema, CheckResponseSchema, envoyRegistry, ExtAuthzPerRouteSchema, ExtAuthzSchema } from "../../wire/envoy/index.ts";
+import { ConfigNotes } from "../config/config-check.ts";
+import { compileExtAuthz, compileExtAuthzPerRoute } from "../config/ext-authz-config.ts";
+import { neverAborted, testRequest } from "../testing/filter-request.ts";
+import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
+import { clusterCaller } from "../upstream/cluster-call.ts";
+import type { CallCluster, ClusterRequest } from "./call-cluster.ts";
+import { ExtAuthzFilter } from "./ext-authz-filter.ts";
+import { standaloneServices } from "./filter-services.ts";
+
+const name = "envoy.filters.http.ext_authz";
+
+function filterFor(config: JsonObject, callCluster: CallCluster): ExtAuthzFilter {
+  const services = { ...standaloneServices(), callCluster };
+  const message = fromJson(ExtAuthzSchema, { transportApiVersion: "V3", ...config }, { registry: envoyRegistry() });
+  return new ExtAuthzFilter(name, compileExtAuthz(message, "test", new ConfigNotes(() => undefined, services)), services.statistics, "http.in.");
+}
+
+const httpService = { serverUri: { uri: "http://authz.test", cluster: "authz", timeout: "2s" } };
+
+/** A proxy whose requests an HTTP service is asked about, and what that service saw. */
+async function asking(body: JsonObject): Promise<{ harness: Harness; seen: string[] }> {
+  const clusters: { of?: Harness } = {};
+  const filter = filterFor({ httpService, withRequestBody: body }, clusterCaller((cluster) => clusters.of?.clusters.get(cluster)));
+  const harness = await Harness.start({ filters: [filter], filtersIdle: false });
+  clusters.of = harness;
+  const seen: string[] = [];
+  const authz = await harness.backend((request, response) => {
+    let text = "";
+    request.on("data", (chunk: Buffer) => (text += chunk.toString()));
+    request.on("end", () => {
+      seen.push(`${request.method} ${request.headers["content-length"]} ${String(request.headers["x-envoy-auth-partial-body"])} ${text}`);
+      response.writeHead(text.includes("evil") ? 403 : 200).end();
+    });
+  });
+  const app = await harness.backend((request, response) => {
+    let text = "";
+    request.on("data", (chunk: Buffer) => (text += chunk.toString()));
+    request.on("end", () => response.end(`app got ${text.length > 40 ? text.length : text}.`));
+  });
+  harness.cluster("authz", [authz.port]);
+  harness.cluster("app", [app.port]);
+  harness.table = tableOf(route(forwardTo("app")));
+  return { harness, seen };
+}
+
+test("a service sees a body that comes in pieces, and the application gets it as it came", async () => {
+  const { harness, seen } = await asking({ maxRequestBytes: 64 });
+  await using _ = harness;
+  const client = harness.client();
+  client.send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ntransfer-encoding: chunked\r\nx-envoy-auth-partial-body: forged\r\n\r\n");
+  await client.until(/100 Continue\r\n\r\n/);
+  client.send("4\r\nwith;3".slice(0, 5));
+  client.send("th\r\n3;x=y\r\n us\r\n");
+  client.send("0\r\n\r\n");
+  await client.until(/app got with us\./);
+  assert.deepEqual(seen, ["POST 7 false with us"]);
+  assert.equal((await harness.get("/", { method: "POST", body: "evil" })).status, 403);
+  assert.equal((await harness.get("/")).body, "app got .");
+  assert.equal(seen.at(-1), "GET undefined undefined ", "a request without a body");
+});
+
+test("a body beyond the limit is refused unasked, or shown as far as the limit", async () => {
+  const strict = await asking({ maxRequestBytes: 10 });
+  await using _ = strict.harness;
+  assert.equal((await strict.harness.get("/", { method: "POST", body: "0123456789" })).body, "app got 0123456789.");
+  const refused = await strict.harness.get("/", { method: "POST", body: "0123456789a" });
+  assert.deepEqual([refused.status, refused.body, strict.seen.length], [413, "Payload Too Large", 1]);
+  const partial = await asking({ maxRequestBytes: 10, allowPartialMessage: true });
+  await using __ = partial.harness;
+  assert.equal((await partial.harness.get("/", { method: "POST", body: "0123456789".repeat(100_000) })).body, "app got 1000000.");
+  assert.deepEqual(partial.seen, ["POST 10 true 0123456789"]);
+});
+
+test("whoever leaves before the body is there is asked about by nobody", async () => {
+  const { harness, seen } = await asking({ maxRequestBytes: 64 });
+  await using _ = harness;
+  const client = harness.client();
+  client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nhalf");
+  await new Promise((resolve) => setImmediate(resolve));
+  client.socket.destroy();
+  await client.closed;
+  assert.equal((await harness.get("/", { method: "POST", body: "other" })).status, 200);
+  assert.deepEqual(seen, ["POST 5 false other"]);
+  assert.equal(harness.listener.connections <= 1, true);
+});
+
+test("a service that speaks gRPC gets text, or bytes as they are; a route may keep bodies from it", async () => {
+  const asked: ClusterRequest[] = [];
+  const answer = Buffer.from(toBinary(CheckResponseSchema, create(CheckResponseSchema, { status: { code: 0 } })));
+  const prefix = Buffer.alloc(5);
+  prefix.writeUInt32BE(answer.length, 1);
+  const callCluster: CallCluster = (request) => {
+    asked.push(request);
+    return Promise.resolve({ status: 200, headers: [["grpc-status", "0"]], body: Buffer.concat([prefix, answer]) });
+  };
+  const service = { grpcService: { envoyGrpc: { clusterName: "authz" } } };
+  const body = Buffer.from([0x61, 0xff, 0x62]);
+  const perRoute = compileExtAuthzPerRoute(fromJson(ExtAuthzPerRouteSchema, { checkSettings: { disableRequestBodyBuffering: true } }), "test", new ConfigNotes(() => undefined));
+  for (const packAsBytes of [false, true]) {
+    await filterFor({ ...service, withRequestBody: { maxRequestBytes: 10, packAsBytes } }, callCluster).onRequest(testRequest("/", { body, headers: { [`x-envoy-auth-partial-body`]: "forged" } }), neverAborted);
+  }
+  await filterFor({ ...service, withRequestBody: { maxRequestBytes: 10 } }, callCluster).onRequest(testRequest("/", { body, filterConfigs: new Map([[name, perRoute]]) }), neverAborted);
+  const told = asked.map((request) => fromBinary(CheckRequestSchema, request.body.subarray(5)).attributes?.request?.http);
+  assert.deepEqual(told.map((http) => [http?.body, Buffer.from(http?.rawBody ?? []).toString("hex"), http?.headers["x-envoy-auth-partial-body"]]), [["a\ufffdb", "", "false"], ["", "61ff62", "false"], ["", "", undefined]]);
+});
+
+test("a HEAD request is asked about without waiting for a body of the answer, and a connection that was closed meanwhile costs nobody his request", async () => {
+  const { harness } = await asking({ maxRequestBytes: 64 });
+  await using _ = harness;
+  let asked = 0;
+  const port = await harness.rawBackend((socket) => {
+    socket.on("data", () => {
+      asked += 1;
+      // The second question on a connection finds it closed.
+      if (socket.bytesRead > 0 && socket.listenerCount("end") > 1) socket.destroy();
+      else socket.write("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n");
+      socket.on("end", () => undefined);
+    });
+  });
+  harness.cluster("authz", [port]);
+  for (let request = 0; request < 3; request += 1) assert.equal((await harness.get("/", { method: "HEAD" })).status, 200);
+  assert.equal(asked, 5, "three questions, two of which found a closed connection first");
+});
