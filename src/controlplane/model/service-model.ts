@@ -3,7 +3,6 @@ import { byCreation, factsKey, hostnameOf, meshKey, type MeshSettings, type Serv
 import type { MeshInputs } from "./mesh-inputs.ts";
 import type { OfCluster } from "./remote-inputs.ts";
 import type { ServiceModel } from "./service.ts";
-import { Remembered } from "./remembered.ts";
 import { serviceEntryModels } from "./service-entry-model.ts";
 import { visibilityOf } from "./service-visibility.ts";
 
@@ -80,16 +79,32 @@ export function getService(registry: ServiceRegistry, key: string, reader: Colle
   return reader.get(registry.kubernetes, key) ?? reader.get(registry.remote, key) ?? reader.get(registry.entries, key);
 }
 
+export const everywhere = "*";
+
 /** Those that a namespace sees, oldest first. */
 export function visibleServices(registry: ServiceRegistry, namespace: string, reader: CollectionReader): readonly ServiceModel[] {
-  const lists = registry.byVisibility.flatMap((index) => [reader.lookup(index, namespace), reader.lookup(index, "*")]).filter((list) => list.length > 0);
-  const [first = none, ...others] = lists;
-  // Namespaces that see nothing of their own have one list, which is put in order once.
-  return others.length === 0 ? inOrder.of(first, "", () => first.toSorted(byCreation)) : lists.flat().sort(byCreation);
+  return servicesSeenFrom(registry, namespace, reader).services;
+}
+
+/** Those, and from where they are seen alike: the namespace, or {@link everywhere} when it sees nothing that not all do. */
+export function servicesSeenFrom(registry: ServiceRegistry, namespace: string, reader: CollectionReader): { readonly reach: string; readonly services: readonly ServiceModel[] } {
+  const lists = registry.byVisibility.flatMap((index) => [reader.lookup(index, namespace), reader.lookup(index, everywhere)]);
+  const own = lists.find((list, index) => index % 2 === 0 && list.length > 0);
+  const seen = lists.filter((list) => list.length > 0);
+  return { reach: own === undefined ? everywhere : namespace, services: inOrder(seen, own ?? seen[0] ?? none) };
+}
+
+/** Those who see the same lists have one list, which is put in order once. `first`: one of them that others have not, if there is such. */
+function inOrder(lists: readonly (readonly ServiceModel[])[], first: readonly ServiceModel[]): readonly ServiceModel[] {
+  const known = ordered.get(first);
+  if (known !== undefined && known.lists.length === lists.length && known.lists.every((list, index) => list === lists[index])) return known.services;
+  const services = lists.flat().sort(byCreation);
+  ordered.set(first, { lists, services });
+  return services;
 }
 
 const none: readonly ServiceModel[] = [];
-const inOrder = new Remembered<readonly ServiceModel[], readonly ServiceModel[]>();
+const ordered = new WeakMap<readonly ServiceModel[], { readonly lists: readonly (readonly ServiceModel[])[]; readonly services: readonly ServiceModel[] }>();
 
 /** Those of one host name, in any namespace. */
 export function servicesOfHost(registry: ServiceRegistry, host: string, reader: CollectionReader): readonly ServiceModel[] {

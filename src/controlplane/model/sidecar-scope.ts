@@ -10,7 +10,7 @@ import { Remembered } from "./remembered.ts";
 import { hasSelector } from "./selection.ts";
 import { localityText, type LocalityModel } from "./service-endpoint-model.ts";
 import { hostCovers, hostsOverlap } from "./service-hostname.ts";
-import { getService, isVisible, serviceKey, servicesOfHost, visibleServices, type ServiceModel, type ServiceRegistry } from "./service-model.ts";
+import { getService, isVisible, serviceKey, servicesOfHost, servicesSeenFrom, type ServiceModel, type ServiceRegistry } from "./service-model.ts";
 import { meshGateway, sourceLabelNames, sourceLabelsKey, type VirtualServices } from "./virtual-service-model.ts";
 import { destinationsOf, virtualServiceShapesOf, type VirtualServiceShape } from "./virtual-service-shape.ts";
 
@@ -68,6 +68,8 @@ export interface EgressScope {
   readonly captureMode: CaptureMode;
   /** Oldest first. */
   readonly services: readonly ScopedService[];
+  /** Listeners of one reach, of whatever scope, have one list of services; undefined: a list of its own. */
+  readonly reach: string | undefined;
   /** Keys, in order of precedence. */
   readonly virtualServices: readonly string[];
 }
@@ -167,7 +169,7 @@ const everything: SidecarEgress = { captureMode: "DEFAULT", hosts: ["*/*"] };
 function outboundScope(choice: ScopeChoice, mesh: MeshSettings, sources: ScopeSources, reader: CollectionReader): OutboundScope {
   const sidecar: SidecarSpec | undefined = choice.sidecar === undefined ? undefined : reader.get(sources.inputs.sidecars, choice.sidecar)?.spec;
   const wanted = sidecar === undefined || sidecar.egress.length === 0 ? [everything] : sidecar.egress;
-  const visible = visibleServices(sources.registry, choice.namespace, reader);
+  const visible = servicesSeenFrom(sources.registry, choice.namespace, reader);
   const routes = choice.kind === "router" ? [] : virtualServiceShapesOf(meshGateway, choice.namespace, sources.virtualServices.shapes, reader);
   const egress = wanted.map((listener) => egressScope(listener, choice.namespace, visible, routes));
   const policy = sidecar?.outboundTrafficPolicy;
@@ -191,7 +193,7 @@ interface HostSelection {
   readonly excluded: string[];
 }
 
-function egressScope(listener: SidecarEgress, namespace: string, visible: readonly ServiceModel[], routes: readonly VirtualServiceShape[]): SelectedEgress {
+function egressScope(listener: SidecarEgress, namespace: string, { reach, services: visible }: ReturnType<typeof servicesSeenFrom>, routes: readonly VirtualServiceShape[]): SelectedEgress {
   const all = listener === everything ? reachOf(visible) : undefined;
   const selections = hostSelections(listener.hosts, namespace);
   const services = all === undefined ? onePerHost(visible.filter((service) => isSelected(selections, service.namespace, (host) => hostCovers(host, service.hostname))), namespace) : visible;
@@ -204,6 +206,7 @@ function egressScope(listener: SidecarEgress, namespace: string, visible: readon
       bind: listener.bind,
       captureMode: listener.captureMode,
       services: all?.services ?? services.map((service) => scopedService(service, port)).filter((service) => service.ports.length > 0 || port === undefined),
+      reach: all === undefined ? undefined : reach,
       virtualServices: virtualServices.map(factsKey),
     },
   };

@@ -51,6 +51,23 @@ export function l4RoutesToService(service: ServiceModel, port: number, clientNam
   return attachedTo(service, port, clientNamespace, l4Routes, reader).toSorted((left, right) => byAge(left.route, right.route));
 }
 
+/** Whether any TLSRoute or TCPRoute is attached to any service. */
+export function anyL4Route({ l4Routes }: Pick<MeshModel, "l4Routes">, reader: CollectionReader): boolean {
+  return l4Routes.some((collection) => isAttached(collection, reader));
+}
+
+/** The same of HTTPRoutes and GRPCRoutes. */
+export function anyRoute({ routes }: Pick<MeshModel, "routes">, reader: CollectionReader): boolean {
+  return routes.some((collection) => isAttached(collection, reader));
+}
+
+function isAttached(collection: Collection<Pick<RouteModel, "parents">>, reader: CollectionReader): boolean {
+  const attached = collection.index("any-service", ({ parents }) => (parents.some(({ service }) => service !== undefined) ? [anyKey] : []));
+  return reader.lookup(attached, anyKey).length > 0;
+}
+
+const anyKey = "any";
+
 type Attached = Pick<RouteModel, "parents"> & { readonly route: { readonly namespace: string } };
 
 function attachedTo<Model extends Attached>(service: ServiceModel, port: number, clientNamespace: string, collections: readonly Collection<Model>[], reader: CollectionReader): readonly Model[] {
@@ -67,7 +84,7 @@ function parentKey({ registry, key }: { readonly registry: ServiceModel["registr
 }
 
 /** A service as the proxies of a port have it. */
-export function portService(port: OutboundPort, entry: OutboundPort["services"][number], registry: ServiceRegistry, reader: CollectionReader): ServiceModel | undefined {
+export function portService(port: Pick<OutboundPort, "clusterId" | "dnsCapture">, entry: OutboundPort["services"][number], registry: ServiceRegistry, reader: CollectionReader): ServiceModel | undefined {
   const registered = registeredService(entry, registry, reader);
   if (registered === undefined) return undefined;
   const service = serviceInCluster(registered, port.clusterId);

@@ -16,7 +16,9 @@ export interface OutboundPort extends Pick<OutboundScope, "scope" | "namespace" 
   /** Applications connect to the listener itself; otherwise connections are redirected. */
   readonly bindsToPort: boolean;
   /** Those that have the port, oldest first. */
-  readonly services: readonly Omit<ScopedService, "ports">[];
+  readonly services: readonly PortService[];
+  /** Ports with one key, of whatever scope, have one list of services; undefined: a list of its own. */
+  readonly shared: string | undefined;
   /** Keys of those that may concern the port, in order of precedence. */
   readonly virtualServices: readonly string[];
 }
@@ -46,6 +48,7 @@ function portsOf(scope: OutboundScope, egress: EgressScope, virtualServices: Vir
   const hosts = egress.virtualServices.map((key) => ({ key, hosts: reader.get(virtualServices.shapes.all, key)?.hosts ?? [] }));
   const bindsToPort = egress.captureMode === "NONE";
   const { registryOnly, egressProxy, namespace, labels, clusterId, dnsCapture } = scope;
+  const shared = (port: number): string | undefined => (egress.reach === undefined || egress.bind !== undefined || bindsToPort ? undefined : [egress.reach, port, clusterId ?? "", dnsCapture ? "dns" : ""].join("|"));
   return [...byPort].map(([port, services]) => ({
     scope: scope.scope,
     namespace,
@@ -59,6 +62,7 @@ function portsOf(scope: OutboundScope, egress: EgressScope, virtualServices: Vir
     bind: egress.bind ?? (bindsToPort ? loopback : undefined),
     bindsToPort,
     services,
+    shared: egress.port === undefined ? shared(port) : undefined,
     virtualServices: concerning(hosts, services, port),
   }));
 }
@@ -66,8 +70,9 @@ function portsOf(scope: OutboundScope, egress: EgressScope, virtualServices: Vir
 /** Scopes that reach the same have one list of services, and so one of each port. */
 const servicesByPort = new Remembered<readonly ScopedService[], ReadonlyMap<number, readonly PortService[]>>();
 const portServices = new Remembered<ScopedService, PortService>();
+const hostnames = new Remembered<readonly PortService[], { readonly names: ReadonlySet<string>; readonly wildcards: readonly string[] }>();
 
-type PortService = Omit<ScopedService, "ports">;
+export type PortService = Omit<ScopedService, "ports">;
 
 function servicesOfPorts(egress: EgressScope): ReadonlyMap<number, readonly PortService[]> {
   const byPort = new Map<number, PortService[]>();
@@ -83,33 +88,58 @@ function servicesOfPorts(egress: EgressScope): ReadonlyMap<number, readonly Port
   return byPort;
 }
 
-function concerning(candidates: readonly { readonly key: string; readonly hosts: readonly string[] }[], services: readonly { readonly hostname: string }[], port: number): readonly string[] {
+function concerning(candidates: readonly { readonly key: string; readonly hosts: readonly string[] }[], services: readonly PortService[], port: number): readonly string[] {
   if (port === httpPort) return candidates.map(({ key }) => key);
-  const names = new Set(services.map(({ hostname }) => hostname));
-  const wildcards = [...names].filter(isWildcard);
+  const { names, wildcards } = hostnames.of(services, "", () => {
+    const all = new Set(services.map(({ hostname }) => hostname));
+    return { names: all, wildcards: [...all].filter(isWildcard) };
+  });
   const concerns = (host: string): boolean => names.has(host) || wildcards.some((name) => hostsOverlap(name, host)) || (isWildcard(host) && [...names].some((name) => hostsOverlap(host, name)));
   return candidates.filter(({ hosts }) => hosts.some(concerns)).map(({ key }) => key);
 }
 
+/** The services of a port as its listeners are made of them. */
+export interface ListenerServices {
+  /** What may meet on an address: together they make one part. */
+  readonly rest: readonly PortService[];
+  /** By an address that no other has there. */
+  readonly apart: readonly { readonly address: string; readonly entry: PortService }[];
+}
+
 /**
- * A port cut into what listens apart from the rest, by key, so that a change of one service builds its own listener alone:
- * services of plain TCP with an address that no other has there. The rest, which may meet on an address, is one part.
+ * Services of plain TCP with an address that no other has there listen apart from the rest, so that a change of one builds its own listener
+ * alone. All that speak HTTP are behind one listener, so that one of them (the first) stands for all, unless `all` of them matter.
  */
-export function listenerParts(port: OutboundPort, serviceOf: (entry: OutboundPort["services"][number]) => ServiceModel | undefined): readonly (readonly [string, OutboundPort])[] {
-  const whole = `${port.scope}|${port.port}`;
-  if (port.bind !== undefined || port.protocol !== undefined) return [[whole, port]];
-  const entries = port.services.map((entry) => {
+export function listenerServices(number: number, services: readonly PortService[], serviceOf: (entry: PortService) => ServiceModel | undefined, all: boolean): ListenerServices {
+  const entries = services.map((entry) => {
     const service = serviceOf(entry);
-    return { entry, addresses: service?.addresses ?? [], address: soleAddress(service, port.port) };
+    return { entry, service, address: soleAddress(service, number) };
   });
   const taken = new Map<string, number>();
-  for (const address of entries.flatMap(({ addresses }) => addresses)) taken.set(address, (taken.get(address) ?? 0) + 1);
-  const isApart = ({ address }: (typeof entries)[number]): boolean => address !== undefined && taken.get(address) === 1;
-  const rest = entries.filter((part) => !isApart(part)).map(({ entry }) => entry);
-  return [
-    [whole, { ...port, services: rest }],
-    ...entries.filter(isApart).map(({ entry, address }) => [`${whole}|${address ?? ""}`, { ...port, services: [entry] }] as const),
-  ];
+  for (const address of entries.flatMap(({ service }) => service?.addresses ?? [])) taken.set(address, (taken.get(address) ?? 0) + 1);
+  const rest: PortService[] = [];
+  const apart: { readonly address: string; readonly entry: PortService }[] = [];
+  let hasHttp = false;
+  for (const { entry, service, address } of entries) {
+    if (address !== undefined && taken.get(address) === 1) apart.push({ address, entry });
+    else if (all || service === undefined || !speaksOnlyHttp(service, number)) rest.push(entry);
+    else if (!hasHttp && service.resolution !== "alias") {
+      hasHttp = true;
+      rest.push(entry);
+    }
+  }
+  return { rest, apart };
+}
+
+/** A port cut into what listens apart, by key. */
+export function listenerParts(port: OutboundPort, { rest, apart }: ListenerServices): readonly (readonly [string, OutboundPort])[] {
+  const whole = `${port.scope}|${port.port}`;
+  return [[whole, { ...port, services: rest }], ...apart.map(({ address, entry }) => [`${whole}|${address}`, { ...port, services: [entry] }] as const)];
+}
+
+function speaksOnlyHttp(service: ServiceModel, number: number): boolean {
+  const protocol = service.ports.find((candidate) => candidate.port === number)?.protocol;
+  return protocol !== undefined && protocol !== "tcp" && protocol !== "tls" && protocol !== "unknown";
 }
 
 /** Undefined for what listens on several addresses, or on one that others may share. */

@@ -17,6 +17,7 @@ import { nameTable } from "./outbound-name-table.ts";
 import { outboundListeners, virtualOutboundListener, type ListenerPort } from "./outbound-listener.ts";
 import { deriveOutboundPorts, listenerParts, type OutboundPort } from "./outbound-port.ts";
 import { l4VirtualService } from "./route-layer4.ts";
+import { deriveSharedPorts, sharedPortOf, type SharedPorts } from "./outbound-shared-port.ts";
 import { deriveOutboundRoutes, type OutboundRoutes } from "./outbound-route-tables.ts";
 import { type EncodedResource, encodeResource, sameResource, sameScopedResource, type ScopedEncodedResource, scopedEntry } from "./resource.ts";
 import { TelemetryPolicies } from "./telemetry-policies.ts";
@@ -38,11 +39,12 @@ export interface OutboundResources {
 export function deriveOutboundResources(graph: CollectionGraph, model: MeshModel): OutboundResources {
   const telemetry = new TelemetryPolicies(model.inputs);
   const ports = deriveOutboundPorts(graph, model.scopes.scopes, model.virtualServices);
+  const shared = deriveSharedPorts(graph, ports, model);
   return {
     fixedClusters: deriveFixedClusters(graph, model.inputs),
     clusters: deriveOutboundClusters(graph, model.scopes.scopes, model),
-    listeners: [deriveFixedListeners(graph, model, telemetry), deriveListeners(graph, ports, model, telemetry)],
-    routes: deriveOutboundRoutes(graph, ports, model),
+    listeners: [deriveFixedListeners(graph, model, telemetry), deriveListeners(graph, ports, shared, model, telemetry)],
+    routes: deriveOutboundRoutes(graph, ports, shared, model),
     nameTables: deriveNameTables(graph, model),
   };
 }
@@ -62,10 +64,11 @@ function deriveFixedListeners(graph: CollectionGraph, { inputs, scopes, registry
   );
 }
 
-function deriveListeners(graph: CollectionGraph, ports: Collection<OutboundPort>, model: MeshModel, policies: TelemetryPolicies): Collection<ScopedEncodedResource> {
+function deriveListeners(graph: CollectionGraph, ports: Collection<OutboundPort>, shared: SharedPorts, model: MeshModel, policies: TelemetryPolicies): Collection<ScopedEncodedResource> {
   const parts = graph.derive("listener-parts", ports, (port, reader) => {
     const virtualServices = port.virtualServices.filter((key) => reader.get(model.virtualServices.layer4, key) !== undefined);
-    return listenerParts({ ...port, virtualServices }, (entry) => portService(port, entry, model.registry, reader));
+    const whole = { ...port, virtualServices };
+    return port.bind === undefined && port.protocol === undefined ? listenerParts(whole, sharedPortOf(port, shared, model, reader).listeners) : [[`${port.scope}|${port.port}`, whole] as const];
   });
   return graph.derive(
     "lds-outbound",

@@ -6,15 +6,16 @@ import { typeUrls } from "../../wire/xds/index.ts";
 import { destinationRuleFor } from "../model/destination-rule-model.ts";
 import { meshKey, type DestinationRuleFacts } from "../model/facts.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
-import { hostCovers, qualifiedHost } from "../model/service-hostname.ts";
+import { qualifiedHost } from "../model/service-hostname.ts";
 import { isVisible, registeredService, type ServiceModel } from "../model/service-model.ts";
 import { destinationService } from "../model/sidecar-scope.ts";
 import { contentHash } from "./content-hash.ts";
 import type { HostPlan, RouteTable } from "./outbound-host.ts";
 import { planTables } from "./outbound-host-plan.ts";
 import type { OutboundPort } from "./outbound-port.ts";
-import { portService, routesToService, type MeshModel } from "./mesh-model.ts";
+import { anyRoute, routesToService, type MeshModel } from "./mesh-model.ts";
 import { hostRoutes, type HostSources } from "./outbound-route.ts";
+import { sharedPortOf, type SharedPorts } from "./outbound-shared-port.ts";
 import { fieldOf, resourceOf, type EncodedResource } from "./resource.ts";
 import { routeConfiguration, routeConfigurationByHosts } from "./route-configuration.ts";
 import { effectivePolicy } from "./traffic-policy.ts";
@@ -24,6 +25,8 @@ export interface EncodedHost {
   readonly plan: HostPlan;
   readonly version: string;
   readonly bytes: Uint8Array;
+  /** The field of a route configuration that it is, with its name there. */
+  readonly field: Uint8Array;
 }
 
 /** Route configurations of scopes, cut into virtual hosts that scopes share. */
@@ -34,8 +37,8 @@ export interface OutboundRoutes {
   readonly hosts: Collection<EncodedHost>;
 }
 
-export function deriveOutboundRoutes(graph: CollectionGraph, ports: Collection<OutboundPort>, model: MeshModel): OutboundRoutes {
-  const tables = graph.derive("route-tables", ports, (port, reader) => routeTables(port, model, reader).map((table) => [`${table.scope}|${table.name}`, table] as const), sameTable);
+export function deriveOutboundRoutes(graph: CollectionGraph, ports: Collection<OutboundPort>, shared: SharedPorts, model: MeshModel): OutboundRoutes {
+  const tables = graph.derive("route-tables", ports, (port, reader) => routeTables(port, shared, model, reader).map((table) => [`${table.scope}|${table.name}`, table] as const), sameTable);
   const plans = graph.flatten("host-plans", tables, ({ hosts }) => hosts, (plan) => plan.key);
   const hosts = graph.derive("virtual-hosts", plans, (plan, reader, key) => encodeHost(plan, key, model, reader), (left, right) => left.version === right.version);
   return { tables, hosts };
@@ -45,19 +48,16 @@ function sameTable(left: RouteTable, right: RouteTable): boolean {
   return left.hosts.length === right.hosts.length && left.hosts.every((host, index) => host === right.hosts[index] || host.key === right.hosts[index]?.key);
 }
 
-function routeTables(port: OutboundPort, model: MeshModel, reader: CollectionReader): readonly RouteTable[] {
+function routeTables(port: OutboundPort, shared: SharedPorts, model: MeshModel, reader: CollectionReader): readonly RouteTable[] {
   const mesh = reader.get(model.inputs.mesh, meshKey);
   if (mesh === undefined) return [];
   const { namespace } = port;
-  const services = port.services.flatMap((entry) => {
-    const service = portService(port, entry, model.registry, reader);
-    const own = service?.ports.find((candidate) => candidate.port === port.port) ?? (port.protocol === undefined ? undefined : service?.ports[0]);
-    return service === undefined || own === undefined ? [] : { service, port: own.port === port.port ? own : { ...own, port: port.port } };
-  });
+  const { services } = sharedPortOf(port, shared, model, reader);
   // Where nothing speaks HTTP no listener asks for routes.
   if (!services.some((service) => (port.protocol ?? service.port.protocol) !== "tcp" && (port.protocol ?? service.port.protocol) !== "tls")) return [];
   const aliases = Map.groupBy(reader.lookup(model.registry.allAliases, anyKey).filter((alias) => isVisible(alias, namespace)), (alias) => alias.aliasOf);
-  const attached = attachedServices(model, reader);
+  // Mostly none is, and then none must be looked for.
+  const hasRoutes = anyRoute(model, reader);
   const hashing = hashingHosts(model.inputs, reader);
   return planTables({
     port,
@@ -65,22 +65,15 @@ function routeTables(port: OutboundPort, model: MeshModel, reader: CollectionRea
     services,
     virtualServices: port.virtualServices.flatMap((key) => reader.get(model.virtualServices.shapes.all, key) ?? []),
     serviceOf: (host) => destinationService(host, namespace, model.registry, reader),
-    httpRoutesOf: (service, number) => (attached ? routesToService(service, number, namespace, model, reader) : []),
+    httpRoutesOf: hasRoutes ? (service, number) => routesToService(service, number, namespace, model, reader) : undefined,
+    aliased: [...aliases.keys()],
     aliasesOf: (host) => aliases.get(host)?.map((alias) => alias.hostname) ?? none,
-    mayHash: (host) => hashing.some((covering) => hostCovers(covering, host)),
+    hashing,
   });
 }
 
 const anyKey = "any";
 const none: readonly string[] = [];
-
-/** Whether any route is attached to any service: mostly none is, and then none must be looked for. */
-function attachedServices({ routes }: MeshModel, reader: CollectionReader): boolean {
-  return routes.some((collection) => {
-    const attached = collection.index("any-service", ({ parents }) => (parents.some(({ service }) => service !== undefined) ? [anyKey] : []));
-    return reader.lookup(attached, anyKey).length > 0;
-  });
-}
 
 /** Hosts of rules that send like requests to like endpoints. */
 function hashingHosts({ destinationRules, mesh }: MeshInputs, reader: CollectionReader): readonly string[] {
@@ -115,7 +108,10 @@ function encodeHost(plan: HostPlan, key: string, model: MeshModel, reader: Colle
     },
   };
   const bytes = toBinary(VirtualHostSchema, create(VirtualHostSchema, { domains: [...plan.domains], includeRequestAttemptCount: !mesh.proxyHeaders.attemptCountDisabled, routes: [...hostRoutes(plan, sources)] }));
-  return [[key, { plan, version: contentHash(bytes), bytes }]];
+  const named = fieldOf(nameField, Buffer.from(plan.name));
+  const head = fieldHead(virtualHostsField, named.length + bytes.length);
+  const field = new Uint8Array(Buffer.concat([head, named, bytes]));
+  return [[key, { plan, version: contentHash(bytes), bytes: field.subarray(field.length - bytes.length), field }]];
 }
 
 /** The name of a virtual host that is sent by itself. */
@@ -129,20 +125,26 @@ export function virtualHostResource({ plan, version, bytes }: EncodedHost): Enco
   return resourceOf(typeUrls.virtualHost, name, version, [fieldOf(nameField, Buffer.from(name)), bytes]);
 }
 
-/** A route configuration with all its hosts. */
-export function routeTableResource({ name, hosts }: RouteTable, encodedOf: (plan: HostPlan) => EncodedHost | undefined): EncodedResource {
-  const settings = toBinary(RouteConfigurationSchema, routeConfiguration(name, []));
+/** A route configuration with all its hosts: the same as before while none of them is another one. */
+export function routeTableResource(table: RouteTable, encodedOf: (plan: HostPlan) => EncodedHost | undefined): EncodedResource {
+  const used = table.hosts.map(encodedOf);
+  const known = encodedTables.get(table);
+  if (known !== undefined && known.used.every((host, index) => host === used[index])) return known.resource;
+  const settings = toBinary(RouteConfigurationSchema, routeConfiguration(table.name, []));
   const parts: Uint8Array[] = [settings];
   const versions: string[] = [contentHash(settings)];
-  for (const plan of hosts) {
-    const encoded = encodedOf(plan);
+  for (const [index, plan] of table.hosts.entries()) {
+    const encoded = used[index];
     if (encoded === undefined) continue;
-    const named = fieldOf(nameField, Buffer.from(plan.name));
-    parts.push(fieldHead(virtualHostsField, named.length + encoded.bytes.length), named, encoded.bytes);
+    parts.push(encoded.field);
     versions.push(`${plan.name}@${encoded.version}`);
   }
-  return resourceOf(typeUrls.route, name, contentHash(Buffer.from(versions.join("\n"))), parts);
+  const resource = resourceOf(typeUrls.route, table.name, contentHash(Buffer.from(versions.join("\n"))), parts);
+  encodedTables.set(table, { used, resource });
+  return resource;
 }
+
+const encodedTables = new WeakMap<RouteTable, { readonly used: readonly (EncodedHost | undefined)[]; readonly resource: EncodedResource }>();
 
 /** A route configuration whose hosts are sent by themselves. */
 export function announcedTableResource(name: string): EncodedResource {
