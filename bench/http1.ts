@@ -2,12 +2,12 @@
 //   node bench/http1.ts [--seconds 2] [--rounds 2] [--connections 64] [--body 1024] [--json]
 // With ENVOY=/path/to/envoy the same load runs against it, in turns, and the ratio of work per CPU second is reported.
 import { spawn, type ChildProcess } from "node:child_process";
-import { randomUUID } from "node:crypto";
+import { randomFillSync } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create, fromJson, toBinary, type DescMessage, type JsonValue } from "@bufbuild/protobuf";
-import { silentLogger, systemClock, systemRandom } from "../src/base/index.ts";
+import { randomUuids, silentLogger, systemClock, systemRandom } from "../src/base/index.ts";
 import { connectTcp, listenTcp, type ByteStream } from "../src/net/index.ts";
 import { ListenerSet } from "../src/proxy/listener-set.ts";
 import { ConnectionObserver } from "../src/proxy/observe/connection-observer.ts";
@@ -118,7 +118,7 @@ async function runProxy(upstreamPort: number): Promise<void> {
       connector,
       clock: systemClock,
       random: systemRandom,
-      newRequestId: () => randomUUID(),
+      newRequestId: randomUuids((bytes) => randomFillSync(bytes)),
       ownMetadata: { id: "", value: "" },
       onTrouble: () => undefined,
       observeHttp: (listener, _chain, http, record) => observer.exchange(listener, http, record),

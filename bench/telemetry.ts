@@ -2,11 +2,11 @@
 //   node bench/telemetry.ts [--seconds 0.1] [--rounds 150] [--connections 32] [--body 1024] [--parts] [--json]
 // Two proxies, one with and one without, are asked in turns; the median of the rounds' ratios counts. With --parts each part has a proxy of its own too.
 import { fork, type ChildProcess } from "node:child_process";
-import { randomUUID } from "node:crypto";
+import { randomFillSync } from "node:crypto";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { fromJson, toBinary, type DescMessage, type JsonValue } from "@bufbuild/protobuf";
-import { silentLogger, systemClock, systemRandom } from "../src/base/index.ts";
+import { randomUuids, silentLogger, systemClock, systemRandom } from "../src/base/index.ts";
 import { connectTcp, listenTcp, type ByteStream } from "../src/net/index.ts";
 import { standaloneServices } from "../src/proxy/filters/filter-services.ts";
 import { ListenerSet } from "../src/proxy/listener-set.ts";
@@ -124,7 +124,7 @@ async function runProxy(wanted: ReadonlySet<string>, appPort: number, collectorP
       connector,
       clock: systemClock,
       random: systemRandom,
-      newRequestId: () => randomUUID(),
+      newRequestId: randomUuids((bytes) => randomFillSync(bytes)),
       ownMetadata: { id: "", value: "" },
       onTrouble: () => undefined,
       observeHttp: (listener, _chain, http, record) => observer.exchange(listener, http, record),

@@ -1,7 +1,7 @@
-import { randomUUID } from "node:crypto";
+import { randomFillSync } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import { readFile } from "node:fs/promises";
-import { createLogger, systemClock, systemRandom, type Logger, type LogThreshold } from "../base/index.ts";
+import { createLogger, randomUuids, systemClock, systemRandom, type Logger, type LogThreshold } from "../base/index.ts";
 import { IstioCertificateClient } from "../dataplane/index.ts";
 import { listenTcp } from "../net/index.ts";
 import { Proxy, readSettings, redirectMark, type ProxySettings } from "../proxy/index.ts";
@@ -35,7 +35,7 @@ export async function run(context: RoleContext): Promise<number> {
     resolve: async (name) => (dns === undefined ? (await lookup(name, { all: true })).map(({ address }) => address) : await dns.resolve(name)),
     ...(dns === undefined ? {} : { dns }),
     readFile: async (path) => await readFile(path, "utf8"),
-    newRequestId: () => randomUUID(),
+    newRequestId: randomUuids((bytes) => randomFillSync(bytes)),
     log,
     logThreshold,
     clock: systemClock,
