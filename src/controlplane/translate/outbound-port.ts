@@ -122,7 +122,7 @@ export function listenerServices(number: number, services: readonly PortService[
   let hasHttp = false;
   for (const { entry, service, address } of entries) {
     if (address !== undefined && taken.get(address) === 1) apart.push({ address, entry });
-    else if (all || service === undefined || !speaksOnlyHttp(service, number)) rest.push(entry);
+    else if (all || service === undefined || !ordinary.has(service.resolution) || !speaksOnlyHttp(service, number)) rest.push(entry);
     else if (!hasHttp && service.resolution !== "alias") {
       hasHttp = true;
       rest.push(entry);
@@ -130,6 +130,9 @@ export function listenerServices(number: number, services: readonly PortService[
   }
   return { rest, apart };
 }
+
+/** Services of these resolutions leave no trace in the listener that they are behind. */
+const ordinary: ReadonlySet<string> = new Set<ServiceModel["resolution"]>(["endpoints", "passthrough", "dns", "dns-round-robin", "alias"]);
 
 /** A port cut into what listens apart, by key. */
 export function listenerParts(port: OutboundPort, { rest, apart }: ListenerServices): readonly (readonly [string, OutboundPort])[] {
