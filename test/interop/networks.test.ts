@@ -1,0 +1,221 @@
+// Two clusters, each a network of its own with its own control plane, that know each other by remote secrets: what is asked in
+// one is answered in the other, ambient by double HBONE and with sidecars by server names, and goes on when one has nothing left.
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { eventually } from "../support/eventually.ts";
+import { kubectls } from "../support/kubectls.ts";
+import { root } from "../support/lab-cluster.ts";
+import { LabLink } from "../support/lab-link.ts";
+import { Walkthrough } from "../support/walkthrough.ts";
+
+const samples = join(root, "samples");
+const [kubectl] = kubectls().slice(-1);
+assert.ok(kubectl);
+const shellKubectl = kubectl;
+const url = "http://httpbin:8000/hostname";
+const apply = (...objects: readonly object[]): string => `kubectl apply -f - <<'EOF'\n${JSON.stringify({ apiVersion: "v1", kind: "List", items: objects })}\nEOF`;
+
+/** A cluster that is a network, by its name. */
+class Side {
+  readonly name: string;
+  /** Of addresses that no other lab has. */
+  readonly #range: string;
+  readonly guide: Walkthrough;
+
+  constructor(name: string, range: string) {
+    this.name = name;
+    this.#range = range;
+    this.guide = new Walkthrough(`network-${name}`, shellKubectl);
+  }
+
+  get ambientGateway(): string {
+    return `${this.#range}.1`;
+  }
+
+  get sidecarGateway(): string {
+    return `${this.#range}.2`;
+  }
+
+  get apiServer(): string {
+    return `${this.#range}.3`;
+  }
+
+  async ok(line: string): Promise<string> {
+    return await this.guide.ok(line);
+  }
+
+  async create(): Promise<void> {
+    const { code, output } = await this.guide.lab.create();
+    assert.equal(code, 0, output);
+    const pool = { apiVersion: "metallb.io/v1beta1", kind: "IPAddressPool", metadata: { name: "pool", namespace: "metallb-system" }, spec: { addresses: [`${this.ambientGateway}-${this.sidecarGateway}`] } };
+    const advertised = { apiVersion: "metallb.io/v1beta1", kind: "L2Advertisement", metadata: { name: "pool", namespace: "metallb-system" } };
+    await this.ok(`kubectl create namespace istio-system && kubectl label namespace istio-system topology.istio.io/network=${this.name}; kubectl get namespace metallb-system || kubectl create namespace metallb-system`);
+    await this.ok(apply(pool, advertised));
+  }
+
+  async install(): Promise<void> {
+    const { name } = this;
+    const spec = {
+      profile: "ambient",
+      meshConfig: { serviceScopeConfigs: [{ servicesSelector: { matchLabels: { "istio.io/global": "true" } }, scope: "GLOBAL" }] },
+      components: {
+        ingressGateways: [
+          { name: "istio-ingressgateway", enabled: false },
+          {
+            name: "istio-eastwestgateway",
+            enabled: true,
+            label: { app: "istio-eastwestgateway", istio: "eastwestgateway", "topology.istio.io/network": name },
+            k8s: {
+              env: [{ name: "ISTIO_META_REQUESTED_NETWORK_VIEW", value: name }],
+              service: { loadBalancerIP: this.sidecarGateway, ports: [{ name: "status-port", port: 15_021, targetPort: 15_021 }, { name: "tls", port: 15_443, targetPort: 15_443 }] },
+            },
+          },
+        ],
+      },
+      values: { global: { meshID: "both", network: name, multiCluster: { clusterName: name } }, pilot: { env: { AMBIENT_ENABLE_MULTI_NETWORK: "true" } } },
+    };
+    writeFileSync(join(this.guide.lab.directory, "mesh.yaml"), JSON.stringify({ apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec }));
+    await this.ok("serin install -f mesh.yaml -y");
+    const crossNetwork = {
+      apiVersion: "networking.istio.io/v1",
+      kind: "Gateway",
+      metadata: { name: "cross-network", namespace: "istio-system" },
+      spec: { selector: { istio: "eastwestgateway" }, servers: [{ port: { number: 15_443, name: "tls", protocol: "TLS" }, tls: { mode: "AUTO_PASSTHROUGH" }, hosts: ["*.local"] }] },
+    };
+    const eastWest = {
+      apiVersion: "gateway.networking.k8s.io/v1",
+      kind: "Gateway",
+      metadata: { name: "eastwest", namespace: "istio-system", labels: { "topology.istio.io/network": name } },
+      spec: { gatewayClassName: "istio-east-west", listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE", tls: { mode: "Terminate", options: { "gateway.istio.io/tls-terminate-mode": "ISTIO_MUTUAL" } } }] },
+    };
+    await this.ok(apply(crossNetwork, eastWest));
+    await this.ok("kubectl -n istio-system wait gateway.gateway.networking.k8s.io/eastwest --for=condition=Programmed --timeout=60s");
+    for (const [service, address] of [["eastwest", this.ambientGateway], ["istio-eastwestgateway", this.sidecarGateway]] as const) {
+      assert.equal(await this.ok(`kubectl -n istio-system get service ${service} -o jsonpath='{.status.loadBalancer.ingress[0].ip}'`), address);
+    }
+  }
+
+  /** The same applications in both: with ztunnel in `shop`, with sidecars in `cart`. */
+  async applications(): Promise<void> {
+    await this.ok("kubectl create namespace shop; kubectl label namespace shop istio.io/dataplane-mode=ambient; kubectl create namespace cart; kubectl label namespace cart istio-injection=enabled");
+    for (const namespace of ["shop", "cart"]) await this.ok(`kubectl -n ${namespace} apply -f ${samples}/httpbin/httpbin.yaml -f ${samples}/curl/curl.yaml; kubectl -n ${namespace} label service httpbin istio.io/global=true`);
+    for (const namespace of ["shop", "cart"]) await this.ok(`kubectl -n ${namespace} rollout status deploy/httpbin deploy/curl --timeout=90s`);
+  }
+
+  /** The names of the pods that answer so many requests, each over a connection of its own. */
+  async answering(namespace: string, requests = 20): Promise<ReadonlySet<string>> {
+    const output = await this.ok(`kubectl -n ${namespace} exec deploy/curl -- sh -c 'for i in $(seq ${requests}); do curl -sS -m 10 ${url}; done'`);
+    const names = [...output.matchAll(/"hostname": "([^"]+)"/g)].map(([, name = ""]) => name);
+    assert.equal(names.length, requests, output);
+    return new Set(names);
+  }
+
+  async server(namespace: string): Promise<string> {
+    return await this.ok(`kubectl -n ${namespace} get pod -l app=httpbin -o jsonpath='{.items[0].metadata.name}'`);
+  }
+
+  async scale(namespace: string, replicas: number): Promise<void> {
+    await this.ok(`kubectl -n ${namespace} scale deploy/httpbin --replicas=${replicas} && kubectl -n ${namespace} rollout status deploy/httpbin --timeout=60s`);
+    await eventually(`${this.name} has ${replicas} of ${namespace}`, async () => (await this.ok(`kubectl -n ${namespace} get pod -l app=httpbin -o name`)).split("\n").filter((line) => line !== "").length === replicas);
+  }
+}
+
+const west = new Side("west", "172.18.251");
+const east = new Side("east", "172.18.252");
+const sides = [west, east];
+const links: LabLink[] = [];
+
+async function know(near: Side, far: Side): Promise<void> {
+  for (const link of [
+    { address: far.ambientGateway, port: 15_008 },
+    { address: far.sidecarGateway, port: 15_443 },
+    { address: far.apiServer, port: 6443, target: "172.18.0.2:6443" },
+  ]) links.push(await LabLink.open(near.guide.lab, far.guide.lab, link));
+  const secret = await far.ok(`serin create-remote-secret --name ${far.name} --server https://${far.apiServer}:6443`);
+  // Its certificate does not name the address that leads there.
+  await near.ok(`kubectl apply -f - <<'EOF'\n${secret.replace(/^( +)server: .*$/m, "$&\n$1tls-server-name: kubernetes")}\nEOF`);
+}
+
+describe("two networks", () => {
+  const step = (title: string, body: () => Promise<void>): void => void test(title, west.guide.step(title, body));
+  /** The pods of both, in the order of sides. */
+  const servers = async (namespace: string): Promise<readonly string[]> => await Promise.all(sides.map(async (side) => await side.server(namespace)));
+  const answeredByBoth = async (namespace: string): Promise<void> => {
+    const both = (await servers(namespace)).toSorted();
+    for (const side of sides) await eventually(`${side.name} is answered by both`, async () => [...(await side.answering(namespace))].toSorted().join() === both.join());
+  };
+  /** Asks from the west all the time; none may fail. */
+  const underLoad = async (namespace: string, body: () => Promise<void>): Promise<void> => {
+    const client = `kubectl -n ${namespace} exec deploy/curl --`;
+    await west.ok(`${client} rm -f /tmp/stop`);
+    const load = west.guide.lab.shell(`${client} sh -c 'while [ ! -f /tmp/stop ]; do curl -sS -m 10 -o /dev/null -w "%{http_code}\\n" ${url} 2>&1; sleep 0.05; done'`, { timeoutMs: 240_000 });
+    try {
+      await body();
+    } finally {
+      await west.ok(`${client} touch /tmp/stop`);
+    }
+    const codes = (await load).output.trim().split("\n");
+    assert.ok(codes.length > 20, `only ${codes.length} requests`);
+    assert.deepEqual(codes.filter((code) => code !== "200"), []);
+  };
+
+  before(async () => {
+    await Promise.all(sides.map(async (side) => await side.create()));
+    await west.install();
+    // Both authorities are of one root.
+    const { metadata: _metadata, ...authority } = JSON.parse(await west.ok("kubectl -n istio-system get secret istio-ca-secret -o json")) as { metadata: object };
+    await east.ok(apply({ ...authority, metadata: { name: "istio-ca-secret", namespace: "istio-system" } }));
+    await east.install();
+    await Promise.all(sides.map(async (side) => await side.applications()));
+    await know(west, east);
+    await know(east, west);
+  });
+  after(async () => {
+    for (const link of links) link.close();
+    await Promise.all(sides.map(async ({ guide }) => await guide.lab.delete()));
+  });
+
+  step("each control plane reads both clusters", async () => {
+    for (const side of sides) await eventually(`${side.name} has read both`, async () => [...(await side.ok("serin remote-clusters")).matchAll(/^(east|west) .* synced /gm)].length === 2);
+  });
+
+  step("ambient: what is asked in one is answered by both, by tunnels within tunnels, and who asked is known at their end", async () => {
+    await answeredByBoth("shop");
+    // What leads to the far pod ends at its own ztunnel, which knows the client by its certificate.
+    const node = await east.ok(`kubectl -n shop get pod -l app=httpbin -o jsonpath='{.items[0].spec.nodeName}'`);
+    const logs = await east.ok(`kubectl -n istio-system logs --tail=200 $(kubectl -n istio-system get pod -l app=ztunnel --field-selector spec.nodeName=${node} -o name)`);
+    const [gateway] = (await east.ok("kubectl -n istio-system get pod -l gateway.networking.k8s.io/gateway-name=eastwest -o jsonpath='{.items[*].status.podIP}'")).split(" ");
+    assert.match(logs, new RegExp(`src\\.addr=${gateway?.replaceAll(".", "\\.") ?? ""}:\\d+ .*src\\.identity="spiffe://cluster\\.local/ns/shop/sa/curl".*direction="inbound"`));
+  });
+
+  step("sidecars: what is asked in one is answered by both, by the gateways' mutual TLS, and who asked is known", async () => {
+    await answeredByBoth("cart");
+    const far = await east.server("cart");
+    await eventually("the far one is asked", async () => (await west.answering("cart", 1)).has(far));
+    const told = await west.ok(`kubectl -n cart exec deploy/curl -- sh -c 'for i in $(seq 20); do curl -sS -m 10 http://httpbin:8000/headers; done'`);
+    const clients = [...told.matchAll(/;URI=([^";,]+)/g)].map(([, client]) => client);
+    assert.equal(clients.length, 20, told);
+    assert.deepEqual([...new Set(clients)], ["spiffe://cluster.local/ns/cart/sa/curl"]);
+  });
+
+  for (const namespace of ["shop", "cart"]) {
+    step(`${namespace === "shop" ? "ambient" : "sidecars"}: the service goes on, without a failed request, while one cluster has none of it`, async () => {
+      const [near, far] = await servers(namespace);
+      await underLoad(namespace, async () => {
+        await west.scale(namespace, 0);
+        assert.deepEqual([...(await west.answering(namespace))], [far]);
+        await west.scale(namespace, 1);
+        await answeredByBoth(namespace);
+        await east.scale(namespace, 0);
+        const back = await west.server(namespace);
+        assert.notEqual(back, near);
+        assert.deepEqual([...(await west.answering(namespace))], [back]);
+        assert.deepEqual([...(await east.answering(namespace))], [back]);
+        await east.scale(namespace, 1);
+        await answeredByBoth(namespace);
+      });
+    });
+  }
+});

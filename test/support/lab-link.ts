@@ -1,0 +1,43 @@
+// What a network between two labs does: an address of one lab is reached from the other's nodes and pods.
+import type { ChildProcess } from "node:child_process";
+import { join } from "node:path";
+import { eventually } from "./eventually.ts";
+import { root, type LabCluster } from "./lab-cluster.ts";
+
+const relay = join(root, "test/support/tcp-relay.ts");
+
+/**
+ * Labs have the same ranges of addresses. `address` must be one of the fabric's range that only `to` uses: `from` then has it, as an address of
+ * its host. The way between both leads through a socket in a directory that both see.
+ */
+export class LabLink {
+  readonly #ends: readonly ChildProcess[];
+
+  private constructor(ends: readonly ChildProcess[]) {
+    this.#ends = ends;
+  }
+
+  /** `target`: where it leads in `to`, when that is not the same place. */
+  static async open(from: LabCluster, to: LabCluster, { address, port, target = `${address}:${port}` }: { readonly address: string; readonly port: number; readonly target?: string }): Promise<LabLink> {
+    const socket = join(to.directory, `link-${port}-${address}`);
+    await from.shell(`ip address add ${address}/32 dev lo`);
+    const ends = [to.spawnInShell([process.execPath, relay, socket, target]), from.spawnInShell([process.execPath, relay, `${address}:${port}`, socket])];
+    await Promise.all(ends.map(async (end) => await readiness(end)));
+    return new LabLink(ends);
+  }
+
+  /** Breaks all connections that lead through it, and refuses new ones. */
+  close(): void {
+    for (const end of this.#ends) end.stdin?.end();
+  }
+}
+
+async function readiness(end: ChildProcess): Promise<void> {
+  let output = "";
+  for (const stream of [end.stdout, end.stderr]) stream?.on("data", (data: Buffer) => (output += data.toString()));
+  await eventually("the link's end listens", () => output.includes("ready") || (end.exitCode === null ? false : fail(output)));
+}
+
+function fail(output: string): never {
+  throw new Error(`a link's end did not start: ${output}`);
+}
