@@ -2,7 +2,7 @@
 # Puts the kustomize that the interop tests drive into .cache/interop/, built from its Go module. What is there already stays. Needs Go.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-version=v5.8.3
+version=v5.8.1
 target="$PWD/.cache/interop"
 mkdir -p "$target"
 provenance=sigs.k8s.io/kustomize/api/provenance

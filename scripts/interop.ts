@@ -1,13 +1,74 @@
 // Holds Serin against other people's programs: npm run interop [-- <peer> [--json] [more arguments]]
-// Without a peer: brings all programs and runs every test of test/interop. With one, that peer's part alone:
+// Without a peer: brings all programs, runs test/interop part by part, and ends with what came of each. With one, that peer's part alone:
 //   envoy       each configuration of the corpus into a stock Envoy as sidecar, gateway and waypoint, then requests through it
 //   comparison  what a real istiod (ISTIOD=<pilot-discovery>) sends for the same corpus, field by field
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { globSync } from "node:fs";
 import { join } from "node:path";
 
 const root = join(import.meta.dirname, "..");
 const inNamespace = join(root, "test/interop/mesh/in-namespace.sh");
-const programs = ["kubectls", "kube-apiserver", "helm", "kustomize", "envoy"];
+const programs = ["kubectls", "kube-apiserver", "helm", "kustomize", "envoy", "gateway-conformance"];
+
+interface Part {
+  /** Of `test/interop/<name>.test.ts`. */
+  readonly name: string;
+  readonly title: string;
+  /** The variable that names the peer, which no package client brings. */
+  readonly peer?: "ISTIOD" | "ZTUNNEL";
+}
+
+/** The quick ones first. */
+const parts: readonly Part[] = [
+  { name: "prometheus", title: "Prometheus" },
+  { name: "grpc-xds", title: "grpc-js-xds" },
+  { name: "ztunnel", title: "real ztunnel", peer: "ZTUNNEL" },
+  { name: "networks", title: "two clusters, two networks" },
+  { name: "envoy", title: "stock Envoy in a lab" },
+  { name: "charts", title: "Helm 3 and 4" },
+  { name: "kube-apiserver", title: "real API server" },
+  { name: "istiod", title: "real istiod in a lab", peer: "ISTIOD" },
+  { name: "gateway-conformance", title: "Gateway API conformance" },
+  { name: "walkthroughs", title: "walkthroughs on a real API server" },
+  { name: "istiod-resources", title: "corpus under a real istiod", peer: "ISTIOD" },
+];
+
+interface Outcome {
+  readonly passed: number;
+  readonly failed: number;
+  /** Cases, or the whole part, with why. */
+  readonly notRun: readonly string[];
+}
+
+/** Runs every part, whatever comes of the others; answers whether all that ran has passed. */
+async function runParts(): Promise<boolean> {
+  const known = new Set(parts.map(({ name }) => `${name}.test.ts`));
+  const forgotten = globSync("*.test.ts", { cwd: join(root, "test/interop") }).filter((file) => !known.has(file));
+  if (forgotten.length > 0) throw new Error(`test/interop has files of no part: ${forgotten.join(", ")}`);
+  const lines: string[] = [];
+  let isGood = true;
+  for (const part of parts) {
+    process.stdout.write(`\n${part.title}: test/interop/${part.name}.test.ts\n`);
+    const { passed, failed, notRun } = await outcomeOf(part);
+    isGood &&= failed === 0 && passed + notRun.length > 0;
+    lines.push(`${part.title.padEnd(36)}${String(passed + failed).padStart(5)} ran ${String(failed).padStart(4)} failed ${String(notRun.length).padStart(4)} not run${notRun.map((why) => `\n    not run: ${why}`).join("")}`);
+  }
+  process.stdout.write(`\n${lines.join("\n")}\n`);
+  return isGood;
+}
+
+async function outcomeOf({ name, peer }: Part): Promise<Outcome> {
+  if (peer !== undefined && (process.env[peer] ?? "") === "") return { passed: 0, failed: 0, notRun: [`the whole part: ${peer} names no program`] };
+  const child = spawn(process.execPath, [join(root, "scripts/test.ts"), "--only", "interop", `test/interop/${name}.test.ts`], { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
+  let output = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    output += text;
+    process.stdout.write(text);
+  });
+  await new Promise((resolve) => child.once("close", resolve));
+  const [, passed = "0", failed = "1"] = /(\d+) passed, (\d+) failed\s*$/.exec(output) ?? [];
+  return { passed: Number(passed), failed: Number(failed), notRun: [...output.matchAll(/^not run: (.*)$/gm)].map(([, why = ""]) => why) };
+}
 
 /** Ends this process when the command fails. */
 function run(program: string, args: readonly string[]): void {
@@ -20,7 +81,7 @@ const [peer, ...rest] = process.argv.slice(2);
 const mesh = (file: string): void => run(inNamespace, [process.execPath, join(root, "test/interop/mesh", file), ...rest]);
 if (peer === undefined) {
   for (const program of programs) run(join(root, `scripts/fetch-${program}.sh`), []);
-  run(process.execPath, [join(root, "scripts/test.ts"), "--only", "interop"]);
+  if (!(await runParts())) process.exitCode = 1;
 } else if (peer === "envoy") {
   run(join(root, "scripts/fetch-envoy.sh"), []);
   mesh("envoy-traffic.ts");
