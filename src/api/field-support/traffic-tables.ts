@@ -61,7 +61,7 @@ export const destinationRuleTable: FieldTable = {
     byEnvoy("Revocation lists", "sgw", `${features}destination-rule.yaml`, ...under(everywhere, "tls.caCrl")),
     acted("Tunnels", "sg", `${features}destination-rule.yaml`, ...under(policies, "tunnel.**")),
     acted("Budgets of retries", "sgw", `${features}destination-rule.yaml`, ...under(policies, "retryBudget.**")),
-    warned("PROXY protocol to endpoints", ...under(policies, "proxyProtocol.version")),
+    acted("PROXY protocol to endpoints", "sgw", `${features}destination-rule.yaml`, ...under(policies, "proxyProtocol.version")),
   ],
 };
 

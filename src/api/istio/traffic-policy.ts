@@ -61,7 +61,6 @@ export function readTrafficPolicy(reader: Reader | undefined, namespace: string)
   if (!policyFields.some((field) => reader.has(field))) reader.error(`must have at least one of ${policyFields.join(", ")}`);
   if (reader.has("tunnel") && reader.has("proxyProtocol")) reader.error("must not be set beside tunnel", "proxyProtocol");
   const proxyProtocol = reader.object("proxyProtocol");
-  if (proxyProtocol !== undefined) reader.warn("has no effect here: endpoints are not told of clients by the PROXY protocol", "proxyProtocol");
   const policy: TrafficPolicy = {
     ...readSettings(reader, namespace),
     portLevelSettings: reader.objects("portLevelSettings").map((entry) => readPortPolicy(entry, namespace)),

@@ -8,7 +8,7 @@ const resolutions = {
   STATIC: "endpoints",
   DNS: "dns",
   DNS_ROUND_ROBIN: "dns-round-robin",
-  DYNAMIC_DNS: "dns",
+  DYNAMIC_DNS: "dynamic-dns",
 } as const satisfies Readonly<Record<ServiceEntryFacts["spec"]["resolution"], ServiceResolution>>;
 
 const protocols: Readonly<Record<string, AppProtocol>> = {

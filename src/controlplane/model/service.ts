@@ -9,6 +9,8 @@ export type ServiceResolution =
   /** The proxy resolves names: all addresses, or one at a time. */
   | "dns"
   | "dns-round-robin"
+  /** Of the name in each request, or of each connection's server name. */
+  | "dynamic-dns"
   /** A name for another service. */
   | "alias";
 

@@ -14,6 +14,7 @@ import {
 } from "../../wire/envoy/index.ts";
 import type { ForwardClientCertDetails } from "../../api/istio/index.ts";
 import type { MeshSettings } from "../model/facts.ts";
+import { forwardHttpFilter } from "./dynamic-forward-proxy.ts";
 import { durationOfMs, overAds, packed } from "./envoy-any.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
 import { httpMetadataExchange, istioAlpn, peerMetadata } from "./istio-filters.ts";
@@ -38,6 +39,8 @@ export interface HttpConnectionManagerOptions {
   readonly grpcWeb?: boolean;
   /** Requests came through HBONE: the tunnel has told who the peer is. */
   readonly hbone?: boolean;
+  /** Wildcard hosts of which requests say themselves where they go. */
+  readonly forwarded?: readonly string[];
   /** Fields that one listener has otherwise. */
   readonly fields?: ConnectionManagerInit;
 }
@@ -138,7 +141,7 @@ function normalization(mesh: MeshSettings): ConnectionManagerInit {
 }
 
 /** Who the peer is comes before what is decided by it; what a route may ask for comes next; the router is last. */
-function httpFilters({ direction, mesh, security = [], grpcWeb = false, hbone = false, telemetry = meshTelemetry(mesh) }: HttpConnectionManagerOptions): FilterInit[] {
+function httpFilters({ direction, mesh, security = [], grpcWeb = false, hbone = false, forwarded = [], telemetry = meshTelemetry(mesh) }: HttpConnectionManagerOptions): FilterInit[] {
   return [
     ...(direction === "waypoint" || hbone ? [] : [direction === "inbound" ? httpMetadataExchange("downstream") : httpMetadataExchange("upstream", mesh.proxyHeaders.metadataExchangeInMeshOnly)]),
     ...security,
@@ -149,6 +152,7 @@ function httpFilters({ direction, mesh, security = [], grpcWeb = false, hbone = 
     filterInit("envoy.filters.http.cors", CorsSchema, {}),
     ...(direction === "waypoint" ? [peerMetadata("waypoint_upstream_peer_metadata", { upstream_discovery: [{ workload_discovery: {} }] })] : []),
     ...telemetry.stats(direction === "outbound" ? "client" : direction === "waypoint" ? "waypoint" : "server"),
+    ...forwarded.map(forwardHttpFilter),
     routerFilter(mesh),
   ];
 }

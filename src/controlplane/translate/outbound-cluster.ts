@@ -12,9 +12,11 @@ import { destinationRulePath, type DestinationRuleModel } from "../model/destina
 import type { MeshSettings } from "../model/facts.ts";
 import type { ServiceModel, ServicePortModel } from "../model/service-model.ts";
 import { clusterMetadataExchange } from "./cluster.ts";
+import { forwardDynamically, isForwarded } from "./dynamic-forward-proxy.ts";
 import { durationOfMs, filterMetadata, overAds, packed } from "./envoy-any.ts";
 import { applyTls } from "./outbound-tls.ts";
 import { applyTrafficPolicy, effectivePolicy, packHttpOptions, useDownstreamProtocol, useHttp2, type ClusterDraft } from "./traffic-policy.ts";
+import { tellOfClients } from "./upstream-proxy-protocol.ts";
 
 /** `outbound|80|v1|host`. */
 export function subsetClusterName(port: number, subset: string | undefined, host: string): string {
@@ -53,7 +55,9 @@ export function outboundCluster(options: OutboundClusterOptions): Cluster | unde
   const type = discoveryType(service, options.isSidecar);
   const policy = effectivePolicy(rule, subset, port.port, mesh);
   const passthrough = policy.loadBalancer?.simple === "PASSTHROUGH";
-  const resolvesNames = type === Cluster_DiscoveryType.STRICT_DNS || type === Cluster_DiscoveryType.LOGICAL_DNS;
+  const forwarded = isForwarded(service);
+  if (forwarded && subset !== undefined) return undefined;
+  const resolvesNames = !forwarded && (type === Cluster_DiscoveryType.STRICT_DNS || type === Cluster_DiscoveryType.LOGICAL_DNS);
   if (resolvesNames && !passthrough && (options.assignment?.endpoints.length ?? 0) === 0) return undefined;
   const draft: ClusterDraft = {
     http: create(HttpProtocolOptionsSchema, {}),
@@ -83,6 +87,8 @@ export function outboundCluster(options: OutboundClusterOptions): Cluster | unde
     hbone: options.hbone,
     mayReadSecrets: !options.isSidecar || rule?.selector !== undefined,
   });
+  if (forwarded) forwardDynamically(draft.cluster, service.hostname);
+  tellOfClients(draft.cluster, policy.proxyProtocol);
   return finish(draft, options, policy.tls?.mode);
 }
 
@@ -104,6 +110,8 @@ function finish(draft: ClusterDraft, { service, subset, rule, allCaptured }: Out
 export function discoveryType(service: ServiceModel, isSidecar: boolean): Cluster_DiscoveryType {
   switch (service.resolution) {
     case "dns":
+    // No endpoints are told of either.
+    case "dynamic-dns":
       return Cluster_DiscoveryType.STRICT_DNS;
     case "dns-round-robin":
       return Cluster_DiscoveryType.LOGICAL_DNS;

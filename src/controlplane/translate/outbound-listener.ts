@@ -10,6 +10,7 @@ import { meshGateway, type VirtualServiceModel } from "../model/virtual-service-
 import { unmatchedAccessLogs } from "./access-log.ts";
 import { blackHoleName } from "./cluster.ts";
 import { tcpAddress } from "./envoy-address.ts";
+import { forwardTlsFilter, isForwarded } from "./dynamic-forward-proxy.ts";
 import { durationOfMs } from "./envoy-any.ts";
 import type { FilterInit } from "./filter-init.ts";
 import { httpConnectionManagerFilter } from "./http-connection-manager.ts";
@@ -104,12 +105,14 @@ function merge(entry: Entry, chains: readonly OutboundChain[], protocol: Entry["
   entry.protocol = protocol;
 }
 
-function httpChain(bind: string, routes: string, detected: boolean, { port, mesh, telemetry }: ListenerPort): OutboundChain {
+function httpChain(bind: string, routes: string, detected: boolean, { port, services, mesh, telemetry }: ListenerPort): OutboundChain {
+  const forwarded = services.map(({ service }) => service).filter(isForwarded);
   const filter = httpConnectionManagerFilter({
     direction: "outbound",
     statPrefix: `outbound_${bind}_${port.port}`,
     mesh,
     routes: { rds: routes },
+    ...(forwarded.length === 0 ? {} : { forwarded: forwarded.map(({ hostname }) => hostname) }),
     ...(telemetry === undefined ? {} : { telemetry }),
   });
   return { sniHosts: [], destinations: [], applicationProtocols: detected ? plaintextHttpProtocols : [], transportProtocol: detected ? "raw_buffer" : "", config: undefined, filters: [filter] };
@@ -143,7 +146,7 @@ function tlsChains(bind: Bind, { service }: ResolvedService, port: ListenerPort)
   }
   if (chains.length > 0) return chains;
   // On an address of its own nothing but the service can be meant.
-  const byName = bind.destinations.length > 0 || bind.address === wildcard;
+  const byName = bind.destinations.length > 0 || bind.address === wildcard || isForwarded(service);
   const names = byName ? [service.hostname, ...port.aliasesOf(service.hostname)] : [];
   return [plainChain(serviceFilters(service, port), names, bind.destinations, undefined)];
 }
@@ -171,7 +174,8 @@ function tcpChains(bind: Bind, { service }: ResolvedService, port: ListenerPort)
 /** Of an egress listener with a port that the service has not, its only port is meant. */
 function serviceFilters(service: ServiceModel, port: ListenerPort): readonly FilterInit[] {
   const number = service.ports.length === 1 ? (service.ports[0]?.port ?? port.port.port) : port.port.port;
-  return tcpClusterFilters(subsetClusterName(number, undefined, service.hostname), { rule: port.ruleOf(service.hostname), subset: undefined, context: tcpContext(port) });
+  const filters = tcpClusterFilters(subsetClusterName(number, undefined, service.hostname), { rule: port.ruleOf(service.hostname), subset: undefined, context: tcpContext(port) });
+  return isForwarded(service) ? filters.toSpliced(-1, 0, forwardTlsFilter(service.hostname, number)) : filters;
 }
 
 function listener({ bind, chains }: Entry, resolved: ListenerPort): Listener {

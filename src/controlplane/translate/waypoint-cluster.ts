@@ -5,10 +5,12 @@ import { destinationRulePath, type DestinationRuleModel } from "../model/destina
 import type { MeshSettings } from "../model/facts.ts";
 import type { ServiceModel, ServicePortModel } from "../model/service-model.ts";
 import { originalDestinationFilter, rawBuffer } from "./cluster.ts";
+import { isForwarded } from "./dynamic-forward-proxy.ts";
 import { filterMetadata, packed } from "./envoy-any.ts";
 import { outboundCluster } from "./outbound-cluster.ts";
 import { type TransportSocketInit, trustDomainPeers } from "./tls-context.ts";
 import { effectivePolicy } from "./traffic-policy.ts";
+import { tellingOfClient } from "./upstream-proxy-protocol.ts";
 import { vipName, type WaypointCarries } from "./waypoint-name.ts";
 
 export interface VipClusterOptions {
@@ -29,6 +31,8 @@ export interface VipClusterOptions {
  */
 export function vipCluster(options: VipClusterOptions): Cluster | undefined {
   const { service, port, carries, subset, rule, mesh, identities, assignment } = options;
+  // Its requests would lead a waypoint anywhere: none are taken.
+  if (isForwarded(service)) return undefined;
   const name = vipName(port.port, carries, subset, service.hostname);
   const cluster = outboundCluster({
     service,
@@ -45,8 +49,9 @@ export function vipCluster(options: VipClusterOptions): Cluster | undefined {
     assignment,
   });
   if (cluster === undefined) return undefined;
-  const tls = effectivePolicy(rule, subset, port.port, mesh).tls?.mode;
-  const inner = tls === "SIMPLE" || tls === "MUTUAL" ? cluster.transportSocket : undefined;
+  const { tls, proxyProtocol } = effectivePolicy(rule, subset, port.port, mesh);
+  const plain = proxyProtocol === undefined ? rawBuffer : tellingOfClient(rawBuffer, proxyProtocol);
+  const inner = tls?.mode === "SIMPLE" || tls?.mode === "MUTUAL" ? cluster.transportSocket : undefined;
   const istio: JsonObject = {
     services: [{ host: service.hostname, name: service.name, namespace: service.namespace }],
     ...(rule === undefined ? {} : { config: destinationRulePath(rule) }),
@@ -57,7 +62,7 @@ export function vipCluster(options: VipClusterOptions): Cluster | undefined {
   cluster.filters = [];
   cluster.metadata = filterMetadata({ istio });
   cluster.transportSocketMatches = [];
-  cluster.transportSocket = throughTunnel(inner ?? rawBuffer);
+  cluster.transportSocket = throughTunnel(inner ?? plain);
   if (cluster.edsClusterConfig !== undefined) cluster.edsClusterConfig.serviceName = name;
   if (cluster.loadAssignment !== undefined) cluster.loadAssignment.clusterName = name;
   return cluster;

@@ -1,0 +1,34 @@
+import { create } from "@bufbuild/protobuf";
+import { Cluster_DnsLookupFamily, Cluster_LbPolicy, ClusterSchema, DynamicForwardProxyClusterSchema, DynamicForwardProxyFilterSchema, SniDynamicForwardProxySchema, type Cluster } from "../../wire/envoy/index.ts";
+import type { ServiceModel } from "../model/service.ts";
+import { packed } from "./envoy-any.ts";
+import { filterInit, type FilterInit } from "./filter-init.ts";
+
+/** Whether each request, or each connection's server name, says which of the wildcard's hosts is meant, and the proxy resolves that. */
+export function isForwarded({ resolution }: Pick<ServiceModel, "resolution">): boolean {
+  return resolution === "dynamic-dns";
+}
+
+/** Filters and cluster find each other by its name: Envoy has one of a name. */
+function dnsCache(hostname: string) {
+  return { name: `${hostname}_dfp_dns_cache`, dnsLookupFamily: Cluster_DnsLookupFamily.V4_ONLY };
+}
+
+/** Makes a cluster one whose endpoints are what its requests ask for. */
+export function forwardDynamically(cluster: Cluster, hostname: string): void {
+  const typedConfig = packed(DynamicForwardProxyClusterSchema, { clusterImplementationSpecifier: { case: "dnsCacheConfig", value: dnsCache(hostname) } });
+  cluster.clusterDiscoveryType = create(ClusterSchema, { clusterDiscoveryType: { case: "clusterType", value: { name: "envoy.clusters.dynamic_forward_proxy", typedConfig } } }).clusterDiscoveryType;
+  cluster.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED;
+  cluster.lbConfig = { case: undefined };
+  delete cluster.commonLbConfig;
+}
+
+/** Resolves the host of each request that is routed to the cluster of the wildcard; leaves others alone. */
+export function forwardHttpFilter(hostname: string): FilterInit {
+  return filterInit("envoy.filters.http.dynamic_forward_proxy", DynamicForwardProxyFilterSchema, { implementationSpecifier: { case: "dnsCacheConfig", value: dnsCache(hostname) } });
+}
+
+/** Resolves the server name of each connection; stands before the TCP proxy. */
+export function forwardTlsFilter(hostname: string, port: number): FilterInit {
+  return filterInit("envoy.extensions.filters.network.sni_dynamic_forward_proxy", SniDynamicForwardProxySchema, { dnsCacheConfig: dnsCache(hostname), portSpecifier: { case: "portValue", value: port } });
+}
