@@ -14,6 +14,7 @@ import type { RouteTable } from "./routing/route-table.ts";
 import { SecretStore } from "./tls/secret-store.ts";
 import { VirtualHosts } from "./virtual-hosts.ts";
 import { Cluster, type ClusterRuntime } from "./upstream/cluster.ts";
+import { ForwardNames } from "./upstream/forward-names.ts";
 import { DnsRefresher, type ResolveName } from "./upstream/dns-refresher.ts";
 
 export interface ProxyConfigOptions {
@@ -202,8 +203,9 @@ export class ProxyConfig {
   }
 
   #replaceCluster(name: string, spec: ClusterSpec): void {
-    const cluster = new Cluster(spec.config, this.#options.runtime);
     const { discovery } = spec;
+    const { resolve, clock, runtime } = this.#options;
+    const cluster = new Cluster(spec.config, discovery.kind === "forward" ? { ...runtime, names: new ForwardNames(discovery.rules, resolve, clock) } : runtime);
     let dns: DnsRefresher | undefined;
     if (spec.unusable !== undefined) cluster.setEndpoints([]);
     else if (discovery.kind === "eds") {
@@ -211,7 +213,7 @@ export class ProxyConfig {
       if (assignment !== undefined) cluster.setEndpoints(compileEndpoints(assignment, spec.transports, `cluster ${name}`));
     } else if (discovery.kind === "static") cluster.setEndpoints(compileEndpoints(discovery.endpoints, spec.transports, `cluster ${name}`));
     else if (discovery.kind === "dns") {
-      const { resolve, clock, log } = this.#options;
+      const { log } = this.#options;
       dns = new DnsRefresher({
         names: discovery.hosts.map((host) => host.name),
         refreshMs: discovery.refreshMs,

@@ -1,10 +1,12 @@
 import {
   ConnectionLimitSchema,
+  SniDynamicForwardProxySchema,
   TcpProxySchema,
   type ConnectionLimit,
   type Filter,
   type HttpConnectionManager,
   type HttpSetFilterState,
+  type SniDynamicForwardProxy,
   type TcpProxy,
   type TcpProxy_TunnelingConfig,
 } from "../../wire/envoy/index.ts";
@@ -26,6 +28,8 @@ export interface ChainService {
   readonly maxConnections: number;
   /** The server's name is the name of the cluster, as for traffic between networks. */
   readonly clusterByServerName: boolean;
+  /** Connections go to the server name that they ask for, at this port, where the cluster forwards by name. */
+  readonly forwardPort: number | undefined;
   /** Peers of raw connections may say who they are before the first byte. */
   readonly exchangesPeers: boolean;
   readonly serves:
@@ -58,6 +62,7 @@ export function compileChainService(messages: readonly Filter[], where: string, 
   const filters: NetworkFilter[] = [];
   let maxConnections = Infinity;
   let clusterByServerName = false;
+  let forwardPort: number | undefined;
   let stats: StatsRules | undefined;
   const terminal = messages.at(-1);
   for (const message of messages.slice(0, -1)) {
@@ -65,13 +70,20 @@ export function compileChainService(messages: readonly Filter[], where: string, 
     stats ??= statsOf(message.name, message.configType.case === "typedConfig" ? message.configType.value : undefined, `${where}: the network filter ${message.name}`, notes);
     if (config?.$typeName === ConnectionLimitSchema.typeName) maxConnections = connectionLimit(config as ConnectionLimit, where, notes);
     else if (message.name === "envoy.filters.network.sni_cluster") clusterByServerName = true;
+    else if (config?.$typeName === SniDynamicForwardProxySchema.typeName) forwardPort = forwardedPort(config as SniDynamicForwardProxy);
     else if (!serverNameFilters.has(message.name)) {
       const filter = compileNetworkFilter(message, where, notes);
       if (filter !== undefined) filters.push(filter);
     }
   }
   const exchangesPeers = messages.some((message) => message.name === peerExchangeFilter);
-  return { filters, maxConnections, clusterByServerName, exchangesPeers, serves: compileTerminal(terminal, stats, where, notes) };
+  return { filters, maxConnections, clusterByServerName, forwardPort, exchangesPeers, serves: compileTerminal(terminal, stats, where, notes) };
+}
+
+const httpsPort = 443;
+
+function forwardedPort({ portSpecifier }: SniDynamicForwardProxy): number {
+  return portSpecifier.case === "portValue" && portSpecifier.value > 0 ? portSpecifier.value : httpsPort;
 }
 
 /** The filter that exchanges metadata by ALPN, in chains and in clusters. */

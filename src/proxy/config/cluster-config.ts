@@ -1,14 +1,20 @@
 import {
   Cluster_ClusterProtocolSelection,
   Cluster_DiscoveryType,
+  Cluster_DnsLookupFamily,
   ClusterSchema,
+  DnsCacheConfigSchema,
+  DynamicForwardProxyClusterSchema,
   HttpProtocolOptionsSchema,
   UpstreamConnectionOptionsSchema,
+  type Cluster_CustomClusterType,
+  type DynamicForwardProxyCluster,
   type Http2ProtocolOptions,
   type Cluster as ClusterMessage,
   type HttpProtocolOptions,
 } from "../../wire/envoy/index.ts";
 import type { ClusterConfig } from "../upstream/cluster.ts";
+import type { ForwardNameRules } from "../upstream/forward-names.ts";
 import { peerExchangeFilter } from "./chain-service-config.ts";
 import { checkFields, durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
 import { dnsHosts, entersTunnel, type DnsHost, type EndpointSource } from "./endpoint-config.ts";
@@ -29,6 +35,8 @@ export type ClusterDiscovery =
   | { readonly kind: "eds"; readonly serviceName: string }
   | { readonly kind: "static"; readonly endpoints: EndpointSource }
   | { readonly kind: "dns"; readonly hosts: readonly DnsHost[]; readonly refreshMs: number; readonly firstAddressOnly: boolean }
+  /** By the names that clients ask for. */
+  | { readonly kind: "forward"; readonly rules: ForwardNameRules }
   | { readonly kind: "original-destination"; readonly portOverride: number | undefined; readonly header: string | undefined };
 
 const defaultConnectTimeoutMs = 5000;
@@ -38,7 +46,7 @@ const used = [
   "name", "type", "edsClusterConfig", "connectTimeout", "lbPolicy", "loadAssignment", "circuitBreakers", "transportSocket", "transportSocketMatches",
   "metadata", "maxRequestsPerConnection", "typedExtensionProtocolOptions", "commonHttpProtocolOptions", "dnsRefreshRate", "filters", "originalDstLbConfig",
   "commonLbConfig", "httpProtocolOptions", "http2ProtocolOptions", "upstreamBindConfig", "outlierDetection", "ringHashLbConfig", "maglevLbConfig", "leastRequestLbConfig",
-  "roundRobinLbConfig", "protocolSelection", "upstreamConnectionOptions",
+  "roundRobinLbConfig", "protocolSelection", "upstreamConnectionOptions", "clusterType",
 ];
 const harmless = [
   "altStatName", "cleanupInterval", "dnsLookupFamily", "respectDnsTtl", "dnsJitter", "dnsFailureRefreshRate", "typedDnsResolverConfig",
@@ -97,7 +105,7 @@ function peerMetadataOf({ name, metadata }: ClusterMessage): ClusterConfig["peer
 
 function discoveryOf(message: ClusterMessage, where: string, notes: ConfigNotes): ClusterDiscovery {
   const type = message.clusterDiscoveryType;
-  if (type.case === "clusterType") throw unsupported(where, `clusterType ${type.value.name}`);
+  if (type.case === "clusterType") return forwardingOf(type.value, message, where, notes);
   switch (type.value ?? Cluster_DiscoveryType.STATIC) {
     case Cluster_DiscoveryType.EDS: {
       const source = message.edsClusterConfig?.edsConfig?.configSourceSpecifier.case;
@@ -124,6 +132,43 @@ function discoveryOf(message: ClusterMessage, where: string, notes: ConfigNotes)
   }
 }
 
+const defaultMaxHosts = 1024;
+const defaultForwardRefreshMs = 60_000;
+const defaultHostTtlMs = 300_000;
+const defaultQueryTimeoutMs = 5000;
+const [httpPort, httpsPort] = [80, 443];
+
+function forwardingOf(type: Cluster_CustomClusterType, message: ClusterMessage, where: string, notes: ConfigNotes): ClusterDiscovery {
+  const config = type.typedConfig === undefined ? undefined : unpack(type.typedConfig);
+  if (config?.$typeName !== DynamicForwardProxyClusterSchema.typeName) throw unsupported(where, `clusterType ${type.name}`);
+  const forward = config as DynamicForwardProxyCluster;
+  checkFields(DynamicForwardProxyClusterSchema, forward, where, notes, { used: ["dnsCacheConfig"], harmless: ["allowInsecureClusterOptions", "allowCoalescedConnections"] });
+  if (forward.clusterImplementationSpecifier.case !== "dnsCacheConfig") throw unsupported(where, "a dynamic forward proxy without dnsCacheConfig");
+  const cache = forward.clusterImplementationSpecifier.value;
+  checkFields(DnsCacheConfigSchema, cache, `${where}: dnsCacheConfig`, notes, {
+    used: ["dnsLookupFamily", "dnsRefreshRate", "hostTtl", "maxHosts", "dnsQueryTimeout"],
+    harmless: ["name", "dnsMinRefreshRate", "dnsFailureRefreshRate", "disableDnsRefreshOnFailure", "dnsCacheCircuitBreaker", "useTcpForDnsLookups", "typedDnsResolverConfig", "preresolveHostnames", "keyValueConfig"],
+  });
+  return {
+    kind: "forward",
+    rules: {
+      defaultPort: message.transportSocket === undefined ? httpPort : httpsPort,
+      maxHosts: cache.maxHosts ?? defaultMaxHosts,
+      refreshMs: durationOr(cache.dnsRefreshRate, defaultForwardRefreshMs),
+      idleMs: durationOr(cache.hostTtl, defaultHostTtlMs),
+      queryTimeoutMs: durationOr(cache.dnsQueryTimeout, defaultQueryTimeoutMs),
+      family: families[cache.dnsLookupFamily] ?? "ipv6-preferred",
+    },
+  };
+}
+
+const families: Readonly<Partial<Record<Cluster_DnsLookupFamily, ForwardNameRules["family"]>>> = {
+  [Cluster_DnsLookupFamily.ALL]: "all",
+  [Cluster_DnsLookupFamily.V4_ONLY]: "ipv4",
+  [Cluster_DnsLookupFamily.V6_ONLY]: "ipv6",
+  [Cluster_DnsLookupFamily.V4_PREFERRED]: "ipv4-preferred",
+};
+
 function originalDestinationOf(message: ClusterMessage): ClusterDiscovery {
   const rule = message.lbConfig.case === "originalDstLbConfig" ? message.lbConfig.value : undefined;
   const name = rule?.httpHeaderName === undefined || rule.httpHeaderName === "" ? "x-envoy-original-dst-host" : rule.httpHeaderName.toLowerCase();
@@ -131,11 +176,11 @@ function originalDestinationOf(message: ClusterMessage): ClusterDiscovery {
 }
 
 function originalDestinationRule(discovery: ClusterDiscovery, transports: TransportRules): ClusterConfig["originalDestination"] {
-  if (discovery.kind !== "original-destination") return undefined;
+  if (discovery.kind !== "original-destination" && discovery.kind !== "forward") return undefined;
   const chosen = transports.choose({});
   return {
-    portOverride: discovery.portOverride,
-    header: discovery.header,
+    portOverride: discovery.kind === "forward" ? undefined : discovery.portOverride,
+    header: discovery.kind === "forward" ? undefined : discovery.header,
     transport: chosen.kind === "internal" ? { kind: "tunnel" } : chosen.kind === "tls" ? { kind: "tls", tls: chosen.tls } : { kind: "plain" },
     proxyHeader: chosen.proxyHeader,
     socketOptions: transports.socketOptions,

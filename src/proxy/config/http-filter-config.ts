@@ -45,6 +45,8 @@ export interface HttpFilters {
 const passiveTypes = new Set([
   "envoy.extensions.filters.http.router.v3.Router",
   "envoy.extensions.filters.http.cors.v3.Cors",
+  // Names are looked up where the cluster is chosen.
+  "envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig",
   "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig",
   // What it keeps of a tunnel's request is known of the connection.
   "envoy.extensions.filters.http.set_filter_state.v3.Config",

@@ -11,7 +11,6 @@ import type { ExchangeRequest } from "./exchange-request.ts";
 import type { OutgoingRequest } from "./outgoing-request.ts";
 import { unreachedHeader } from "./peer-metadata.ts";
 import { responseFlags, type ResponseFlag } from "./response-flags.ts";
-import { addressText } from "./address-text.ts";
 import { isIdempotent, retriesConnectFailure, retriesFailure, retriesResponse, retriesTimeout, scheduleRetry } from "./retry-decision.ts";
 
 /** The exchange that attempts are made for. Once it has failed or its answer is complete, it is told nothing more. */
@@ -68,6 +67,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
   #retrying = false;
   /** Where the client wanted to go, for a cluster that has no endpoints of its own. */
   #destination: SocketAddress | undefined;
+  #hostname: string | undefined;
   upstreamProtocol: WireProtocol = "http1";
   #local: SocketAddress | undefined;
   transportFailure = "";
@@ -134,14 +134,16 @@ export class Attempts implements PoolUser, ResponseReceiver {
   }
 
   /** Where the request goes, and how. */
-  target(cluster: Cluster, action: ForwardAction, protocol: WireProtocol, timeoutMs: number, hash: number | undefined): void {
+  target(cluster: Cluster, action: ForwardAction, protocol: WireProtocol, timeoutMs: number, hash: number | undefined, forward?: ForwardDestination): void {
     this.cluster = cluster;
     this.#action = action;
     this.upstreamProtocol = protocol;
     this.#timeoutMs = timeoutMs;
     this.#hash = hash;
     const rule = cluster.config.originalDestination;
-    if (rule === undefined) return;
+    this.#hostname = forward?.hostname;
+    if (forward !== undefined) this.#destination = forward;
+    if (rule === undefined || forward !== undefined) return;
     const named = rule.header === undefined ? undefined : parseAuthority(this.#facts.head.get(rule.header) ?? "");
     this.#destination = named?.isAddress === true ? { address: named.host, port: named.port } : this.#facts.local;
   }
@@ -157,7 +159,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
       return undefined;
     }
     const avoid = retry?.avoidPreviousHosts === true ? this.#tried : undefined;
-    const endpoint = this.#destination === undefined ? cluster.pick(avoid, retry?.hostSelectionAttempts ?? 1, this.#hash) : cluster.forDestination(this.#destination);
+    const endpoint = this.#destination === undefined ? cluster.pick(avoid, retry?.hostSelectionAttempts ?? 1, this.#hash) : cluster.forDestination(this.#destination, this.#hostname);
     if (endpoint === undefined) {
       cluster.counters.noHealthyEndpoint += 1;
       this.#owner.failed(503, "no healthy upstream", responseFlags.noHealthyUpstream, "no_healthy_upstream");
@@ -432,6 +434,11 @@ export class Attempts implements PoolUser, ResponseReceiver {
   }
 }
 
+/** An address that was found for the name that a request is for. */
+export interface ForwardDestination extends SocketAddress {
+  readonly hostname: string;
+}
+
 /** The peer's application could not be reached, which is as if the peer itself could not be. */
 function isUnreached(head: MessageHead): boolean {
   return head.status === 503 && head.get(unreachedHeader) !== undefined;
@@ -454,4 +461,14 @@ function resetText(reason: string): string {
 
 function resetDetails(when: "before" | "after", reason: string): string {
   return `upstream_reset_${when}_response_started{${reason.replaceAll(/[\s,]+/g, "_")}}`;
+}
+
+const texts = new WeakMap<SocketAddress, string>();
+
+/** `address:port`, made once for each connection, whose end is one object as long as it lives. */
+function addressText(address: SocketAddress): string {
+  let text = texts.get(address);
+  // By way of bytes it is one piece of memory, which is copied faster than what was joined.
+  if (text === undefined) texts.set(address, (text = Buffer.from(`${address.address}:${address.port}`, "latin1").toString("latin1")));
+  return text;
 }

@@ -1,3 +1,4 @@
+import { userError } from "../../base/index.ts";
 import { statusText, type BodyFraming, type MessageHead } from "../../wire/http1/index.ts";
 import type { LocalReply, RequestBodyStart } from "../filters/http-filter.ts";
 import { decideCors, type CorsPolicy } from "../routing/cors.ts";
@@ -6,7 +7,9 @@ import { requestHash } from "../routing/hash-policy.ts";
 import { routeOf, withoutPort, type VirtualHost } from "../routing/route-table.ts";
 import { chooseCluster, type ForwardAction, type Route } from "../routing/route.ts";
 import type { Cluster } from "../upstream/cluster.ts";
+import type { ForwardNames } from "../upstream/forward-names.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
+import type { ForwardDestination } from "./attempts.ts";
 import { ByteBuilder } from "./byte-builder.ts";
 import { composeRequest, type RequestComposition } from "./compose-request.ts";
 import { ExchangeState } from "./exchange-state.ts";
@@ -254,11 +257,17 @@ export class Exchange extends ExchangeState {
   }
 
   #release(pass: FilterPass, verdict: FilterVerdict): void {
+    this.#letGo((body) => this.#filtered(pass, verdict, body, 0, body.length));
+  }
+
+  /** Goes on with what was kept meanwhile. */
+  #letGo(goOn: (body: Buffer) => void): void {
     const body = this.held?.bytes() ?? noBytes;
     this.held = undefined;
     const trailers = this.heldTrailers;
+    this.heldTrailers = undefined;
     if (trailers !== undefined) this.request.complete = false;
-    this.#filtered(pass, verdict, body, 0, body.length);
+    goOn(body);
     if (this.active && trailers !== undefined) this.requestTrailers(trailers);
   }
 
@@ -304,7 +313,7 @@ export class Exchange extends ExchangeState {
   }
 
   #forward(route: Route, action: ForwardAction, bytes: Buffer, from: number, to: number): void {
-    const { facts, attempts, request } = this;
+    const { facts, attempts } = this;
     const choice = chooseCluster(action.target, (name) => facts.head.get(name), this.context.random);
     const cluster = choice === undefined ? undefined : this.context.cluster(choice.cluster);
     if (choice === undefined || cluster === undefined) {
@@ -312,12 +321,41 @@ export class Exchange extends ExchangeState {
       return;
     }
     attempts.cluster = cluster;
+    const { names } = cluster;
+    const send = (destination: ForwardDestination | undefined, body: Buffer, start: number, end: number): void => this.#send(route, action, { ...choice, to: cluster, destination }, body, start, end);
+    if (names === undefined) send(undefined, bytes, from, to);
+    else this.#lookUp(names, send, bytes, from, to);
+  }
+
+  /** The name that the request is for says where it goes. */
+  #lookUp(names: ForwardNames, send: (destination: ForwardDestination, body: Buffer, start: number, end: number) => void, bytes: Buffer, from: number, to: number): void {
+    const host = forwardHost(this.authority, names.rules.defaultPort);
+    const found = host === undefined ? Promise.reject(userError("bad-host", "the request names no host")) : names.addressOf(host.name);
+    const at = (address: string): ForwardDestination => ({ address, port: host?.port ?? 0, hostname: host?.name ?? "" });
+    if (typeof found === "string") {
+      send(at(found), bytes, from, to);
+      return;
+    }
+    this.#hold(bytes, from, to);
+    const { held } = this;
+    const still = (run: () => void): void => {
+      if (this.active && this.held === held) run();
+    };
+    found.then(
+      (address) => still(() => this.#letGo((body) => send(at(address), body, 0, body.length))),
+      () => still(() => this.#reply(503, "DNS resolution failure", responseFlags.dnsResolutionFailed, "dns_resolution_failure")),
+    );
+  }
+
+  #send(route: Route, action: ForwardAction, choice: Forwarding, bytes: Buffer, from: number, to: number): void {
+    const { facts, attempts, request } = this;
+    const { to: cluster, destination } = choice;
     const protocol = this.#checkUpgrade(action) ? wireProtocol(cluster, facts, this.upgrade !== undefined) : undefined;
     if (protocol === undefined) {
       this.#reply(403, "", responseFlags.none, "upgrade_failed");
       return;
     }
-    attempts.target(cluster, action, protocol, responseTimeoutMs(action, facts), this.#hash(cluster, action));
+    attempts.target(cluster, action, protocol, responseTimeoutMs(action, facts), this.#hash(cluster, action), destination);
     this.limitDuration(exchangeLimitMs(action, this.config, facts), () => this.#failWith(408, "downstream duration timeout", responseFlags.durationTimeout, "max_duration_timeout"));
     if (choice.responseMutation !== undefined) this.responseMutations = [choice.responseMutation, ...this.responseMutations];
     const mutations = choice.requestMutation === undefined ? route.requestMutations : [choice.requestMutation, ...route.requestMutations];
@@ -471,6 +509,19 @@ export class Exchange extends ExchangeState {
     const brokeOff = flag === responseFlags.upstreamConnectionTermination && this.context.draining && isIdempotent(this.method);
     return (brokeOff || flag === responseFlags.upstreamConnectionFailure) && this.answer.peerAsked && this.config.peerMetadata.writeToClient ? [[unreachedHeader, "true"]] : [];
   }
+}
+
+/** A cluster that was chosen for a request, with what its choice changes of it. */
+interface Forwarding extends NonNullable<ReturnType<typeof chooseCluster>> {
+  readonly to: Cluster;
+  readonly destination: ForwardDestination | undefined;
+}
+
+/** Name and port that an authority says. */
+function forwardHost(authority: string, defaultPort: number): { readonly name: string; readonly port: number } | undefined {
+  const parts = /^(\[[0-9a-f:.]+\]|[^:[\]]+)(?::(\d{1,5}))?$/.exec(authority);
+  const port = Number(parts?.[2] ?? defaultPort);
+  return parts?.[1] === undefined || port === 0 || port > 0xffff ? undefined : { name: parts[1].replace(/^\[|\]$/g, ""), port };
 }
 
 const noNames: ReadonlySet<string> = new Set();

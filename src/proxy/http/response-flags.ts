@@ -19,16 +19,17 @@ export const responseFlags = {
   rateLimited: 16,
   unauthorizedExternal: 17,
   durationTimeout: 18,
+  dnsResolutionFailed: 19,
 } as const;
 
 export type ResponseFlag = (typeof responseFlags)[keyof typeof responseFlags];
 
-const letters = ["-", "UH", "UF", "UC", "UR", "NR", "NC", "UT", "UO", "DC", "DPE", "UPE", "SI", "URX", "FI", "DI", "RL", "UAEX", "DT"];
+const letters = ["-", "UH", "UF", "UC", "UR", "NR", "NC", "UT", "UO", "DC", "DPE", "UPE", "SI", "URX", "FI", "DI", "RL", "UAEX", "DT", "DF"];
 
 const names = [
   "-", "NoHealthyUpstream", "UpstreamConnectionFailure", "UpstreamConnectionTermination", "UpstreamRemoteReset", "NoRouteFound", "NoClusterFound", "UpstreamRequestTimeout", "UpstreamOverflow",
   "DownstreamConnectionTermination", "DownstreamProtocolError", "UpstreamProtocolError", "StreamIdleTimeout", "UpstreamRetryLimitExceeded", "FaultInjected", "DelayInjected", "RateLimited",
-  "UnauthorizedExternalService", "DurationTimeout",
+  "UnauthorizedExternalService", "DurationTimeout", "DnsResolutionFailed",
 ];
 
 /** In Envoy's words. */

@@ -162,6 +162,7 @@ export class FilterChainRuntime {
         return serves.tcp;
       },
       cluster,
+      forwardPort: () => this.#spec.forwardPort,
       connector,
       clock,
       random,

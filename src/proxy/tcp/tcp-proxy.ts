@@ -1,6 +1,6 @@
-import { messageOf, transientError, type Clock, type Random } from "../../base/index.ts";
+import { messageOf, transientError, userError, type Clock, type Random } from "../../base/index.ts";
 import { relay } from "../../dataplane/index.ts";
-import type { ByteStream, ByteStreamHandler } from "../../net/index.ts";
+import type { ByteStream, ByteStreamHandler, SocketAddress } from "../../net/index.ts";
 import type { TcpSpec } from "../config/chain-service-config.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
 import { responseFlags, type ResponseFlag } from "../http/response-flags.ts";
@@ -9,12 +9,15 @@ import { hashText } from "../routing/hash-text.ts";
 import { openHttpTunnel } from "./http-tunnel.ts";
 import { encodePeerExchange, exchangePeers, peerExchangeProtocol } from "./peer-exchange.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
+import type { ForwardNames } from "../upstream/forward-names.ts";
 import type { EndpointConnector, UpstreamStream, WorkloadLabels } from "../upstream/endpoint.ts";
 
 export interface TcpProxyOptions {
   /** Asked for each connection. */
   readonly spec: () => TcpSpec;
   readonly cluster: (name: string) => Cluster | undefined;
+  /** Where a cluster forwards by name: the port at the name that the client asks for. */
+  readonly forwardPort?: () => number | undefined;
   readonly connector: EndpointConnector;
   readonly clock: Clock;
   readonly random: Random;
@@ -175,11 +178,13 @@ export class TcpProxy {
       flow.flag = responseFlags.noClusterFound;
       return undefined;
     }
+    const forwarded = cluster.names === undefined ? undefined : await this.#forwardTo(cluster.names, flow);
+    if (cluster.names !== undefined && forwarded === undefined) return undefined;
     const { connectAttempts, hashesSource } = this.#options.spec();
     const attempts = Math.max(1, connectAttempts);
     const hash = hashesSource ? hashText(flow.connection.remote.address) : undefined;
     for (let attempt = 1; attempt <= attempts; attempt += 1) {
-      const endpoint = cluster.forDestination(flow.connection.local) ?? cluster.pick(undefined, 1, hash);
+      const endpoint = cluster.forDestination(forwarded ?? flow.connection.local, forwarded?.hostname) ?? cluster.pick(undefined, 1, hash);
       if (endpoint === undefined) {
         cluster.counters.noHealthyEndpoint += 1;
         flow.flag = responseFlags.noHealthyUpstream;
@@ -195,6 +200,20 @@ export class TcpProxy {
       if (stream !== undefined) return stream;
     }
     return undefined;
+  }
+
+  /** Undefined when the client names nobody who can be found; the flow then says why. */
+  async #forwardTo(names: ForwardNames, flow: TcpFlow): Promise<(SocketAddress & { readonly hostname: string }) | undefined> {
+    const hostname = (flow.connection.serverName ?? flow.connection.tls?.serverName ?? "").toLowerCase();
+    const port = this.#options.forwardPort?.() ?? names.rules.defaultPort;
+    try {
+      if (hostname === "") throw userError("no-server-name", "the client asks for no server by name");
+      return { address: await names.addressOf(hostname), port, hostname };
+    } catch (error) {
+      flow.flag = responseFlags.dnsResolutionFailed;
+      flow.transportFailure = messageOf(error);
+      return undefined;
+    }
   }
 
   async #dial(endpoint: Endpoint, flow: TcpFlow): Promise<ByteStream | undefined> {

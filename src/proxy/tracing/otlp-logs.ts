@@ -1,6 +1,5 @@
 import type { ProtobufLogsSerializer } from "@opentelemetry/otlp-transformer";
 import type { EncodeBatch } from "./batch-exporter.ts";
-import { timeOf } from "./otlp-spans.ts";
 
 type ReadableLogRecord = Parameters<(typeof ProtobufLogsSerializer)["serializeRequest"]>[0][number];
 
@@ -16,6 +15,8 @@ export interface LogItem {
 
 const traceIdDigits = 32;
 const sampledFlag = 1;
+const msPerSecond = 1000;
+const nanosPerMs = 1_000_000;
 
 /** OTLP's message of a batch of lines in protobuf, by OpenTelemetry's own library, which is loaded with the first batch or by an empty one before. */
 export function otlpLogs(resource: Readonly<Record<string, string>>): EncodeBatch<LogItem> {
@@ -37,4 +38,10 @@ export function otlpLogs(resource: Readonly<Record<string, string>>): EncodeBatc
     });
     return Buffer.from(serializer.serializeRequest(records) ?? []);
   };
+}
+
+/** Unix time as seconds and nanoseconds. */
+function timeOf(ms: number): [seconds: number, nanos: number] {
+  const seconds = Math.floor(ms / msPerSecond);
+  return [seconds, Math.round((ms - seconds * msPerSecond) * nanosPerMs)];
 }

@@ -1,6 +1,6 @@
 import { randomFillSync } from "node:crypto";
-import { randomTexts } from "../../base/index.ts";
 import type { MessageHead } from "../../wire/http1/index.ts";
+import { randomTexts } from "../random-text.ts";
 
 /** In which fields a trace's context goes from hop to hop. */
 export type TraceFormat = "b3" | "w3c";

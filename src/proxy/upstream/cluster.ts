@@ -7,6 +7,7 @@ import { ClientPools } from "./client-pools.ts";
 import { ConnectionPool, type PoolCounters, type PoolLimits } from "./connection-pool.ts";
 import { EndpointSelection, type SelectionRules } from "./endpoint-selection.ts";
 import { endpointKey, endpointName, type EndpointConfig, type EndpointConnector } from "./endpoint.ts";
+import type { ForwardNames } from "./forward-names.ts";
 import { originalDestinationEndpoint, type OriginalDestinationRule } from "./original-destination.ts";
 import { OutlierDetector, OutlierRecord, type EndpointOutcome, type OutlierPolicy } from "./outlier-detector.ts";
 import { warmedWeight, type SlowStart } from "./slow-start.ts";
@@ -45,6 +46,8 @@ export interface UpstreamHttp2 {
 const maxDestinations = 4096;
 
 export interface ClusterRuntime {
+  /** Of a cluster that forwards to whatever name a client asks for. */
+  readonly names?: ForwardNames;
   readonly connector: EndpointConnector;
   readonly clock: Clock;
   readonly random: Random;
@@ -169,6 +172,11 @@ export class Cluster {
     return this.config.name;
   }
 
+  /** Names that clients may ask for; undefined where they do not say where a request goes. */
+  get names(): ForwardNames | undefined {
+    return this.#runtime.names;
+  }
+
   /** Whether endpoints have been set at all, be it to none. */
   get hasEndpoints(): boolean {
     return this.#hasEndpoints;
@@ -224,11 +232,12 @@ export class Cluster {
   }
 
   /** The endpoint that stands for a destination; undefined when the cluster has endpoints of its own, or too many by now. */
-  forDestination(destination: SocketAddress): Endpoint | undefined {
+  forDestination(destination: SocketAddress, hostname?: string): Endpoint | undefined {
     const rule = this.config.originalDestination;
     if (rule === undefined) return undefined;
-    const config = originalDestinationEndpoint(rule, destination);
-    const key = endpointKey(config);
+    const config = originalDestinationEndpoint(rule, destination, hostname);
+    // What a certificate must be of, and what is asked for by TLS, is the name's: addresses that two names have in common are two endpoints.
+    const key = `${endpointKey(config)} ${hostname ?? ""}`;
     let endpoint = this.#endpoints.get(key);
     if (endpoint !== undefined || this.#endpoints.size >= maxDestinations) return endpoint;
     endpoint = new Endpoint(config, this, this.#runtime);
@@ -238,6 +247,7 @@ export class Cluster {
 
   /** To be called once a second, on the steady clock. */
   sweep(nowMs: number): void {
+    this.#runtime.names?.sweep(nowMs);
     const returned = this.#outliers?.sweep(nowMs) === true;
     if (returned || this.#warming) this.#select();
     for (const [key, endpoint] of this.#endpoints) {

@@ -18,7 +18,7 @@ export type OriginalDestinationTransport = Extract<EndpointTransport, { readonly
 const hbonePort = 15_008;
 
 /** The endpoint that stands for a destination. */
-export function originalDestinationEndpoint(rule: OriginalDestinationRule, destination: SocketAddress): EndpointConfig {
+export function originalDestinationEndpoint(rule: OriginalDestinationRule, destination: SocketAddress, hostname?: string): EndpointConfig {
   const port = rule.portOverride ?? destination.port;
   const { address } = destination;
   const authority = address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
@@ -29,7 +29,7 @@ export function originalDestinationEndpoint(rule: OriginalDestinationRule, desti
     weight: 1,
     priority: 0,
     healthy: true,
-    hostname: undefined,
+    hostname,
     workload: unknownWorkload,
     ...(rule.proxyHeader === undefined ? {} : { proxyHeader: rule.proxyHeader }),
     ...rule.socketOptions,

@@ -475,7 +475,7 @@ export type { HashPolicy as TcpHashPolicy, HashPolicy_SourceIp as TcpHashPolicy_
 export { envoyRegistry } from "./envoy-registry.ts";
 export { type ExtAuthz as NetworkExtAuthz, ExtAuthzSchema as NetworkExtAuthzSchema } from "#generated/proto/envoy/extensions/filters/network/ext_authz/v3/ext_authz_pb.js";
 export { type ClusterConfig as DynamicForwardProxyCluster, ClusterConfigSchema as DynamicForwardProxyClusterSchema } from "#generated/proto/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.js";
-export type { DnsCacheConfig } from "#generated/proto/envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache_pb.js";
+export { type DnsCacheConfig, DnsCacheConfigSchema } from "#generated/proto/envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache_pb.js";
 export {
   type FilterConfig as DynamicForwardProxyFilter,
   FilterConfigSchema as DynamicForwardProxyFilterSchema,

@@ -1,0 +1,23 @@
+import assert from "node:assert/strict";
+import { randomFillSync } from "node:crypto";
+import { test } from "node:test";
+import { randomTexts, randomUuids } from "./random-text.ts";
+
+test("UUIDs are of version 4, of all variants, and none comes twice", () => {
+  const next = randomUuids((bytes) => randomFillSync(bytes));
+  const all = Array.from({ length: 1000 }, () => next());
+  for (const id of all) assert.match(id, /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+  assert.equal(new Set(all).size, all.length);
+  assert.deepEqual(new Set(all.map((id) => id[19])), new Set(["8", "9", "a", "b"]));
+});
+
+test("each digit of a text comes of its own half byte, and the rest is the pattern's", () => {
+  let fillings = 0;
+  const next = randomTexts("a: xx-x\r\n", (bytes) => {
+    fillings += 1;
+    for (let at = 0; at < bytes.length; at += 1) bytes[at] = (at * 0x25 + 0x1f) & 0xff;
+  });
+  const texts = Array.from({ length: 129 }, () => next());
+  assert.deepEqual(texts.slice(0, 2), ["a: 1f-4\r\n", "a: 46-9\r\n"]);
+  assert.deepEqual([fillings, texts[128]], [2, texts[0]]);
+});

@@ -1,0 +1,49 @@
+/** Fills bytes with randomness; `randomFillSync` of node:crypto. */
+export type FillRandom = (bytes: Uint8Array) => void;
+
+/** Texts that are made of one filling. */
+const madeTogether = 128;
+const hexDigits = new TextEncoder().encode("0123456789abcdef");
+const hyphen = 45;
+const versionAt = 14;
+const variantAt = 19;
+const version4 = 52;
+const uuidHyphens = [8, 13, 18, 23];
+const uuidPattern = "x".repeat(36).replaceAll("x", (digit, at: number) => (uuidHyphens.includes(at) ? "-" : digit));
+
+/**
+ * Answers one text after the other like the pattern, with a random digit in hexadecimal where that has an `x`. They are cut from one long
+ * text: each of them costs little to make and, as it is in one piece, to copy.
+ */
+export function randomTexts(pattern: string, fill: FillRandom, adjust?: (bytes: Uint8Array, from: number) => void): () => string {
+  const length = pattern.length;
+  const bytes = new TextEncoder().encode(pattern.repeat(madeTogether));
+  const digitsAt = Int32Array.from([...bytes.keys()].filter((at) => pattern[at % length] === "x"));
+  const random = new Uint8Array(Math.ceil(digitsAt.length / 2));
+  const decoder = new TextDecoder("latin1");
+  let texts = "";
+  let at = 0;
+  return () => {
+    if (at >= texts.length) {
+      fill(random);
+      for (let index = 0; index < digitsAt.length; index += 1) {
+        const byte = random[index >> 1] ?? 0;
+        bytes[digitsAt[index] ?? 0] = hexDigits[(index & 1) === 0 ? byte >> 4 : byte & 15] ?? 0;
+      }
+      if (adjust !== undefined) for (let from = 0; from < bytes.length; from += length) adjust(bytes, from);
+      texts = decoder.decode(bytes);
+      at = 0;
+    }
+    at += length;
+    return texts.slice(at - length, at);
+  };
+}
+
+/** Answers one UUID of version 4 after the other. */
+export function randomUuids(fill: FillRandom): () => string {
+  return randomTexts(uuidPattern, fill, (bytes, from) => {
+    bytes[from + versionAt] = version4;
+    const digit = hexDigits.indexOf(bytes[from + variantAt] ?? 0);
+    bytes[from + variantAt] = hexDigits[8 + (digit & 3)] ?? hyphen;
+  });
+}

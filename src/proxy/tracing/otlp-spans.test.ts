@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { SpanKind, SpanStatusCode } from "@opentelemetry/api";
+import { ProtobufTraceSerializer } from "@opentelemetry/otlp-transformer";
+import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
+import { otlpSpans } from "./otlp-spans.ts";
+import type { Span } from "./span.ts";
+
+/** Which fields are messages, by the path of field numbers; all others of their wire type are texts or bytes. */
+const messages = new Set(["1", "1.1", "1.1.1", "1.1.1.2", "1.2", "1.2.1", "1.2.2", "1.2.2.9", "1.2.2.9.2", "1.2.2.15"]);
+
+/** All fields of a message that are not zero, in the order in which they come. */
+function fieldsOf(bytes: Uint8Array, path = ""): unknown[] {
+  const reader = new BinaryReader(bytes);
+  const fields: unknown[] = [];
+  while (reader.pos < reader.len) {
+    const [number, type] = reader.tag();
+    const at = path === "" ? String(number) : `${path}.${number}`;
+    if (type === WireType.LengthDelimited) {
+      const inner = reader.bytes();
+      // The scope has no name.
+      if (at === "1.2.1.1" && inner.length === 0) continue;
+      fields.push([at, messages.has(at) ? fieldsOf(inner, at) : Buffer.from(inner).toString("latin1")]);
+      continue;
+    }
+    const value = type === WireType.Varint ? reader.uint32() : type === WireType.Bit32 ? reader.fixed32() : reader.fixed64();
+    if (value !== 0) fields.push([at, value]);
+  }
+  return fields;
+}
+
+type Readable = Parameters<(typeof ProtobufTraceSerializer)["serializeRequest"]>[0][number];
+
+function readableOf({ traceId, spanId, parentSpanId, name, kind, startMs, durationMs, tags }: Span): Readable {
+  const contextOf = (id: string) => ({ traceId: traceId.padStart(32, "0"), spanId: id, traceFlags: 1 });
+  const timeOf = (ms: number): [number, number] => [Math.floor(ms / 1000), Math.round((ms % 1000) * 1e6)];
+  return {
+    resource: { attributes: { "service.name": "shop", "host.name": "é" }, asyncAttributesPending: false } as unknown as Readable["resource"],
+    instrumentationScope: { name: "" },
+    name,
+    kind: kind === "server" ? SpanKind.SERVER : SpanKind.CLIENT,
+    spanContext: () => contextOf(spanId),
+    ...(parentSpanId === undefined ? {} : { parentSpanContext: contextOf(parentSpanId) }),
+    startTime: timeOf(startMs),
+    endTime: timeOf(startMs + durationMs),
+    duration: timeOf(durationMs),
+    ended: true,
+    status: { code: tags.get("error") === "true" ? SpanStatusCode.ERROR : SpanStatusCode.UNSET },
+    attributes: Object.fromEntries(tags),
+    links: [],
+    events: [],
+    droppedAttributesCount: 0,
+    droppedEventsCount: 0,
+    droppedLinksCount: 0,
+  };
+}
+
+test("a batch is what OpenTelemetry's own library writes of it, zeros aside", async () => {
+  const spans: Span[] = [
+    { traceId: "0123456789abcdef0123456789abcdef", spanId: "0011223344556677", parentSpanId: undefined, name: "ingress", kind: "server", startMs: 1_700_000_000_000.25, durationMs: 1.5, tags: new Map([["a", ""], ["http.url", "x".repeat(300)]]) },
+    { traceId: "0123456789abcdef", spanId: "8899aabbccddeeff", parentSpanId: "0011223344556677", name: "router € egress", kind: "client", startMs: 1_700_000_000_001, durationMs: 0, tags: new Map([["error", "true"], ["é", "€".repeat(20_000)]]) },
+  ];
+  const encode = otlpSpans({ "service.name": "shop", "host.name": "é" });
+  const expected = ProtobufTraceSerializer.serializeRequest(spans.map(readableOf)) ?? new Uint8Array();
+  // The second batch is as the first: nothing of it is left over.
+  for (let time = 0; time < 2; time += 1) assert.deepEqual(fieldsOf(await encode(spans)), fieldsOf(expected));
+  assert.equal((await encode([])).length, 0);
+});

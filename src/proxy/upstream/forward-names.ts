@@ -1,0 +1,121 @@
+import { BlockList, isIP } from "node:net";
+import { transientError, type Clock } from "../../base/index.ts";
+import type { ResolveName } from "./dns-refresher.ts";
+
+/** How a cluster that forwards by name looks names up. */
+export interface ForwardNameRules {
+  /** The port where a request names none. */
+  readonly defaultPort: number;
+  /** Names that are known at once; requests for others are refused then. */
+  readonly maxHosts: number;
+  /** An answer is asked for anew after this time. */
+  readonly refreshMs: number;
+  /** A name that nobody asks for is forgotten after this time. */
+  readonly idleMs: number;
+  readonly queryTimeoutMs: number;
+  readonly family: "all" | "ipv4" | "ipv6" | "ipv4-preferred" | "ipv6-preferred";
+}
+
+interface KnownName {
+  addresses: readonly string[];
+  askedAtMs: number;
+  usedAtMs: number;
+  next: number;
+  pending: Promise<void> | undefined;
+}
+
+/** Whoever may be resolved to: never this machine itself, nor what is reached without a router. */
+const unreachable = new BlockList();
+for (const [network, bits] of [["0.0.0.0", 8], ["127.0.0.0", 8], ["169.254.0.0", 16]] as const) unreachable.addSubnet(network, bits, "ipv4");
+for (const [network, bits] of [["::", 127], ["fe80::", 10]] as const) unreachable.addSubnet(network, bits, "ipv6");
+
+/**
+ * The addresses of the names that clients ask for, for a cluster that has no endpoints of its own. Envoy forwards to whatever a name resolves to;
+ * here loopback and link-local addresses are left out, so that a name's owner cannot reach the proxy's own ports by it.
+ */
+export class ForwardNames {
+  readonly rules: ForwardNameRules;
+  readonly #resolve: ResolveName;
+  readonly #clock: Clock;
+  readonly #names = new Map<string, KnownName>();
+
+  constructor(rules: ForwardNameRules, resolve: ResolveName, clock: Clock) {
+    this.rules = rules;
+    this.#resolve = resolve;
+    this.#clock = clock;
+  }
+
+  get size(): number {
+    return this.#names.size;
+  }
+
+  /** An address of the name, later when it is not known yet. Rejects when it has none, or the names are too many. */
+  addressOf(name: string): string | Promise<string> {
+    const nowMs = this.#clock.steadyMs();
+    const known = this.#names.get(name);
+    if (known !== undefined) {
+      known.usedAtMs = nowMs;
+      if (known.addresses.length > 0) {
+        // An answer that has grown old serves until the next has come.
+        if (nowMs - known.askedAtMs >= this.rules.refreshMs && known.pending === undefined) void this.#ask(name, known).catch(() => undefined);
+        return take(known);
+      }
+      if (known.pending !== undefined) return known.pending.then(() => take(known));
+    }
+    if (known === undefined && this.#names.size >= this.rules.maxHosts) return Promise.reject(transientError("dns-overflow", `more than ${this.rules.maxHosts} names are known at once`));
+    const fresh: KnownName = { addresses: [], askedAtMs: nowMs, usedAtMs: nowMs, next: 0, pending: undefined };
+    this.#names.set(name, fresh);
+    return this.#ask(name, fresh).then(() => take(fresh));
+  }
+
+  /** To be called once a second, on the steady clock. */
+  sweep(nowMs: number): void {
+    for (const [name, { usedAtMs, pending }] of this.#names) if (pending === undefined && nowMs - usedAtMs >= this.rules.idleMs) this.#names.delete(name);
+  }
+
+  #ask(name: string, known: KnownName): Promise<void> {
+    const asked = this.#query(name, known).finally(() => {
+      known.pending = undefined;
+      if (known.addresses.length === 0 && this.#names.get(name) === known) this.#names.delete(name);
+    });
+    known.pending = asked;
+    return asked;
+  }
+
+  async #query(name: string, known: KnownName): Promise<void> {
+    known.askedAtMs = this.#clock.steadyMs();
+    const found = isIP(name) === 0 ? await this.#withinTime(name) : [name];
+    const usable = ofFamily(found.filter((address) => !unreachable.check(address, isIP(address) === 6 ? "ipv6" : "ipv4")), this.rules.family);
+    if (usable.length > 0) known.addresses = usable;
+    else if (known.addresses.length === 0) throw transientError("dns-no-address", `${name} has no address that may be forwarded to`);
+  }
+
+  #withinTime(name: string): Promise<readonly string[]> {
+    const { promise, resolve, reject } = Promise.withResolvers<readonly string[]>();
+    const limit = this.#clock.after(this.rules.queryTimeoutMs, () => reject(transientError("timeout", `${name} was not resolved in ${this.rules.queryTimeoutMs} ms`)));
+    this.#resolve(name).then(resolve, reject);
+    return promise.finally(() => limit[Symbol.dispose]());
+  }
+}
+
+function take(known: KnownName): string {
+  known.next = (known.next + 1) % known.addresses.length;
+  return known.addresses[known.next] ?? "";
+}
+
+function ofFamily(addresses: readonly string[], family: ForwardNameRules["family"]): readonly string[] {
+  const of = (version: 4 | 6): readonly string[] => addresses.filter((address) => isIP(address) === version);
+  const [ipv4, ipv6] = [of(4), of(6)];
+  switch (family) {
+    case "all":
+      return addresses;
+    case "ipv4":
+      return ipv4;
+    case "ipv6":
+      return ipv6;
+    case "ipv4-preferred":
+      return ipv4.length > 0 ? ipv4 : ipv6;
+    case "ipv6-preferred":
+      return ipv6.length > 0 ? ipv6 : ipv4;
+  }
+}
