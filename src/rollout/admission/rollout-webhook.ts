@@ -54,7 +54,7 @@ export class RolloutWebhook {
   async #look(): Promise<boolean> {
     const { client, clock, namespace, port } = this.#options;
     const dnsNames = [`${service}.${namespace}.svc`, `${service}.${namespace}`];
-    const certificate = await loadOrCreateCertificate({ client, clock, namespace, secretName: `${service}-webhook`, dnsNames });
+    const certificate = await loadOrCreateCertificate({ client, clock, namespace, secretName: `${service}-webhook`, serviceName: service, dnsNames });
     if (this.#server === undefined) this.#server = await this.#listen(certificate, port);
     else if (certificate.certificate !== this.#certificate?.certificate) this.#server.setSecureContext({ cert: certificate.certificate, key: certificate.privateKey });
     this.#certificate = certificate;

@@ -1,6 +1,6 @@
 import { X509Certificate } from "node:crypto";
-import type { Clock } from "../../base/index.ts";
-import { secretKind, type Secret } from "../../api/kubernetes/index.ts";
+import { transientError, type Clock } from "../../base/index.ts";
+import { secretKind, serviceKind, type Secret } from "../../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import type { WebhookCertificate } from "./webhook-certificate.ts";
 
@@ -9,13 +9,15 @@ export interface WebhookCertificateOptions {
   readonly clock: Clock;
   readonly namespace: string;
   readonly secretName: string;
+  /** The Service that the certificate is for: the Secret goes with it. */
+  readonly serviceName: string;
   /** The Service's, `<name>.<namespace>.svc` first. */
   readonly dnsNames: readonly string[];
 }
 
-/** The certificate that all engines share by a Secret: made when it is missing, unreadable, for another name or half over. */
+/** The certificate that all engines share by a Secret: made when it is missing, unreadable, for another name or half over. A transient error where there is no Service to make it for. */
 export async function loadOrCreateCertificate(options: WebhookCertificateOptions): Promise<WebhookCertificate> {
-  const { client, clock, namespace, secretName, dnsNames } = options;
+  const { client, clock, namespace, secretName, serviceName, dnsNames } = options;
   const found = await client.get(secretKind, secretName, namespace);
   const kept = readCertificate(found, dnsNames, clock.nowMs());
   if (kept !== undefined) return kept;
@@ -24,7 +26,12 @@ export async function loadOrCreateCertificate(options: WebhookCertificateOptions
   const made = await createCertificate(dnsNames, clock.nowMs());
   const data = { "tls.crt": base64(made.certificate), "tls.key": base64(made.privateKey) };
   try {
-    if (found === undefined) await client.create(secretKind, { apiVersion: "v1", kind: "Secret", metadata: { name: secretName, namespace }, type: "kubernetes.io/tls", data });
+    if (found === undefined) {
+      const service = await client.get(serviceKind, serviceName, namespace);
+      if (service === undefined) throw transientError("service-missing", `there is no Service ${namespace}/${serviceName} to make a certificate for`);
+      const ownerReferences = [{ apiVersion: "v1", kind: "Service", name: serviceName, uid: service.metadata.uid ?? "" }];
+      await client.create(secretKind, { apiVersion: "v1", kind: "Secret", metadata: { name: secretName, namespace, ownerReferences }, type: "kubernetes.io/tls", data });
+    }
     else await client.update(secretKind, { ...found, data });
     return made;
   } catch (error) {
