@@ -35,6 +35,13 @@ test("an upgrade of base or istiod leaves the failure policy of validation to th
   assert.match(fileOf("istiod", "templates/istiod.yaml"), policy);
 });
 
+test("a gateway that is the way into a network says so by its labels, its ports and its view", () => {
+  const template = fileOf("gateway", "templates/gateway.yaml");
+  assert.match(template, /\{\{- with \$v\.networkGateway \}\}\n +topology\.istio\.io\/network: /);
+  assert.match(template, /range \$name, \$value := merge \(ternary \(dict "ISTIO_META_REQUESTED_NETWORK_VIEW" \$v\.networkGateway\)/);
+  assert.match(fileOf("gateway", "templates/_helpers.tpl"), /- name: \{\{ \$name \}\}\n {2}port: \{\{ \$port\.port \}\}/);
+});
+
 test("ztunnel's network is its own, or the mesh's", () => {
   assert.match(fileOf("ztunnel", "templates/ztunnel.yaml"), /- name: NETWORK\n +value: \{\{ \$v\.network \| default \$v\.global\.network \| quote \}\}/);
 });

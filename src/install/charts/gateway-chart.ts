@@ -16,7 +16,24 @@ const helpers = [
   valuesHeader,
   '{{- if $v.serviceAccount.create }}{{ $v.serviceAccount.name | default (include "gateway.name" .) }}{{ else }}{{ $v.serviceAccount.name | default "default" }}{{ end }}',
   "{{- end }}",
+  '{{- define "gateway.ports" -}}',
+  valuesHeader,
+  "ports:",
+  "{{- if $v.networkGateway }}",
+  '{{- range $name := list "status-port" "tls" "tls-istiod" "tls-webhook" }}{{ $port := index $v.networkGatewayPorts $name }}',
+  "- name: {{ $name }}",
+  "  port: {{ $port.port }}",
+  "  targetPort: {{ $port.targetPort | default $port.port }}",
+  "  protocol: {{ $port.protocol | default \"TCP\" }}",
+  "{{- end }}",
+  "{{- else }}",
+  "{{ toYaml $v.service.ports }}",
+  "{{- end }}",
+  "{{- end }}",
 ].join("\n");
+
+/** Of a Service that other networks come in by. */
+const networkPorts = [["status-port", 15_021], ["tls", 15_443], ["tls-istiod", 15_012], ["tls-webhook", 15_017]] as const;
 
 /** A gateway that the control plane's injector completes: its image is `auto`, and its template `gateway`. */
 export function gatewayChart(options: ChartOptions): Chart {
@@ -64,6 +81,8 @@ export function gatewayChart(options: ChartOptions): Chart {
         },
         resources: { requests: { cpu: "100m", memory: "128Mi" }, limits: { cpu: "2000m", memory: "1024Mi" } },
         autoscaling: { enabled: true, minReplicas: 1, maxReplicas: 5, targetCPUUtilizationPercentage: 80 },
+        networkGateway: "",
+        networkGatewayPorts: Object.fromEntries(networkPorts.map(([name, port]) => [name, { port, targetPort: port }])),
         podDisruptionBudget: {},
         terminationGracePeriodSeconds: 30,
         nodeSelector: {},
@@ -96,6 +115,7 @@ function gatewayObjects(marks: TemplateMarks, isScaled: boolean): UntypedObject[
     "app.kubernetes.io/version": marks.text("$.Chart.AppVersion"),
     "helm.sh/chart": marks.text('printf "gateway-%s" $.Chart.Version'),
     ...selector,
+    "topology.istio.io/network": marks.optional("$v.networkGateway"),
     ...(marks.map('omit $v.labels "app" "istio"') as Record<string, string>),
   };
   const identity = { name, namespace, labels, annotations: marks.map("$v.annotations") as Record<string, string> };
@@ -110,7 +130,7 @@ function gatewayObjects(marks: TemplateMarks, isScaled: boolean): UntypedObject[
           type: marks.text("$v.service.type"),
           loadBalancerIP: marks.optional("$v.service.loadBalancerIP"),
           externalTrafficPolicy: marks.optional("$v.service.externalTrafficPolicy"),
-          ports: marks.list("$v.service.ports"),
+          ports: marks.list('index (include "gateway.ports" $ | fromYaml) "ports"'),
           selector,
         },
       },
@@ -150,7 +170,7 @@ function gatewayDeployment(marks: TemplateMarks, given: GatewayIdentity & { read
                 image: "auto",
                 imagePullPolicy: marks.optional("$v.imagePullPolicy"),
                 securityContext: { capabilities: { drop: ["ALL"] }, allowPrivilegeEscalation: false, privileged: false, readOnlyRootFilesystem: true, runAsNonRoot: true },
-                env: [{ name: Object.keys(marks.env("$v.env"))[0] ?? "", value: "" }],
+                env: [{ name: Object.keys(marks.env('merge (ternary (dict "ISTIO_META_REQUESTED_NETWORK_VIEW" $v.networkGateway) (dict) (ne $v.networkGateway "")) $v.env'))[0] ?? "", value: "" }],
                 ports: [{ name: "http-envoy-prom", containerPort: 15_090, protocol: "TCP" }],
                 resources: marks.map("$v.resources"),
                 volumeMounts: marks.list("$v.volumeMounts"),

@@ -87,6 +87,7 @@ export const templateFunctions: Readonly<Record<string, (...args: readonly unkno
   fromYaml: (text) => (parse(textOfValue(text), { version: "1.1" }) as unknown) ?? {},
   gt: (a, b) => Number(a) > Number(b),
   indent,
+  index: (tree, ...keys) => keys.reduce((found, key) => (isTree(found) ? found[String(key)] : Array.isArray(found) ? (found[Number(key)] as unknown) : undefined), tree),
   int: (value) => Math.trunc(Number(value ?? 0)) || 0,
   join: (separator, list) => (Array.isArray(list) ? list.map(textOfValue).join(textOfValue(separator)) : textOfValue(list)),
   list: (...values) => values,
