@@ -15,6 +15,7 @@ import type {
   TypedStruct,
 } from "../../wire/envoy/index.ts";
 import { ExtAuthzFilter } from "../filters/ext-authz-filter.ts";
+import { GrpcWebFilter } from "../filters/grpc-web-filter.ts";
 import { FaultFilter } from "../filters/fault-filter.ts";
 import type { HttpFilter } from "../filters/http-filter.ts";
 import { JwtAuthnFilter } from "../filters/jwt-authn-filter.ts";
@@ -118,6 +119,8 @@ function compileFilter(name: string, any: Any, statPrefix: string, where: string
       return new ExtAuthzFilter(name, compileExtAuthz(message as ExtAuthz, where, notes), services.statistics, statPrefix);
     case "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit":
       return new LocalRateLimitFilter(name, compileLocalRateLimit(message as LocalRateLimit, where, notes), services);
+    case "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb":
+      return new GrpcWebFilter(name);
     case "stats.PluginConfig":
       return undefined;
     default:

@@ -23,10 +23,18 @@ export interface FilterRequest extends RequestView {
   readonly hasBody: boolean;
   /** Reads the body's beginning, up to so many bytes; it goes upstream whole in the end. Settles never when the client leaves. */
   bodyStart(limit: number): Promise<RequestBodyStart>;
+  /** The client speaks gRPC-Web, the upstream gRPC. */
+  translateGrpcWeb(form: GrpcWebForm): void;
   /** Chooses the route anew, after edits that routes may look at. */
   clearRoute(): void;
   /** What filters tell each other and the log, by the name of the filter that said it (Envoy's dynamic metadata). */
   readonly metadata: Map<string, unknown>;
+}
+
+/** Which sides of a gRPC-Web exchange are text. */
+export interface GrpcWebForm {
+  readonly requestIsText: boolean;
+  readonly answerIsText: boolean;
 }
 
 /** The first bytes of a request's body, without framing. */

@@ -60,6 +60,12 @@ export abstract class Answer {
   /** An answer of our own; `mayKeepAlive` unless what follows on the connection cannot be trusted. */
   abstract local(reply: LocalReply, mayKeepAlive: boolean): boolean;
 
+  /** The end of the body, in which trailers have been written as the client takes them. */
+  trailersInBody(fields: readonly string[], bytes: Buffer): boolean {
+    this.noteTrailers(fields);
+    return this.body(bytes, 0, bytes.length, true);
+  }
+
   protected note(head: MessageHead, sentAtMs: number): void {
     this.started = true;
     this.status = head.status;

@@ -88,7 +88,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
   }
 
   get wantsPlainBody(): boolean {
-    return this.#facts.protocol !== "HTTP/1.1";
+    return this.#facts.protocol !== "HTTP/1.1" || this.#facts.isGrpcWeb;
   }
 
   get chunksRequest(): boolean {

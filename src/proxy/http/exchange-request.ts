@@ -45,6 +45,8 @@ export class ExchangeRequest implements RequestView {
   userAgent = "";
   forwardedFor = "";
   isGrpc = false;
+  /** The client takes gRPC in the form of gRPC-Web. */
+  isGrpcWeb = false;
   captured: readonly string[] = [];
   /** The head's own target cannot be passed on as it is. */
   targetDiffers = false;
@@ -76,6 +78,7 @@ export class ExchangeRequest implements RequestView {
     this.userAgent = "";
     this.forwardedFor = "";
     this.isGrpc = false;
+    this.isGrpcWeb = false;
     this.captured = [];
     this.targetDiffers = false;
   }

@@ -12,6 +12,7 @@ import type { ExchangeOwner } from "./exchange-owner.ts";
 import type { ExchangeRecord } from "./exchange-record.ts";
 import { ExchangeRequest } from "./exchange-request.ts";
 import type { FilterPass } from "./filter-pass.ts";
+import type { GrpcWebTranslation } from "./grpc-web.ts";
 import { GrpcMessageCounter } from "./grpc.ts";
 import type { HeldBody } from "./held-body.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
@@ -32,6 +33,7 @@ export abstract class ExchangeState implements ExchangeRecord, AttemptsOwner {
   protected upgrade: string | undefined;
   protected responseMutations: readonly HeaderMutation[] = [];
   protected pass: FilterPass | undefined;
+  protected grpcWeb: GrpcWebTranslation | undefined;
   /** What came of the request's body while a filter takes time. */
   protected held: HeldBody | undefined;
   protected heldTrailers: readonly string[] | undefined;
@@ -209,6 +211,7 @@ export abstract class ExchangeState implements ExchangeRecord, AttemptsOwner {
     this.trace = undefined;
     this.upgrade = undefined;
     this.pass = undefined;
+    this.grpcWeb = undefined;
     this.held = undefined;
     this.heldTrailers = undefined;
     this.responseMutations = none;

@@ -1,5 +1,5 @@
 import { userError } from "../../base/index.ts";
-import { statusText, type BodyFraming, type MessageHead } from "../../wire/http1/index.ts";
+import { bodyFramings, statusText, type BodyFraming, type MessageHead } from "../../wire/http1/index.ts";
 import type { LocalReply, RequestBodyStart } from "../filters/http-filter.ts";
 import { decideCors, type CorsPolicy } from "../routing/cors.ts";
 import { editHeaders, type HeaderEdits, type HeaderMutation, type MutationContext } from "../routing/header-mutation.ts";
@@ -9,6 +9,7 @@ import { chooseCluster, type ForwardAction, type Route } from "../routing/route.
 import type { Cluster } from "../upstream/cluster.ts";
 import type { ForwardNames } from "../upstream/forward-names.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
+import { GrpcWebTranslation } from "./grpc-web.ts";
 import type { ForwardDestination } from "./attempts.ts";
 import { ByteBuilder } from "./byte-builder.ts";
 import { composeRequest, type RequestComposition } from "./compose-request.ts";
@@ -32,12 +33,16 @@ type Fields = readonly (readonly [name: string, value: string])[];
  * ways with back pressure. It is used for requests one after the other.
  */
 export class Exchange extends ExchangeState {
+  /** The request's body comes in chunks, whatever filters made of its head. */
+  #chunkedByClient = false;
+
   // ---- what the client does
 
   /** Begins with a scanned head and what came of the body; `complete` when that is all of it. */
   begin(head: MessageHead, keepAlive: boolean, bytes: Buffer, from: number, to: number, complete: boolean): void {
     this.reset(head, keepAlive, complete);
     this.receivedBytes = to - from;
+    this.#chunkedByClient = head.chunked && !this.facts.isHttp2;
     const refusal = this.facts.read(this.config, this.context.newRequestId);
     if (refusal !== undefined) {
       this.#reply(refusal.status, refusal.body, refusal.status === 426 ? responseFlags.downstreamProtocolError : responseFlags.none, refusal.details);
@@ -74,9 +79,18 @@ export class Exchange extends ExchangeState {
       return;
     }
     const { channel } = this.attempts;
-    const more = this.request.body(bytes, from, to, complete, channel);
+    const more = this.grpcWeb?.changesRequest === true ? this.#webBody(bytes, from, to, complete) : this.request.body(bytes, from, to, complete, channel);
+    if (!this.active) return;
     if (complete) this.attempts.requestComplete();
     else if (!more || channel === undefined) this.owner.pauseRequest();
+  }
+
+  /** Text of gRPC-Web, which goes on as data. */
+  #webBody(bytes: Buffer, from: number, to: number, complete: boolean): boolean {
+    const data = this.grpcWeb?.request(bytes, from, to, complete);
+    if (data !== undefined) return this.request.body(data, 0, data.length, complete, this.attempts.channel);
+    this.#failWith(400, "Bad gRPC-web request, invalid base64 data.", responseFlags.none, "grpc_base_64_decode_failed");
+    return false;
   }
 
   /** The end of the request, with trailers; of HTTP/2. */
@@ -141,16 +155,28 @@ export class Exchange extends ExchangeState {
     this.request.answerStarted();
     if (this.config.peerMetadata.readFromUpstream) this.readUpstreamPeer(head);
     if (this.countsAnswer) this.countAnswer(head.bytes, from, to);
-    this.#afterSend(this.answer.fromUpstream(head, framing, from, to, last, this.#responseEdits(head), sentAtMs), last);
+    const { grpcWeb } = this;
+    const edits = grpcWeb === undefined ? this.#responseEdits(head) : grpcWeb.answer(head, this.#responseEdits(head), last && from === to);
+    if (grpcWeb?.translatesAnswer !== true || (last && from === to)) {
+      // It came out of its chunks, in case that it was gRPC.
+      const shown = grpcWeb !== undefined && framing === bodyFramings.chunked ? bodyFramings.untilClose : framing;
+      this.#afterSend(this.answer.fromUpstream(head, shown, from, to, last, edits, sentAtMs), last);
+      return;
+    }
+    const more = this.answer.fromUpstream(head, bodyFramings.untilClose, from, from, false, edits, sentAtMs);
+    if (from === to) this.#afterSend(more, false);
+    else this.answerBody(head.bytes, from, to, last);
   }
 
   answerBody(bytes: Buffer, from: number, to: number, last: boolean): void {
     if (this.countsAnswer) this.countAnswer(bytes, from, to);
-    this.#afterSend(this.answer.body(bytes, from, to, last), last);
+    const web = this.grpcWeb?.translatesAnswer === true ? this.grpcWeb.answerBody(bytes, from, to) : undefined;
+    this.#afterSend(web === undefined ? this.answer.body(bytes, from, to, last) : this.answer.body(web, 0, web.length, last), last);
   }
 
   answerTrailers(fields: readonly string[]): void {
-    this.#afterSend(this.answer.trailers(fields), true);
+    const web = this.grpcWeb?.translatesAnswer === true ? this.grpcWeb.answerTrailers(fields) : undefined;
+    this.#afterSend(web === undefined ? this.answer.trailers(fields) : this.answer.trailersInBody(fields, web), true);
   }
 
   switched(head: MessageHead, from: number, to: number, sentAtMs: number): void {
@@ -241,7 +267,7 @@ export class Exchange extends ExchangeState {
   #hold(bytes: Buffer, from: number, to: number): HeldBody {
     if (this.held !== undefined) return this.held;
     this.facts.detach();
-    const held = new HeldBody(this.facts.head.chunked && !this.facts.isHttp2);
+    const held = new HeldBody(this.#chunkedByClient);
     held.add(bytes, from, to, this.request.complete);
     this.held = held;
     return held;
@@ -273,6 +299,12 @@ export class Exchange extends ExchangeState {
 
   #filtered(pass: FilterPass, verdict: FilterVerdict, bytes: Buffer, from: number, to: number): void {
     this.route = pass.route;
+    if (pass.grpcWeb !== undefined) {
+      this.grpcWeb = new GrpcWebTranslation(pass.grpcWeb, this.#chunkedByClient);
+      this.facts.isGrpc = true;
+      this.facts.isGrpcWeb = true;
+      this.countsAnswer = this.facts.isHttp2;
+    }
     if (verdict === "pass") this.#act(bytes, from, to);
     else this.#answerOfFilter(verdict);
   }
@@ -368,9 +400,10 @@ export class Exchange extends ExchangeState {
     const { complete } = request;
     const mirrored = action.mirrors.length > 0 && action.mirrors.some((mirror) => this.#mirrorProtocol(mirror.cluster) !== "http1");
     if (this.trace?.upstreamSpanId !== undefined) this.trace.forwardedMs = this.context.clock.nowMs();
-    request.compose(this.#composition(action, cluster, host ?? facts.changedHost(), edits), bodyForm(facts, protocol, mirrored));
+    request.compose(this.#composition(action, cluster, host ?? facts.changedHost(), edits), this.grpcWeb?.changesRequest === true ? "plain" : bodyForm(facts, protocol, mirrored));
     if (action.mirrors.length > 0) this.#mirror(action, edits);
-    request.body(bytes, from, to, complete, undefined);
+    if (this.grpcWeb?.changesRequest !== true) request.body(bytes, from, to, complete, undefined);
+    else if (!this.#webBody(bytes, from, to, complete)) return;
     if (facts.head.expectsContinue && !this.config.forwardContinue && !complete) this.answer.sayContinue();
     attempts.attempt(endpoint, false);
     if (this.active && complete) attempts.requestComplete();
@@ -499,9 +532,15 @@ export class Exchange extends ExchangeState {
     const draft = { status, body, fields: [...given, ...added, ...this.#toldToPeer(flag)], flag, grpcStatus };
     // The application before which this proxy stands is gone: a connection that is kept would lead to it for good.
     const leaves = flag === responseFlags.upstreamConnectionFailure && this.config.peerMetadata.writeToClient;
-    const more = this.answer.local(shapeReply(draft, this.config, this.facts.isGrpc, this.#mutationContext(undefined)), this.request.complete && !leaves);
+    const more = this.answer.local(this.#inForm(shapeReply(draft, this.config, this.facts.isGrpc, this.#mutationContext(undefined))), this.request.complete && !leaves);
     this.finish();
     this.owner.exchangeEnded(this.answer.keepAlive, more, leaves);
+  }
+
+  /** An answer of ours in gRPC's form is one head, which clients of gRPC-Web take under their own name of it. */
+  #inForm(reply: ReturnType<typeof shapeReply>): ReturnType<typeof shapeReply> {
+    const { grpcWeb } = this;
+    return grpcWeb === undefined ? reply : { ...reply, fields: reply.fields.map(([name, value]) => (name === "content-type" ? [name, grpcWeb.contentType] : [name, value])) };
   }
 
   /** A peer proxy may ask another endpoint: the application has not seen the request, or has ended with it and it may be sent twice. */

@@ -1,5 +1,5 @@
 import type { ConnectionInfo } from "../connection-info.ts";
-import type { FilterRequest, HttpFilter, LocalReply, RequestBodyStart } from "../filters/http-filter.ts";
+import type { FilterRequest, GrpcWebForm, HttpFilter, LocalReply, RequestBodyStart } from "../filters/http-filter.ts";
 import type { RequestView } from "../routing/request-view.ts";
 import type { Route } from "../routing/route.ts";
 import type { MessageHead } from "../../wire/http1/index.ts";
@@ -30,6 +30,8 @@ export class FilterPass implements FilterRequest {
   #clientAddress: string | undefined;
   #abort: AbortController | undefined;
   readonly metadata = new Map<string, unknown>();
+  /** Undefined: bodies go as they are. */
+  grpcWeb: GrpcWebForm | undefined;
   /** What filters add to the answer. */
   readonly answerFields: (readonly [name: string, value: string])[] = [];
 
@@ -109,6 +111,10 @@ export class FilterPass implements FilterRequest {
 
   bodyStart(limit: number): Promise<RequestBodyStart> {
     return this.#options.bodyStart(limit);
+  }
+
+  translateGrpcWeb(form: GrpcWebForm): void {
+    this.grpcWeb = form;
   }
 
   clearRoute(): void {

@@ -59,6 +59,7 @@ export function testRequest(target = "/", options: TestRequestOptions & Partial<
     addResponseHeader: (name, value) => void request.answerFields.push([name, value]),
     hasBody: options.body !== undefined,
     bodyStart: (limit) => Promise.resolve({ bytes: (options.body ?? Buffer.alloc(0)).subarray(0, limit), whole: (options.body?.length ?? 0) <= limit }),
+    translateGrpcWeb: () => undefined,
     clearRoute: () => void (request.routesChosen += 1),
     metadata: new Map(),
     fields,

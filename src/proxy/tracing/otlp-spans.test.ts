@@ -31,12 +31,14 @@ function fieldsOf(bytes: Uint8Array, path = ""): unknown[] {
 
 type Readable = Parameters<(typeof ProtobufTraceSerializer)["serializeRequest"]>[0][number];
 
+// The library puts together what is one object.
+const shared = { resource: { attributes: { "service.name": "shop", "host.name": "é" }, asyncAttributesPending: false } as unknown as Readable["resource"], instrumentationScope: { name: "" } };
+
 function readableOf({ traceId, spanId, parentSpanId, name, kind, startMs, durationMs, tags }: Span): Readable {
   const contextOf = (id: string) => ({ traceId: traceId.padStart(32, "0"), spanId: id, traceFlags: 1 });
   const timeOf = (ms: number): [number, number] => [Math.floor(ms / 1000), Math.round((ms % 1000) * 1e6)];
   return {
-    resource: { attributes: { "service.name": "shop", "host.name": "é" }, asyncAttributesPending: false } as unknown as Readable["resource"],
-    instrumentationScope: { name: "" },
+    ...shared,
     name,
     kind: kind === "server" ? SpanKind.SERVER : SpanKind.CLIENT,
     spanContext: () => contextOf(spanId),

@@ -1,0 +1,33 @@
+import type { FilterRequest, HttpFilter } from "./http-filter.ts";
+
+/** Content types of gRPC-Web: whether bodies are text (base64). */
+const webTypes: ReadonlyMap<string, boolean> = new Map([
+  ["application/grpc-web", false],
+  ["application/grpc-web+proto", false],
+  ["application/grpc-web-text", true],
+  ["application/grpc-web-text+proto", true],
+]);
+
+/** Takes requests of gRPC-Web as those of gRPC; the exchange puts bodies, and the answer with its trailers, into the other form. */
+export class GrpcWebFilter implements HttpFilter {
+  readonly name: string;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  onRequest(request: FilterRequest): undefined {
+    const asText = webTypes.get(request.header("content-type") ?? "");
+    if (asText === undefined) return undefined;
+    request.setHeader("content-type", "application/grpc");
+    request.setHeader("te", "trailers");
+    request.setHeader("grpc-accept-encoding", "identity,deflate,gzip");
+    if (asText && request.hasBody) {
+      // Its length is that of the text.
+      request.removeHeader("content-length");
+      request.setHeader("transfer-encoding", "chunked");
+    }
+    request.translateGrpcWeb({ requestIsText: asText, answerIsText: webTypes.get(request.header("accept") ?? "") ?? asText });
+    return undefined;
+  }
+}

@@ -1,0 +1,98 @@
+import { ChunkedScanner, type MessageHead } from "../../wire/http1/index.ts";
+import type { GrpcWebForm } from "../filters/http-filter.ts";
+import type { HeaderEdits } from "../routing/header-mutation.ts";
+import { isGrpcContentType } from "./grpc.ts";
+
+const noBytes = Buffer.alloc(0);
+/** The flag of a frame that holds trailers. */
+const trailersFlag = 0x80;
+const prefixBytes = 5;
+const base64 = /^[A-Za-z0-9+/]*={0,2}$/;
+
+/** A request of gRPC-Web and its answer, each on its way into the other form. Answers that are not gRPC's stay as they are. */
+export class GrpcWebTranslation {
+  readonly #form: GrpcWebForm;
+  readonly #chunked: ChunkedScanner | undefined;
+  #rest = "";
+  /** What the upstream answers is gRPC. */
+  #translates = false;
+
+  /** `chunked`: the request's body comes with the framing of HTTP/1.1. */
+  constructor(form: GrpcWebForm, chunked: boolean) {
+    this.#form = form;
+    this.#chunked = chunked && form.requestIsText ? new ChunkedScanner() : undefined;
+  }
+
+  /** Of `application/grpc-web-text`: bodies change on their way. */
+  get changesRequest(): boolean {
+    return this.#form.requestIsText;
+  }
+
+  get translatesAnswer(): boolean {
+    return this.#translates;
+  }
+
+  get contentType(): string {
+    return this.#form.answerIsText ? "application/grpc-web-text+proto" : "application/grpc-web+proto";
+  }
+
+  /** The data of a part of a request's text; undefined when it is no base64. */
+  request(bytes: Buffer, from: number, to: number, complete: boolean): Buffer | undefined {
+    let text = this.#rest;
+    if (this.#chunked === undefined) text += bytes.toString("latin1", from, to);
+    else {
+      this.#chunked.scan(bytes, from, to, (start, end) => {
+        text += bytes.toString("latin1", start, end);
+      });
+    }
+    const whole = text.length - (text.length % 4);
+    this.#rest = text.slice(whole);
+    if (complete && this.#rest !== "") return undefined;
+    return decode(text.slice(0, whole));
+  }
+
+  /** Notes what kind of answer comes; answers what becomes of its head. */
+  answer(head: MessageHead, edits: HeaderEdits | undefined, endsHere: boolean): HeaderEdits | undefined {
+    this.#translates = isGrpcContentType(head.get("content-type") ?? "");
+    if (!this.#translates) return edits;
+    const dropped = new Set([...(edits?.dropped ?? []), "content-type"]);
+    // A head that is all of the answer may say that nothing follows.
+    if (!endsHere) dropped.add("content-length");
+    return { dropped, added: [...(edits?.added ?? []).filter(([name]) => name !== "content-type"), ["content-type", this.contentType]] };
+  }
+
+  answerBody(bytes: Buffer, from: number, to: number): Buffer {
+    return this.#encoded(bytes.subarray(from, to));
+  }
+
+  /** The frame by which a client gets trailers (names and values in turn). */
+  answerTrailers(fields: readonly string[]): Buffer {
+    let text = "";
+    for (let at = 0; at < fields.length; at += 2) text += `${fields[at] ?? ""}: ${fields[at + 1] ?? ""}\r\n`;
+    const body = Buffer.from(text, "latin1");
+    const prefix = Buffer.alloc(prefixBytes);
+    prefix.writeUInt8(trailersFlag, 0);
+    prefix.writeUInt32BE(body.length, 1);
+    return this.#encoded(Buffer.concat([prefix, body]));
+  }
+
+  /** Each part has padding of its own, which clients expect. */
+  #encoded(bytes: Buffer): Buffer {
+    if (!this.#form.answerIsText) return bytes;
+    return bytes.length === 0 ? noBytes : Buffer.from(bytes.toString("base64"), "latin1");
+  }
+}
+
+/** Whole groups of four; several texts may follow each other, each with its padding. */
+function decode(text: string): Buffer | undefined {
+  const parts: Buffer[] = [];
+  for (let at = 0; at < text.length; ) {
+    const padding = text.indexOf("=", at);
+    const end = padding < 0 ? text.length : padding - (padding % 4) + 4;
+    const part = text.slice(at, end);
+    if (!base64.test(part)) return undefined;
+    parts.push(Buffer.from(part, "base64"));
+    at = end;
+  }
+  return Buffer.concat(parts);
+}
