@@ -21,5 +21,4 @@ export { loadPackage } from "./load-package.ts";
 export { createLogger, logLevels, silentLogger, type LogFields, type Logger, type LogLevel, type LogThreshold } from "./log.ts";
 export { nearestName } from "./nearest-name.ts";
 export { seededRandom, systemRandom, type Random } from "./random.ts";
-export { randomTexts, randomUuids } from "./random-text.ts";
 export { Readiness } from "./readiness.ts";

@@ -1,10 +1,10 @@
 import { randomFillSync } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import { readFile } from "node:fs/promises";
-import { createLogger, randomUuids, systemClock, systemRandom, type Logger, type LogThreshold } from "../base/index.ts";
+import { createLogger, systemClock, systemRandom, type Logger, type LogThreshold } from "../base/index.ts";
 import { IstioCertificateClient } from "../dataplane/index.ts";
 import { listenTcp } from "../net/index.ts";
-import { Proxy, readSettings, redirectMark, type ProxySettings } from "../proxy/index.ts";
+import { Proxy, randomUuids, readSettings, redirectMark, type ProxySettings } from "../proxy/index.ts";
 import type { DnsCapture } from "../proxy/dns-capture/index.ts";
 import type { RoleContext } from "./role.ts";
 
