@@ -88,5 +88,5 @@ function fromUpstream(status: UpstreamStatus, revision: string): ConnectedProxy 
     const sent = status[`${word}_sent`] ?? "";
     return sent === "" ? [] : [[`type.googleapis.com/${type}`, { sent, acked: status[`${word}_acked`] ?? "", nacked: "", reason: null }] as const];
   });
-  return { id, type: status["proxy_type"] ?? "", namespace: id.slice(id.lastIndexOf(".") + 1), node: "", version: status["istio_version"] ?? "", revision, connectedAt: "", types: Object.fromEntries(types) };
+  return { id, type: status["proxy_type"] ?? "", namespace: id.slice(id.lastIndexOf(".") + 1), node: "", version: status["istio_version"] ?? "", revision, clusterId: status["cluster_id"] ?? "", connectedAt: "", types: Object.fromEntries(types) };
 }

@@ -32,7 +32,7 @@ const cluster: FakeCluster = {
         [`${prefix}/envoy.config.route.v3.RouteConfiguration`]: { sent: "5", acked: "4", nacked: "5", reason: "no such cluster" },
       }),
     ]),
-    [pilotPath("istiod-canary-1", 8080, "/debug/serin/proxies")]: JSON.stringify([proxy("gateway-2.bookinfo", "1.18.1", {})]),
+    [pilotPath("istiod-canary-1", 8080, "/debug/serin/proxies")]: JSON.stringify([{ ...proxy("gateway-2.bookinfo", "1.18.1", {}), clusterId: "east" }]),
   },
 };
 
@@ -47,7 +47,7 @@ test("proxy-status names each proxy's istiod, marks what is on its way and what 
     (await run("proxy-status")).output,
     `NAME                       CLUSTER        ISTIOD              VERSION     SUBSCRIBED TYPES
 gateway-1.bookinfo         Kubernetes     istiod-1            1.18.0      3 (CDS,LDS*,RDS!)
-gateway-2.bookinfo         Kubernetes     istiod-canary-1     1.18.1      0
+gateway-2.bookinfo         east           istiod-canary-1     1.18.1      0
 ztunnel-b.istio-system     Kubernetes     istiod-1            1.18.0      2 (WADS,WDS)
 `,
   );

@@ -51,12 +51,12 @@ async function proxyStatus(flags: StatusFlags, context: CliContext): Promise<voi
   else context.out(verboseTable(proxies, context));
 }
 
-/** The id of the only cluster that a control plane of ours watches. */
-const clusterId = "Kubernetes";
-
-function start({ id }: Connected): readonly string[] {
-  return [id, clusterId];
+function start({ id, clusterId = "" }: Connected): readonly string[] {
+  return [id, clusterId === "" ? ownCluster : clusterId];
 }
+
+/** The name of a cluster that was given none. */
+const ownCluster = "Kubernetes";
 
 /** `4 (CDS,LDS,EDS,RDS)`, with `!` behind a type whose last push was rejected and `*` behind one that is not acknowledged yet. */
 function subscription(proxy: Connected): string {
@@ -89,7 +89,7 @@ function discoveryResponse(pilot: Pilot, proxies: readonly Connected[], { versio
     versionInfo: proxies[0]?.version ?? version,
     resources: proxies.map((proxy) => ({
       "@type": clientConfig,
-      node: { id: proxy.id, metadata: { CLUSTER_ID: clusterId, ISTIO_VERSION: proxy.version, NAMESPACE: proxy.namespace } },
+      node: { id: proxy.id, metadata: { CLUSTER_ID: start(proxy)[1], ISTIO_VERSION: proxy.version, NAMESPACE: proxy.namespace } },
       genericXdsConfigs: Object.entries(proxy.types).map(([typeUrl, state]) => ({
         typeUrl,
         configStatus: syncStateOf(state),

@@ -8,6 +8,8 @@ export interface ConnectedProxy {
   readonly node: string;
   readonly version: string;
   readonly revision: string;
+  /** Absent where an older release tells nothing of it. */
+  readonly clusterId?: string;
   /** RFC 3339. */
   readonly connectedAt: string;
   /** By type URL. `reason` is why the last push was rejected, null when it was not. */

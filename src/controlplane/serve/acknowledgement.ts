@@ -34,6 +34,7 @@ export function connectedProxies(server: DiscoveryServer, revision: string, node
       node: stream.proxy.node === "" ? nodeOf(stream.proxy) : stream.proxy.node,
       version: stream.proxy.version,
       revision,
+      clusterId: stream.proxy.clusterId,
       connectedAt: new Date(stream.connectedAtMs).toISOString(),
       types: Object.fromEntries(
         [...stream.subscriptions.values()].map((subscription) => [
