@@ -102,7 +102,7 @@ export class AddressDemand {
   }
 
   /** Whether one who has asked for those keys gets it. */
-  isFor(name: string, asked: ReadonlySet<string>): boolean {
+  isFor(name: string, asked: Pick<ReadonlySet<string>, "has">): boolean {
     const known = this.#index.get(name);
     return known !== undefined && (known.aliases.some((key) => asked.has(key)) || known.services.some((key) => asked.has(key)) || (this.#node !== "" && known.node === this.#node));
   }

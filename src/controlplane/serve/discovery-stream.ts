@@ -363,7 +363,7 @@ export class DiscoveryStream {
     const wildcard = whole.names.includes("*") || (whole.names.length === 0 && (first || subscription.wildcard) && subscription.names.size === 0);
     const added = [...wanted].filter((name) => !subscription.names.has(name));
     for (const name of subscription.names) if (!wanted.has(name)) subscription.forget(name);
-    addNames(subscription, wanted);
+    addNames(subscription, [...wanted]);
     const newly = wildcard && !subscription.wildcard;
     subscription.wildcard = wildcard;
     if (newly) {
@@ -379,9 +379,8 @@ export class DiscoveryStream {
   }
 }
 
-function addNames({ names, typeUrl, view }: Subscription, wanted: Iterable<string>): void {
-  // The view's own text is shared by all streams; the request's would be kept once more for each.
-  for (const name of wanted) names.add(view.get(name)?.name ?? name);
+function addNames({ names, typeUrl, view }: Subscription, wanted: readonly string[]): void {
+  names.addAll(wanted, view);
   if (names.size > maxNames) throw userError("too-many-names", `a stream may ask for ${maxNames} resources of ${typeUrl} by name at most`);
 }
 

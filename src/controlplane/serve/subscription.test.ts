@@ -4,7 +4,7 @@ import { Subscription } from "./subscription.ts";
 
 test("a change of what the client does not want any more before it was sent is waited for by nobody", () => {
   const subscription = new Subscription("type", { get: () => undefined, all: () => [], subscribe: () => ({ [Symbol.dispose]: () => undefined }) });
-  subscription.names.add("left").add("kept");
+  for (const name of ["left", "kept"]) subscription.names.add(name);
   subscription.change(["left"], 7, 0);
   assert.equal(subscription.hasAcknowledged(7), false);
   subscription.forget("left");

@@ -1,6 +1,7 @@
 import type { AddressDemand } from "./address-demand.ts";
 import type { EncodedResource } from "../translate/resource.ts";
 import { groupsOf, type ResourceView } from "./resource-view.ts";
+import { WantedNames } from "./wanted-names.ts";
 
 /** Generations of the model, both inclusive. */
 export interface GenerationRange {
@@ -41,7 +42,7 @@ export class Subscription {
   readonly typeUrl: string;
   readonly view: ResourceView;
   wildcard = false;
-  readonly names = new Set<string>();
+  readonly names = new WantedNames();
   sent = "";
   acknowledged = "";
   rejected = "";

@@ -1,0 +1,64 @@
+import type { EncodedResource } from "../translate/index.ts";
+import { groupsOf, type ResourceView } from "./resource-view.ts";
+
+/** For fewer it is not worth looking whether others ask for the same. */
+const leastShared = 64;
+
+const none: ReadonlySet<string> = new Set();
+const namesOfLists = new WeakMap<readonly EncodedResource[], ReadonlySet<string>>();
+
+function namesOf(list: readonly EncodedResource[]): ReadonlySet<string> {
+  let names = namesOfLists.get(list);
+  if (names === undefined) namesOfLists.set(list, (names = new Set(list.map(({ name }) => name))));
+  return names;
+}
+
+/** The names that one client asks for. Most clients ask for all that there is, which is kept once for all of them. */
+export class WantedNames {
+  #shared = none;
+  /** Of those that are shared. */
+  readonly #gone = new Set<string>();
+  readonly #own = new Set<string>();
+
+  get size(): number {
+    return this.#shared.size - this.#gone.size + this.#own.size;
+  }
+
+  has(name: string): boolean {
+    return this.#own.has(name) || (this.#shared.has(name) && !this.#gone.has(name));
+  }
+
+  add(name: string): void {
+    if (this.#shared.has(name)) this.#gone.delete(name);
+    else this.#own.add(name);
+  }
+
+  delete(name: string): void {
+    if (this.#shared.has(name)) this.#gone.add(name);
+    else this.#own.delete(name);
+  }
+
+  /** Those of a request, in the view's own words where it has them: these are shared by all streams, the request's would be kept for each. */
+  addAll(names: readonly string[], view: ResourceView): void {
+    if (this.size === 0 && names.length >= leastShared && view.groups !== undefined) this.#share(names, view);
+    for (const name of names) if (!this.has(name)) this.add(view.get(name)?.name ?? name);
+  }
+
+  *[Symbol.iterator](): IterableIterator<string> {
+    for (const name of this.#shared) if (!this.#gone.has(name)) yield name;
+    yield* this.#own;
+  }
+
+  #share(names: readonly string[], view: ResourceView): void {
+    const asked = new Set(names);
+    const shared = groupsOf(view).map(namesOf).find((list) => list.size >= leastShared && list.size <= asked.size && isWithin(list, asked));
+    if (shared === undefined) return;
+    this.#shared = shared;
+    this.#gone.clear();
+  }
+}
+
+function isWithin(part: ReadonlySet<string>, whole: ReadonlySet<string>): boolean {
+  for (const name of part) if (!whole.has(name)) return false;
+  return true;
+}
