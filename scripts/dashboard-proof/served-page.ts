@@ -2,9 +2,14 @@
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { userError } from "../../src/base/index.ts";
-import type { ProofLab } from "../upgrade-proof/proof-lab.ts";
 
 const addressTimeoutMs = 60_000;
+
+/** Where commands run: a lab's machine. */
+export interface CommandHost {
+  readonly serin: string;
+  spawn(command: readonly string[]): ChildProcess;
+}
 
 export class ServedPage {
   readonly #child: ChildProcess;
@@ -17,8 +22,8 @@ export class ServedPage {
   }
 
   /** `serin dashboard …`, until it has printed an address. */
-  static async start(lab: ProofLab, args: readonly string[]): Promise<ServedPage> {
-    const child = lab.cluster.spawn([lab.cluster.serin, "dashboard", ...args, "--no-browser"]);
+  static async start(cluster: CommandHost, args: readonly string[]): Promise<ServedPage> {
+    const child = cluster.spawn([cluster.serin, "dashboard", ...args, "--no-browser"]);
     let output = "";
     const url = await new Promise<string>((resolve, reject) => {
       const timer = setTimeout(() => reject(userError("dashboard-silent", `serin dashboard ${args.join(" ")} has printed no address:\n${output}`)), addressTimeoutMs);

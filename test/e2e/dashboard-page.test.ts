@@ -391,6 +391,23 @@ casesInChromium("the page", () => {
     await until(page, isLive);
     assert.equal(await page.getByText(/what is shown is/).count(), 0);
   });
+
+  test("whose token is good no more is told so where the page goes on without a login", async () => {
+    await using opened = await open(browser);
+    const { page } = opened;
+    await page.goto(`${server.url}#/ladder`);
+    await settled(page);
+    await until(page, isLive);
+    const session = (await (await page.request.get(`${server.url}api/session`)).json()) as Readonly<Record<string, unknown>>;
+    await page.route("**/api/session", async (route) => await route.fulfill({ json: { ...session, authentication: "anonymous", user: "" } }));
+    const { port } = server;
+    await server.stop();
+    await page.locator(".live").getByText(/reconnecting/).waitFor({ timeout: patienceMs });
+    await server.start(port);
+    await page.getByText(/The session of ana@example.org has ended: .*log in again/).waitFor({ timeout: patienceMs });
+    assert.deepEqual(await seriousFindings(page), []);
+    assert.equal(await page.getByRole("link", { name: "log in again" }).getAttribute("href"), "#/login");
+  });
 });
 
 interface Opened extends AsyncDisposable {

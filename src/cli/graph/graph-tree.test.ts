@@ -51,3 +51,13 @@ test("a mesh without traffic says so", () => {
 test("names in Graphviz' form are quoted", () => {
   assert.match(renderDot(view({ 'a"b': node('a"b'), c: node("c") }, [edge('a"b', "c")])), /"a\\"b" -> "c" \[label="10\.0\/s, p99 25 ms"\];/);
 });
+
+test("where there is no room for namespaces, names say theirs where it is another than the caller's", () => {
+  const two = view({ a: node("load", { namespace: "one" }), b: node("load", { namespace: "two" }), web: node("web", { namespace: "two" }) }, [edge("a", "web"), edge("b", "web")]);
+  const text = renderGraph(two, { columns: 48, colour: false });
+  assert.doesNotMatch(text, /NAMESPACE/);
+  assert.match(text, /^✔ load, one$/m);
+  assert.match(text, /^└─ ✔ web, two /m);
+  assert.match(text, /^✔ load, two$/m);
+  assert.match(text, /^└─ ✔ web {2,}/m);
+});

@@ -13,6 +13,8 @@ interface Line {
   readonly node: GraphNode | undefined;
   readonly edge: GraphEdge | undefined;
   readonly note: string;
+  /** It is of another namespace than its caller, or nobody calls it. */
+  readonly isElsewhere: boolean;
 }
 
 const gap = 2;
@@ -36,7 +38,9 @@ export function renderGraph({ tables: { nodes, edges } }: GraphView, options: Gr
     const node = nodes[key];
     const next = (outgoing.get(key) ?? []).toSorted((a, b) => b.requestRate - a.requestRate || (a.to < b.to ? -1 : 1));
     const isAgain = next.length > 0 && (shown.has(key) || path.length >= maxDepth);
-    lines.push({ branch, name: nameOf(key, node), node, edge, note: isAgain ? (path.includes(key) ? "↺" : "↑") : "" });
+    const caller = path.at(-1);
+    const isElsewhere = caller === undefined || nodes[caller]?.namespace !== node?.namespace;
+    lines.push({ branch, name: nameOf(key, node), node, edge, note: isAgain ? (path.includes(key) ? "↺" : "↑") : "", isElsewhere });
     if (isAgain) return;
     shown.add(key);
     for (const [index, call] of next.entries()) {
@@ -94,16 +98,20 @@ const columnsInOrder: readonly Column[] = [
 ];
 
 function render(lines: readonly Line[], { columns, colour }: GraphTreeOptions): string {
-  const labelOf = ({ branch, name, note }: Line): string => `${branch}${name}${note === "" ? "" : ` ${note}`}`;
+  // Where there is no room for the column, a namespace is said where it changes: names alone would be the same for several.
+  const namespaceOf = ({ node, isElsewhere }: Line): string => (isElsewhere && !shown.some(({ title }) => title === "NAMESPACE") && node?.kind !== "unknown" && (node?.namespace ?? "") !== "" ? `, ${node?.namespace ?? ""}` : "");
+  const labelOf = (line: Line): string => `${line.branch}${line.name}${namespaceOf(line)}${line.note === "" ? "" : ` ${line.note}`}`;
   let shown = columnsInOrder.filter(({ cell }) => lines.some((line) => cell(line) !== ""));
   const widthOf = ({ title, cell }: Column): number => Math.max(title.length, ...lines.map((line) => cell(line).length));
-  let nameWidth = Math.max("WHO".length, ...lines.map((line) => labelOf(line).length + 2));
+  const widthOfNames = (): number => Math.max("WHO".length, ...lines.map((line) => labelOf(line).length + 2));
+  let nameWidth = widthOfNames();
   const total = (): number => nameWidth + shown.reduce((sum, column) => sum + widthOf(column) + gap, 0);
   if (columns !== undefined) {
     while (total() > columns) {
       const last = shown.toSorted((a, b) => b.spare - a.spare)[0];
       if (last === undefined || last.spare === 0) break;
       shown = shown.filter((column) => column !== last);
+      nameWidth = widthOfNames();
     }
     nameWidth = Math.max(leastName, Math.min(nameWidth, nameWidth + columns - total()));
   }

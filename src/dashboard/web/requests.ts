@@ -31,7 +31,7 @@ export async function request<Name extends RequestName>(name: Name, parameters: 
   }
   const answer = await exchange(url, options, signal);
   if (!loginNames.has(name)) return answer as DashboardRequests[Name]["answer"];
-  setSession(answer as DashboardRequests["GET /api/session"]["answer"]);
+  setSession(answer as DashboardRequests["GET /api/session"]["answer"], name === "POST /api/logout");
   return answer as DashboardRequests[Name]["answer"];
 }
 

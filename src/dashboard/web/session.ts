@@ -3,13 +3,21 @@ import type { Problem, Session } from "../../api/dashboard/index.ts";
 
 const current = signal<Session | undefined>(undefined);
 const ended = signal<Problem | undefined>(undefined);
+const lapsed = signal<string | undefined>(undefined);
 
 /** Undefined until the server has told. */
 export const session: ReadonlySignal<Session | undefined> = current;
 /** Why the user has to log in again; undefined while there is no need. */
 export const sessionEnded: ReadonlySignal<Problem | undefined> = ended;
 
-export function setSession(next: Session): void {
+/** Whose session ended while the page was open, where the page goes on without a login; undefined otherwise. */
+export const lapsedUser: ReadonlySignal<string | undefined> = lapsed;
+
+/** `leaves`: the user has logged out. */
+export function setSession(next: Session, leaves = false): void {
+  const before = current.peek();
+  if (next.authentication === "token" || leaves) lapsed.value = undefined;
+  else if (before?.authentication === "token" && next.authentication === "anonymous") lapsed.value = before.user;
   current.value = next;
   if (next.authentication !== "none") ended.value = undefined;
 }

@@ -11,6 +11,7 @@ import { ObjectStore, type AdminAccess } from "./object-store.ts";
 export interface PlainApiServer {
   readonly kubeconfig: string;
   readonly objects: ObjectStore;
+  readonly child: ChildProcess;
   stop(): void;
 }
 
@@ -52,6 +53,7 @@ export async function startApiServer(directory: string): Promise<PlainApiServer>
   return {
     kubeconfig,
     objects,
+    child,
     stop: () => {
       objects.close();
       child.kill("SIGTERM");

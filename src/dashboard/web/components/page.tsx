@@ -52,17 +52,20 @@ export function Page<Name extends TopicName>({ title, subtitle, crumbs = [], too
         {tools === undefined ? undefined : <div class="page-tools">{tools}</div>}
       </header>
       {problem !== undefined && !waits ? <ProblemNotice problem={problem} /> : undefined}
-      {head === undefined ? undefined : <SourceNotes sources={head.sources} />}
+      {head === undefined ? undefined : <SourceNotes sources={head.sources} madeAtMs={head.atMs} />}
       {!waits ? children : problem === undefined ? <div class="card"><Loading lines={9} /></div> : <div class="card"><ProblemBlock problem={problem} /></div>}
     </div>
   );
 }
 
-/** Sources that are away or behind, and how old the view is while the connection is lost. */
-function SourceNotes({ sources }: { readonly sources: readonly SourceState[] }): JSX.Element | null {
+/**
+ * Sources that are away or behind, and how old the view is while the connection is lost. A view that does not change is not sent again, so that the age of a
+ * source that is well is that at which the view was made: what happens to the source since then is sent.
+ */
+function SourceNotes({ sources, madeAtMs }: { readonly sources: readonly SourceState[]; readonly madeAtMs: number }): JSX.Element | null {
   const state = liveState.value;
   const nowMs = serverNowMs.value;
-  const notes = sources.map((source) => sourceNote(source, nowMs)).filter((note) => note !== undefined);
+  const notes = sources.map((source) => sourceNote(source, source.ok ? madeAtMs : nowMs)).filter((note) => note !== undefined);
   if (notes.length === 0 && state.kind !== "reconnecting") return null;
   return (
     <div class="stack">

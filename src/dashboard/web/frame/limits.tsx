@@ -2,11 +2,23 @@ import { signal } from "@preact/signals";
 import type { JSX } from "preact";
 import type { Session } from "../../../api/dashboard/index.ts";
 import { Icon, Notice } from "../components/index.ts";
+import { linkTo } from "../router.ts";
+import { lapsedUser } from "../session.ts";
 
 const closed = signal(false);
 
 /** What this user cannot see or do here, and how that is granted. It can be closed; the user's menu has it still. */
 export function Limits({ session }: { readonly session: Session }): JSX.Element | null {
+  const lapsed = lapsedUser.value;
+  if (lapsed !== undefined) {
+    return (
+      <div class="limits">
+        <Notice tone="warn" live>
+          The session of {lapsed} has ended: its token is good no more. What is shown is what everybody may read; <a href={linkTo(["login"])}>log in again</a> to do anything.
+        </Notice>
+      </div>
+    );
+  }
   if (closed.value || session.limits.length === 0) return null;
   return (
     <div class="limits">
