@@ -1,6 +1,6 @@
 import { messageOf, userError, type Logger } from "../../base/index.ts";
 import type { EndpointRoute } from "../../dataplane/index.ts";
-import { parsePrometheus, type MetricsRegistry } from "../../telemetry/index.ts";
+import { readSampleText, type MetricsRegistry } from "../../telemetry/index.ts";
 
 const { request: requestHttp } = process.getBuiltinModule("node:http");
 
@@ -42,18 +42,23 @@ export interface MergedMetricsOptions {
 }
 
 /**
- * This proxy's metrics followed by the application's. Where those cannot be had in time, or are not what a scraper could read, ours come
- * alone: that is logged when it begins and ends, and counted under the names that upstream's agent has.
+ * This proxy's metrics followed by the application's. Where those cannot be had in time, or have no line that a scraper could read, ours
+ * come alone: that is logged when it begins and ends, and counted under the names that upstream's agent has. Single lines that cannot be
+ * read are left out, for a scraper would take none of both for them.
  */
 export function mergedMetricsRoute({ own, app, address, registry, log }: MergedMetricsOptions): EndpointRoute {
   if (app === undefined) return own;
   const scrapes = registry.counter("istio_agent_scrapes_total", "The total number of scrapes.").labels();
   const failures = registry.counter("istio_agent_scrape_failures_total", "The total number of failed scrapes.", ["type"]).labels("application");
+  const leftOut = registry.counter("serin_application_metrics_left_out_lines_total", "Lines of the application's metrics that could not be read and were left out.").labels();
   let isFailing = false;
+  let isLeaving = false;
   const theirsOf = async (): Promise<string> => {
     try {
-      const text = await scrape(app, address);
-      parsePrometheus(text);
+      const { text, left, problem } = readable(await scrape(app, address));
+      leftOut.add(left);
+      if (left > 0 && !isLeaving) log.warn("lines of the application's metrics are left out, as no scraper could read them", { port: app.port, path: app.path, lines: left, error: problem });
+      isLeaving = left > 0;
       if (isFailing) log.info("the application's metrics can be had again");
       isFailing = false;
       return text;
@@ -75,21 +80,58 @@ export function mergedMetricsRoute({ own, app, address, registry, log }: MergedM
 
 const familyOfLine = /^(?:# (?:HELP|TYPE) )?([a-zA-Z_:][a-zA-Z0-9_:]*)/;
 const endOfOpenMetrics = "# EOF";
+const openMetrics = /^application\/openmetrics-text\b/i;
+const typeLine = /^#\s+TYPE\s+(?:"(?:[^"\\]|\\.)+"|\S+)\s+(\S+)\s*$/;
+/** Of the text format 0.0.4, which ours are in. */
+const knownTypes = new Set(["counter", "gauge", "histogram", "summary", "untyped"]);
+const msPerSecond = 1000;
+
+interface Scraped {
+  readonly text: string;
+  readonly contentType: string;
+}
+
+/** The application's lines as text format 0.0.4, how many were left out, and what was wrong with the first of them. Throws where no sample is left of some. */
+function readable({ text, contentType }: Scraped): { readonly text: string; readonly left: number; readonly problem: string } {
+  const isOpen = openMetrics.test(contentType);
+  const lines: string[] = [];
+  let samples = 0;
+  let left = 0;
+  let first: unknown;
+  for (const [index, raw] of text.split("\n").entries()) {
+    const line = raw.trim();
+    if (line === endOfOpenMetrics) continue;
+    if (line === "" || line.startsWith("#")) {
+      const type = typeLine.exec(line)?.[1];
+      if (type === undefined || knownTypes.has(type)) lines.push(line);
+      continue;
+    }
+    try {
+      const { head, value, timestamp } = readSampleText(line, index + 1);
+      const timeMs = timestamp === undefined ? "" : ` ${isOpen ? Math.round(Number(timestamp) * msPerSecond) : timestamp}`;
+      lines.push(`${head} ${value}${timeMs}`);
+      samples += 1;
+    } catch (error) {
+      first ??= error;
+      left += 1;
+    }
+  }
+  if (samples === 0 && left > 0) throw first;
+  return { text: lines.join("\n"), left, problem: left === 0 ? "" : messageOf(first) };
+}
 
 /** What every process exposes of itself (`process_…`) is the application's where both have it: a scraper takes a series once. */
 function merged(ours: string, theirs: string): string {
   const processNames = new Set<string>();
-  const lines = theirs.split("\n").filter((line) => line.trim() !== endOfOpenMetrics);
-  for (const line of lines) {
+  for (const line of theirs.split("\n")) {
     const name = familyOfLine.exec(line)?.[1];
     if (name?.startsWith("process_") === true) processNames.add(name);
   }
   const own = processNames.size === 0 ? ours : ours.split("\n").filter((line) => !processNames.has(familyOfLine.exec(line)?.[1] ?? "")).join("\n");
-  const text = lines.join("\n");
-  return `${own}${text.endsWith("\n") ? text : `${text}\n`}`;
+  return `${own}${theirs.endsWith("\n") ? theirs : `${theirs}\n`}`;
 }
 
-function scrape({ port, path }: AppMetrics, address: string): Promise<string> {
+function scrape({ port, path }: AppMetrics, address: string): Promise<Scraped> {
   return new Promise((resolve, reject) => {
     const request = requestHttp({ host: address, port, path, agent: false, ...(address.includes(":") ? {} : { localAddress: proxySource }), headers: { accept: "text/plain" } });
     const limit = setTimeout(() => request.destroy(new Error(`no answer in ${scrapeTimeoutMs} ms`)), scrapeTimeoutMs);
@@ -112,7 +154,7 @@ function scrape({ port, path }: AppMetrics, address: string): Promise<string> {
       });
       response.once("end", () => {
         clearTimeout(limit);
-        if (response.statusCode === 200) resolve(Buffer.concat(parts).toString("utf8"));
+        if (response.statusCode === 200) resolve({ text: Buffer.concat(parts).toString("utf8"), contentType: response.headers["content-type"] ?? "" });
         else reject(new Error(`status ${response.statusCode ?? 0}`));
       });
     });

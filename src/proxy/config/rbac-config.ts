@@ -115,7 +115,8 @@ function compilePermission(message: Permission, where: string, notes: ConfigNote
       return ({ local }) => local.port >= rule.value.start && local.port < rule.value.end;
     case "requestedServerName": {
       const matches = compileString(rule.value, where);
-      return (connection) => matches(connection.tls?.serverName ?? "");
+      // Also where TLS ends elsewhere.
+      return (connection) => matches(connection.serverName ?? connection.tls?.serverName ?? "");
     }
     default:
       throw unsupported(where, `the permission ${rule.case ?? "(none)"}`);

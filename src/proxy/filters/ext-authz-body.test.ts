@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { create, fromBinary, fromJson, toBinary, type JsonObject } from "@bufbuild/protobuf";
+import { create, fromBinary, fromJson, toBinary, type JsonObject, type MessageInitShape } from "@bufbuild/protobuf";
 import { CheckRequestSchema, CheckResponseSchema, envoyRegistry, ExtAuthzPerRouteSchema, ExtAuthzSchema } from "../../wire/envoy/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
 import { compileExtAuthz, compileExtAuthzPerRoute } from "../config/ext-authz-config.ts";
@@ -124,4 +124,22 @@ test("a HEAD request is asked about without waiting for a body of the answer, an
   harness.cluster("authz", [port]);
   for (let request = 0; request < 3; request += 1) assert.equal((await harness.get("/", { method: "HEAD" })).status, 200);
   assert.equal(asked, 5, "three questions, two of which found a closed connection first");
+});
+
+test("an answer changes no framing of the request, and begins no field within another", async () => {
+  const field = (key: string, value: string) => ({ header: { key, value } });
+  const message = (response: MessageInitShape<typeof CheckResponseSchema>): CallCluster => {
+    const bytes = Buffer.from(toBinary(CheckResponseSchema, create(CheckResponseSchema, response)));
+    const prefix = Buffer.alloc(5);
+    prefix.writeUInt32BE(bytes.length, 1);
+    return () => Promise.resolve({ status: 200, headers: [["grpc-status", "0"]], body: Buffer.concat([prefix, bytes]) });
+  };
+  const service = { grpcService: { envoyGrpc: { clusterName: "authz" } } };
+  const evil = [field("content-length", "0"), field("transfer-encoding", "chunked"), field("x-user", "joe\r\nx-admin: yes"), field("x bad", "1"), field("x-good", "1")];
+  const request = testRequest("/", { headers: { "content-length": "5" } });
+  await filterFor(service, message({ status: { code: 0 }, httpResponse: { case: "okResponse", value: { headers: evil, headersToRemove: ["content-length"], responseHeadersToAdd: evil } } })).onRequest(request, neverAborted);
+  assert.deepEqual([...request.fields], [["content-length", "5"], ["x-good", "1"]]);
+  assert.deepEqual(request.answerFields, [["x-good", "1"]]);
+  const denied = await filterFor(service, message({ status: { code: 7 }, httpResponse: { case: "deniedResponse", value: { headers: evil } } })).onRequest(testRequest(), neverAborted);
+  assert.deepEqual(denied?.headers, [["x-good", "1"]]);
 });

@@ -70,6 +70,9 @@ export class ExtAuthzRouteSettings {
   }
 }
 
+/** What says where a request ends is of the client's connection, and of its body as it comes. */
+const framingFields: ReadonlySet<string> = new Set(["content-length", "transfer-encoding", "connection", "upgrade", "keep-alive", "te", "trailer"]);
+
 /** Whatever becomes of requests whose service cannot be asked: what it must see of this one cannot be shown to it. */
 const tooLarge: LocalReply = { status: 413, body: "Payload Too Large", headers: [], flag: responseFlags.none, details: "request_payload_too_large" };
 
@@ -116,8 +119,9 @@ export class ExtAuthzFilter implements HttpFilter {
       return { status: answer.status, body: answer.body, headers: answer.fields, flag: responseFlags.unauthorizedExternal, details: "ext_authz_denied" };
     }
     this.#ok.increment();
-    for (const name of answer.remove) if (!name.startsWith(":") && name !== "host") request.removeHeader(name);
+    for (const name of answer.remove) if (!name.startsWith(":") && name !== "host" && !framingFields.has(name)) request.removeHeader(name);
     for (const { name, value, append } of answer.set) {
+      if (framingFields.has(name)) continue;
       const before = append ? request.header(name) : undefined;
       request.setHeader(name, before === undefined ? value : `${before},${value}`);
     }

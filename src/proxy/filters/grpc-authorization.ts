@@ -145,19 +145,31 @@ function verdictOf(response: CheckResponse): AuthorizationAnswer {
     const ok = httpResponse.case === "okResponse" ? httpResponse.value : undefined;
     return {
       kind: "allowed",
-      set: (ok?.headers ?? []).map(editOf),
+      set: (ok?.headers ?? []).map(editOf).filter(({ name, value }) => isField(name.replace(/^:/, ""), value)),
       remove: (ok?.headersToRemove ?? []).map((name) => name.toLowerCase()),
-      answerFields: (ok?.responseHeadersToAdd ?? []).map(fieldOf),
+      answerFields: fieldsOf(ok?.responseHeadersToAdd ?? []),
       metadata,
     };
   }
   const refusal = httpResponse.case === "deniedResponse" ? httpResponse.value : undefined;
-  return { kind: "denied", status: refusal?.status?.code || 403, body: refusal?.body ?? "", fields: (refusal?.headers ?? []).map(fieldOf), metadata };
+  return { kind: "denied", status: refusal?.status?.code || 403, body: refusal?.body ?? "", fields: fieldsOf(refusal?.headers ?? []), metadata };
 }
 
 function fieldOf(option: HeaderValueOption): readonly [name: string, value: string] {
   const raw = option.header?.rawValue;
   return [(option.header?.key ?? "").toLowerCase(), raw === undefined || raw.length === 0 ? (option.header?.value ?? "") : Buffer.from(raw).toString("latin1")];
+}
+
+/** Of fields of an answer; what frames it is the proxy's to say. */
+function fieldsOf(options: readonly HeaderValueOption[]): (readonly [name: string, value: string])[] {
+  return options.map(fieldOf).filter(([name, value]) => isField(name, value) && !framing.has(name));
+}
+
+const framing: ReadonlySet<string> = new Set(["content-length", "transfer-encoding", "connection", "upgrade", "keep-alive"]);
+
+/** Whether it is one line of a head, and not the beginning of another. */
+function isField(name: string, value: string): boolean {
+  return /^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(name) && !/[\r\n\0]/.test(value);
 }
 
 function editOf(option: HeaderValueOption): FieldEdit {

@@ -79,6 +79,7 @@ describe("refused", () => {
     ["an unknown key", async () => (await signer("RS256", "two")).sign({}), {}, "401 Jwks doesn't have key to match kid or alg from Jwt"],
     ["two sections", () => "a.b", {}, "401 Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections"],
     ["without a signature", async () => `${Buffer.from('{"alg":"none"}').toString("base64url")}.${(await rsa.sign({})).split(".")[1] ?? ""}.`, {}, "401 Jwks doesn't have key to match kid or alg from Jwt"],
+    ["an end that is no time", () => rsa.sign({ exp: "2100-01-01" }), {}, "401 Jwt payload is an invalid JSON"],
     ["keys that cannot be read", () => rsa.sign({}), { localJwks: { inlineString: "not yet" } }, "401 Jwks remote fetch is failed"],
   ];
   for (const [fact, token, provider, answer] of rows) {
@@ -92,6 +93,21 @@ describe("refused", () => {
     const bad = await filterFor({}).onRequest(bearer("x.y.z"));
     assert.match(bad?.headers[0]?.[1] ?? "", /, error="invalid_token"$/);
   });
+});
+
+test("what tokens claim is told by nobody else: a client's own fields of those names go no further, with and without a token", async () => {
+  const provider = { claimToHeaders: [{ headerName: "x-jwt-group", claimName: "group" }], forwardPayloadHeader: "x-jwt-payload" };
+  const filter = filterFor(provider, { requires: { allowMissing: {} } });
+  const forged = { "x-jwt-group": "admin", "x-jwt-payload": "forged", "x-other": "kept" };
+  const without = testRequest("/", { headers: forged });
+  assert.equal(await ask(filter, without), "passes");
+  assert.deepEqual([...without.fields], [["x-other", "kept"]]);
+  const claimless = testRequest("/", { headers: { ...forged, authorization: `Bearer ${await rsa.sign({})}` } });
+  assert.equal(await ask(filter, claimless), "passes");
+  assert.equal(claimless.fields.has("x-jwt-group"), false);
+  const member = testRequest("/", { headers: { ...forged, authorization: `Bearer ${await rsa.sign({ group: "clerks" })}` } });
+  assert.equal(await ask(filter, member), "passes");
+  assert.equal(member.fields.get("x-jwt-group"), "clerks");
 });
 
 test("tokens are found in headers with their prefixes, in the query and in cookies, where the provider says", async () => {

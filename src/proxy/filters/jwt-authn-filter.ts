@@ -5,7 +5,7 @@ import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
 import { removeToken } from "./jwt-location.ts";
 import type { JwtProblem } from "./jwt-problem.ts";
 import type { JwtClaims } from "./jwt-provider.ts";
-import { verifyTokens, type AcceptedToken, type JwtRequirement, type JwtVerdict } from "./jwt-requirement.ts";
+import { providersOf, verifyTokens, type AcceptedToken, type JwtRequirement, type JwtVerdict } from "./jwt-requirement.ts";
 
 export interface JwtRule {
   readonly matches: RequestMatcher;
@@ -37,12 +37,16 @@ const metadataName = "envoy.filters.http.jwt_authn";
 export class JwtAuthnFilter implements HttpFilter {
   readonly name: string;
   readonly #settings: JwtAuthnSettings;
+  /** Names under which the upstream is told of tokens: nobody else may say anything there. */
+  readonly #told: ReadonlySet<string>;
   readonly #allowed: FilterCounter;
   readonly #denied: FilterCounter;
 
   constructor(name: string, settings: JwtAuthnSettings, statistics: FilterStatistics, statPrefix: string) {
     this.name = name;
     this.#settings = settings;
+    const requirements = [...settings.named.values(), ...settings.rules.flatMap(({ requirement }) => requirement ?? [])];
+    this.#told = new Set(requirements.flatMap(providersOf).flatMap(({ options }) => [...(options.payloadHeader === undefined ? [] : [options.payloadHeader.name]), ...options.claimHeaders.map(({ header }) => header)]));
     this.#allowed = statistics.counter(`${statPrefix}jwt_authn.allowed`);
     this.#denied = statistics.counter(`${statPrefix}jwt_authn.denied`);
   }
@@ -61,6 +65,7 @@ export class JwtAuthnFilter implements HttpFilter {
 
   async #verify(requirement: JwtRequirement, request: FilterRequest): Promise<LocalReply | undefined> {
     const verdict = await verifyTokens(requirement, request);
+    for (const name of this.#told) if (request.header(name) !== undefined) request.removeHeader(name);
     if (verdict.problem !== undefined) {
       tellFailure(verdict, request);
       return this.#refuse(verdict.problem, request, verdict.problem.kind === "audience" ? 403 : 401);

@@ -142,8 +142,13 @@ export function parseToken(text: string): ParsedToken | JwtProblem {
   const parsedHeader = objectOf(header);
   if (parsedHeader === undefined || typeof parsedHeader["alg"] !== "string") return jwtProblems.badHeader;
   const claims = objectOf(payload);
-  if (claims === undefined) return jwtProblems.badPayload;
+  if (claims === undefined || !saysTimes(claims)) return jwtProblems.badPayload;
   return { text, header: parsedHeader, claims, payload };
+}
+
+/** A time of another kind would be no limit at all. */
+function saysTimes(claims: JwtClaims): boolean {
+  return ["exp", "nbf", "iat"].every((name) => claims[name] === undefined || (Number.isFinite(claims[name]) && Number(claims[name]) >= 0));
 }
 
 function objectOf(base64url: string): Record<string, unknown> | undefined {

@@ -56,6 +56,11 @@ describe("permissions", () => {
       assert.equal(filterOf(policy([permission])).onRequest(request) === undefined, matches);
     });
   }
+  test("SNI that was read off a connection whose TLS ends elsewhere", () => {
+    const passed = connectionFrom("10.0.0.1", { serverName: "reviews.test" });
+    const denies = filterOf(policy([{ requestedServerName: { exact: "reviews.test" } }], [any], "DENY"));
+    assert.equal(denies.onRequest(testRequest("/", { connection: passed }))?.status, 403);
+  });
   test("a path template: one segment each, and a rest", () => {
     const template = (pathTemplate: string): JsonObject => {
       const config = anyPack(UriTemplateMatchConfigSchema, fromJson(UriTemplateMatchConfigSchema, { pathTemplate }));

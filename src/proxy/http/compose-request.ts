@@ -143,8 +143,12 @@ function keepsOrdinaryField(request: RequestComposition, field: number): boolean
   return !head.connectionNominates || !isNominated(head, name);
 }
 
+/** What says where a body ends goes with the body, whatever `connection` says of it: without it the rest would be taken for a next message. */
+const framingFields: ReadonlySet<string> = new Set(["content-length", "transfer-encoding"]);
+
 /** Whether the `connection` field says that this field goes no further. */
 export function isNominated(head: MessageHead, name: string): boolean {
+  if (framingFields.has(name)) return false;
   for (let field = head.find("connection"); field >= 0; field = head.find("connection", field + 1)) {
     if (head.hasToken(field, name)) return true;
   }

@@ -133,6 +133,12 @@ export class ExchangeRequest implements RequestView {
     for (let field = 0; field < head.fieldCount; field += 1) {
       const name = head.name(field).toLowerCase();
       if (edits.has(name) || (host !== undefined && name === "host")) continue;
+      if (name === "connection") {
+        // What a filter has said of a request is no field of the client's hop, by whatever name.
+        const tokens = head.value(field).split(",").filter((token) => edits.get(token.trim().toLowerCase()) === undefined);
+        text += `connection:${tokens.join(",")}\r\n`;
+        continue;
+      }
       text += head.bytes.toString("latin1", head.nameStarts[field], head.lineEnds[field]);
     }
     for (const [name, value] of edits) if (value !== undefined && name !== "host" && !name.startsWith(":")) text += `${name}: ${value}\r\n`;

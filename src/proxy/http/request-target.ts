@@ -16,7 +16,7 @@ export function parseTarget(method: string, target: string): RequestTarget | und
   if (target.includes("#")) return undefined;
   if (target.charCodeAt(0) === 47) return split(target, undefined);
   if (target === "*") return method === "OPTIONS" ? { path: "*", query: "", hasQuery: false, authority: undefined } : undefined;
-  const absolute = /^https?:\/\/([^/?@]+)(.*)$/i.exec(target);
+  const absolute = /^https?:\/\/([\w\-.~!$&'()*+;=:%[\]]+)((?:[/?].*)?)$/i.exec(target);
   if (absolute === null) return undefined;
   const rest = absolute[2] ?? "";
   return split(rest.startsWith("/") ? rest : `/${rest}`, absolute[1]);

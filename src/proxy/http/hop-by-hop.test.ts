@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import type { Socket } from "node:net";
+import { test } from "node:test";
+import type { HttpFilter } from "../filters/http-filter.ts";
+import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
+import { parseTarget } from "./request-target.ts";
+
+/** What one upstream connection got, answered once it has ended in the text. */
+async function upstream(harness: Harness, answer: string, end: RegExp): Promise<{ text: string }> {
+  const seen = { text: "" };
+  const port = await harness.rawBackend((socket: Socket) => {
+    let rest = "";
+    socket.on("data", (chunk: Buffer) => {
+      seen.text += chunk.toString("latin1");
+      rest += chunk.toString("latin1");
+      if (!end.test(rest)) return;
+      rest = "";
+      socket.write(answer);
+    });
+  });
+  harness.cluster("c", [port]);
+  harness.table = tableOf(route(forwardTo("c")));
+  return seen;
+}
+
+const inner = "GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n";
+
+test("a field that says where a body ends is not dropped because `connection` names it: the body would be another request", async () => {
+  for (const framed of [`connection: content-length\r\ncontent-length: ${inner.length}\r\n\r\n${inner}`, `connection: x, Transfer-Encoding\r\ntransfer-encoding: chunked\r\n\r\n${inner.length.toString(16)}\r\n${inner}\r\n0\r\n\r\n`]) {
+    await using harness = await Harness.start();
+    const seen = await upstream(harness, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", /smuggled[^]*\r\n\r\n$/);
+    const client = harness.client();
+    client.send(`POST / HTTP/1.1\r\nhost: a\r\n${framed}`);
+    await client.until(/ok$/);
+    assert.match(seen.text, /^(content-length: \d+|transfer-encoding: chunked)\r$/m, framed.split("\r\n")[0]);
+    assert.doesNotMatch(seen.text, /^connection:/m);
+  }
+});
+
+test("an answer keeps the length of its body, whatever its `connection` names", async () => {
+  await using harness = await Harness.start();
+  await upstream(harness, "HTTP/1.1 200 OK\r\nconnection: content-length, x-hop\r\nx-hop: 1\r\ncontent-length: 2\r\n\r\nok", /\r\n\r\n$/);
+  const client = harness.client();
+  client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+  const text = await client.until(/ok$/);
+  assert.match(text, /^content-length: 2\r$/m);
+  assert.doesNotMatch(text, /x-hop/);
+});
+
+test("a client cannot have the upstream's hop drop what a filter has said of his request", async () => {
+  const says: HttpFilter = {
+    name: "says",
+    onRequest: (request) => {
+      request.setHeader("x-user", "joe");
+      return undefined;
+    },
+  };
+  await using harness = await Harness.start({ filters: [says], filtersIdle: false });
+  const seen = await upstream(harness, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", /\r\n\r\n$/);
+  const client = harness.client();
+  client.send("GET / HTTP/1.1\r\nhost: a\r\nconnection: X-User, x-hop\r\nx-hop: 1\r\nx-user: admin\r\n\r\n");
+  await client.until(/ok$/);
+  assert.match(seen.text, /^x-user: joe\r$/m);
+  assert.doesNotMatch(seen.text, /x-hop|admin/);
+});
+
+test("the authority of an absolute target is as strict as a host", () => {
+  assert.equal(parseTarget("GET", "http://a.test:80/x?y")?.authority, "a.test:80");
+  assert.equal(parseTarget("GET", "http://[::1]:80?y")?.query, "y");
+  for (const target of ['http://a"b/', "http://a\\b/", "http://a,b/", "http://user@a/", "http:///", "http://a<b>/"]) assert.equal(parseTarget("GET", target), undefined, target);
+});
