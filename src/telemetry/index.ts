@@ -7,6 +7,6 @@ export {
   type MetricsRegistryOptions,
   type MetricType,
 } from "./metrics-registry.ts";
-export { parsePrometheus, type PrometheusSample, type PrometheusScrape } from "./parse-prometheus.ts";
+export { parsePrometheus, readSampleText, type PrometheusSample, type PrometheusScrape } from "./parse-prometheus.ts";
 export { addProcessMetrics } from "./process-metrics.ts";
 export { prometheusContentType, renderPrometheus } from "./render-prometheus.ts";

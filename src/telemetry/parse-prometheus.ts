@@ -16,7 +16,7 @@ export interface PrometheusScrape {
 }
 
 /**
- * Reads Prometheus' text format 0.0.4 (and the sample lines of OpenMetrics without exemplars).
+ * Reads Prometheus' text format 0.0.4 with names in quotes as well, and the sample lines of OpenMetrics without their exemplars.
  * Throws a user error that names the line when a line is neither a comment nor a sample.
  */
 export function parsePrometheus(text: string): PrometheusScrape {
@@ -28,8 +28,8 @@ export function parsePrometheus(text: string): PrometheusScrape {
     const line = raw.trim();
     if (line === "") continue;
     if (line.startsWith("#")) {
-      const [, keyword, name, type] = line.split(/\s+/);
-      if (keyword === "TYPE" && name !== undefined && type !== undefined) types.set(name, type);
+      const type = /^#\s+TYPE\s+(?:"((?:[^"\\]|\\.)+)"|(\S+))\s+(\S+)/.exec(line);
+      if (type !== null) types.set(type[2] ?? unescapeLabel(type[1] ?? ""), type[3] ?? "");
       continue;
     }
     samples.push(parseSample(line, lineNumber));
@@ -37,39 +37,64 @@ export function parsePrometheus(text: string): PrometheusScrape {
   return { samples, types };
 }
 
-const nameAtStart = /^[a-zA-Z_:][a-zA-Z0-9_:]*/;
+/** A sample's line, taken apart: what stands before the value, the value, and the timestamp; without an exemplar. */
+export interface SampleText {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly head: string;
+  readonly value: string;
+  /** As it stands there: whole milliseconds, or seconds in OpenMetrics. */
+  readonly timestamp: string | undefined;
+}
 
-function parseSample(line: string, lineNumber: number): PrometheusSample {
-  const name = nameAtStart.exec(line)?.[0];
-  if (name === undefined) throw bad(lineNumber, "a sample starts with a metric name", line);
-  let at = name.length;
-  let labels: Record<string, string> = {};
+/** Takes the line of a sample apart. Throws a user error that names the line where it is none. */
+export function readSampleText(line: string, lineNumber: number): SampleText {
+  let name = nameAtStart.exec(line)?.[0];
+  let at = name?.length ?? 0;
+  let labels: Readonly<Record<string, string>> = {};
   if (line[at] === "{") {
     const parsed = parseLabels(line, at + 1, lineNumber);
+    name ??= parsed.quotedName;
     labels = parsed.labels;
     at = parsed.end;
   }
-  const [valueText = "", timestampText] = line.slice(at).trim().split(/\s+/);
-  const value = parseValue(valueText);
-  if (value === undefined) throw bad(lineNumber, "a number after the metric", line);
-  if (timestampText === undefined || timestampText.startsWith("#")) return { name, labels, value };
-  const timestampMs = Number(timestampText);
-  if (!Number.isFinite(timestampMs)) throw bad(lineNumber, "a timestamp in milliseconds after the value", line);
-  return { name, labels, value, timestampMs };
+  if (name === undefined) throw bad(lineNumber, "a sample starts with a metric name", line);
+  const [value = "", timestamp] = line.slice(at).trim().split(/\s+/);
+  if (parseValue(value) === undefined) throw bad(lineNumber, "a number after the metric", line);
+  if (timestamp === undefined || timestamp.startsWith("#")) return { name, labels, head: line.slice(0, at).trimEnd(), value, timestamp: undefined };
+  if (!Number.isFinite(Number(timestamp))) throw bad(lineNumber, "a timestamp in milliseconds after the value", line);
+  return { name, labels, head: line.slice(0, at).trimEnd(), value, timestamp };
 }
 
-function parseLabels(line: string, start: number, lineNumber: number): { labels: Record<string, string>; end: number } {
+const nameAtStart = /^[a-zA-Z_:][a-zA-Z0-9_:]*/;
+
+function parseSample(line: string, lineNumber: number): PrometheusSample {
+  const { name, labels, value: text, timestamp } = readSampleText(line, lineNumber);
+  const value = parseValue(text) ?? NaN;
+  return timestamp === undefined ? { name, labels, value } : { name, labels, value, timestampMs: Number(timestamp) };
+}
+
+/** A name that has other characters than Prometheus' older ones stands in quotes: a label's before its `=`, the metric's by itself, first. */
+function parseLabels(line: string, start: number, lineNumber: number): { labels: Record<string, string>; quotedName: string | undefined; end: number } {
   const labels: Record<string, string> = {};
-  const one = /\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*(,?)/y;
+  const one = /\s*(?:([a-zA-Z_][a-zA-Z0-9_]*)|"((?:[^"\\]|\\.)+)")\s*=\s*"((?:[^"\\]|\\.)*)"\s*(,|(?=\}))/y;
+  const quoted = /\s*"((?:[^"\\]|\\.)+)"\s*(,|(?=\}))/y;
   const close = /\s*\}/y;
   let at = start;
+  let quotedName: string | undefined;
+  quoted.lastIndex = at;
+  const metric = quoted.exec(line);
+  if (metric !== null) {
+    quotedName = unescapeLabel(metric[1] ?? "");
+    at = quoted.lastIndex;
+  }
   for (;;) {
     close.lastIndex = at;
-    if (close.test(line)) return { labels, end: close.lastIndex };
+    if (close.test(line)) return { labels, quotedName, end: close.lastIndex };
     one.lastIndex = at;
     const match = one.exec(line);
     if (match === null) throw bad(lineNumber, 'labels as name="value", closed by }', line);
-    labels[match[1] ?? ""] = unescapeLabel(match[2] ?? "");
+    labels[match[1] ?? unescapeLabel(match[2] ?? "")] = unescapeLabel(match[3] ?? "");
     at = one.lastIndex;
   }
 }
