@@ -66,6 +66,48 @@ test("requests and watches share one HTTP/2 connection, and the next request aft
   server.close();
 });
 
+test("a list of several pages is read whole, each page once, however a server begins its lists", async () => {
+  const pages = ["", "two", "three"];
+  const forms: readonly ((items: string, metadata: string) => string)[] = [
+    (items, metadata) => `{"kind":"PodList","apiVersion":"v1","metadata":${metadata},"items":${items}}\n`,
+    (items, metadata) => `{"metadata":${metadata},"items":${items}}`,
+    (items, metadata) => `{"items":${items},"metadata":${metadata}}`,
+    (items, metadata) => `{ "kind": "PodList", "metadata": ${metadata}, "items": ${items} }`,
+  ];
+  for (const form of forms) {
+    const asked: string[] = [];
+    const { server } = http2Server((request, response) => {
+      const token = new URL(request.url, "https://any").searchParams.get("continue") ?? "";
+      asked.push(token);
+      const next = pages[pages.indexOf(token) + 1];
+      // A text of an item that looks like a token is none.
+      const items = JSON.stringify([{ metadata: { name: `of-${token}`, annotations: { text: '"continue":"nowhere"' } } }]);
+      response.end(form(items, JSON.stringify({ resourceVersion: "7", ...(next === undefined ? {} : { continue: next, remainingItemCount: 1 }) })));
+    });
+    const client = clientOf(await listen(server));
+    const { items, resourceVersion } = await client.list(podKind);
+    assert.deepEqual([items.map(({ metadata }) => metadata.name), resourceVersion, asked], [["of-", "of-two", "of-three"], "7", pages]);
+    client.close();
+    server.close();
+  }
+});
+
+test("a token of a list that the server does not take any more is answered by the whole list, also while the page before it is read", async () => {
+  const { server } = http2Server((request, response) => {
+    const { searchParams } = new URL(request.url, "https://any");
+    if (searchParams.has("continue")) {
+      response.statusCode = 410;
+      response.end('{"kind":"Status","status":"Failure","reason":"Expired","code":410}');
+    } else if (searchParams.has("limit")) response.end('{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"7","continue":"old"},"items":[{"metadata":{"name":"a"}}]}');
+    else response.end('{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"9"},"items":[{"metadata":{"name":"a"}},{"metadata":{"name":"b"}}]}');
+  });
+  const client = clientOf(await listen(server));
+  const { items, resourceVersion } = await client.list(podKind);
+  assert.deepEqual([items.map(({ metadata }) => metadata.name), resourceVersion], [["a", "b"], "9"]);
+  client.close();
+  server.close();
+});
+
 test("a token that was rotated is read again when the server refuses the old one", async () => {
   const path = join(directory, "token");
   writeFileSync(path, "old\n");

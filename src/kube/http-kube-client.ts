@@ -197,20 +197,30 @@ class HttpKubeClient implements KubeConnection {
 
   async #pages<Value extends KubernetesObject>(kind: KindDefinition<Value>, options: ListOptions, limit: number | undefined): Promise<ListResult<Value>> {
     const subject = { verb: "list", object: describeObject(kind, options.namespace) };
-    const items: Value[] = [];
-    let next: string | undefined;
-    let resourceVersion = "";
-    do {
+    const ask = (next: string | undefined): Promise<string> => {
       const query = { ...selectorQuery(options), limit: limit === undefined ? undefined : String(limit), continue: next };
-      const page: ListPage<Value> = await this.#json({ method: "GET", path: withQuery(resourcePath(kind, options.namespace), query), subject, ...this.#accept(metadataList) });
+      const asked = this.#text({ method: "GET", path: withQuery(resourcePath(kind, options.namespace), query), subject, ...this.#accept(metadataList) });
+      // It may fail while the page before it is still read, which may fail as well.
+      asked.catch(() => undefined);
+      return asked;
+    };
+    const items: Value[] = [];
+    let resourceVersion = "";
+    for (let pending: Promise<string> | undefined = ask(undefined); pending !== undefined; ) {
+      const text: string = await pending;
+      // The server makes the next page while this one is read.
+      const early = continuationOf(text);
+      pending = early === undefined ? undefined : ask(early);
+      const page = parsed<ListPage<Value>>(text, subject);
       for (const item of page.items ?? []) {
         item.apiVersion ??= apiVersionOf(kind);
         item.kind ??= kind.kind;
         items.push(item);
       }
       resourceVersion = page.metadata?.resourceVersion ?? "";
-      next = page.metadata?.continue;
-    } while (next !== undefined && next !== "");
+      const next = page.metadata?.continue ?? "";
+      if (early === undefined && next !== "") pending = ask(next);
+    }
     return { items, resourceVersion };
   }
 
@@ -219,15 +229,15 @@ class HttpKubeClient implements KubeConnection {
   }
 
   async #json<Answer>(exchange: Exchange): Promise<Answer> {
+    return parsed<Answer>(await this.#text(exchange), exchange.subject);
+  }
+
+  async #text(exchange: Exchange): Promise<string> {
     return await this.#within(exchange.signal, exchange.subject, async (signal) => {
       const response = await this.#send({ ...exchange, signal });
       const text = await readAll(response.body, exchange.subject);
       if (response.status >= 300) throw errorOfStatus(exchange.subject, response.status, text);
-      try {
-        return JSON.parse(text) as Answer;
-      } catch (error) {
-        throw unreadable(exchange.subject, error);
-      }
+      return text;
     });
   }
 
@@ -304,6 +314,29 @@ function typed<Value extends KubernetesObject>(kind: KindDefinition<Value>, obje
 
 function writeQuery({ fieldManager, dryRun }: WriteOptions): Record<string, string | undefined> {
   return { fieldManager, dryRun: dryRun === true ? "All" : undefined };
+}
+
+function parsed<Answer>(text: string, subject: RequestSubject): Answer {
+  try {
+    return JSON.parse(text) as Answer;
+  } catch (error) {
+    throw unreadable(subject, error);
+  }
+}
+
+/** As servers begin a list: what it is, then what holds for it as a whole, which has no objects in it. */
+const listHead = /^\{(?:"(?:kind|apiVersion)":"[^"\\]*",)*"metadata":(\{[^{}]*\})/;
+
+/** The token of the page after this one, read without its items. Undefined where there is none, or where the list begins in another way. */
+function continuationOf(text: string): string | undefined {
+  const [, metadata] = listHead.exec(text) ?? [];
+  if (metadata === undefined) return undefined;
+  try {
+    const { continue: token } = JSON.parse(metadata) as { readonly continue?: unknown };
+    return typeof token === "string" && token !== "" ? token : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 async function readAll(body: Readable, subject: RequestSubject): Promise<string> {
