@@ -1,21 +1,22 @@
 // The dashboard as a person uses it: a real Chromium against a live lab under load.
-//   npm run e2e:dashboard [-- --json] [-- --only views,figures,freshness,orders,access] [-- --rate 0.3] [-- --sights 3] [-- --pictures DIR] [-- --keep]
+//   npm run e2e:dashboard [-- --json] [-- --only views,figures,freshness,orders,access,faults,upgrade] [-- --rate 0.3] [-- --sights 3] [-- --pictures DIR] [-- --keep]
 import { parseArgs } from "node:util";
-import type { Page } from "playwright-core";
+import type { BrowserContext, Page } from "playwright-core";
 import { describeError } from "../src/base/index.ts";
 import { tryAccess } from "./dashboard-proof/access.ts";
 import { ProofBrowser, sights } from "./dashboard-proof/browser.ts";
+import { standFaults } from "./dashboard-proof/faults.ts";
 import { compareFigures } from "./dashboard-proof/figures.ts";
-import { weightDelays } from "./dashboard-proof/freshness.ts";
-import { giveOrders, pausedCanary } from "./dashboard-proof/orders.ts";
+import { requestDelay, weightDelays } from "./dashboard-proof/freshness.ts";
+import { giveOrders, giveUpgradeOrders, pausedCanary, upgradeName } from "./dashboard-proof/orders.ts";
 import { ServedPage } from "./dashboard-proof/served-page.ts";
-import { openViews } from "./dashboard-proof/views.ts";
+import { openViews, views, type ProofView } from "./dashboard-proof/views.ts";
 import { LoadReports } from "./upgrade-proof/load-totals.ts";
 import { ProofLab } from "./upgrade-proof/proof-lab.ts";
 import { revisions, type Proof } from "./upgrade-proof/proof.ts";
 import { allAvailable, ConstantLoad, setStage } from "./upgrade-proof/stage.ts";
 
-const parts = ["views", "figures", "freshness", "orders", "access"] as const;
+const parts = ["views", "figures", "freshness", "orders", "access", "faults", "upgrade"] as const;
 const maxDeviation = 0.02;
 const maxDelayMs = 2_000;
 
@@ -23,6 +24,7 @@ const help = `npm run e2e:dashboard [-- options]
   --only PARTS      of ${parts.join(", ")}, with commas between them; all of them when absent
   --rate X          multiplies the rates of all generators (0.3)
   --sights N        only the first of 1280 px light, 1280 px dark, 390 px light (${sights.length})
+  --first-wave      of the mesh upgrade: its first wave, and back
   --pictures DIR    keeps a screenshot of every view there
   --keep            leaves the lab behind
   --json            the last line is one JSON object
@@ -33,6 +35,7 @@ const { values: flags } = parseArgs({
     only: { type: "string", default: parts.join(",") },
     rate: { type: "string", default: "0.3" },
     sights: { type: "string", default: String(sights.length) },
+    "first-wave": { type: "boolean", default: false },
     pictures: { type: "string" },
     keep: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
@@ -101,7 +104,7 @@ interface Found {
 }
 
 async function play(proof: Proof, browser: ProofBrowser, wanted: ReadonlySet<string>, found: Found): Promise<void> {
-  const own = await ServedPage.start(proof.lab, ["--local"]);
+  const own = await ServedPage.start(proof.lab.cluster, ["--local"]);
   const context = await browser.window({ width: 1280, colorScheme: "light" });
   try {
     const page = await browser.page(context);
@@ -117,32 +120,61 @@ async function play(proof: Proof, browser: ProofBrowser, wanted: ReadonlySet<str
       }
     }
     if (wanted.has("views")) {
-      const enter = async (fresh: Page): Promise<string> => {
-        await fresh.context().addCookies(state.cookies);
-        return base;
-      };
-      const { opened, failed } = await openViews(browser, { enter, sights: sights.slice(0, Number(flags.sights)), pictures: flags.pictures, note: proof.note });
-      found.views = opened;
+      const { opened, failed } = await openViews(browser, { views, enter: entered(base, state.cookies), sights: sights.slice(0, Number(flags.sights)), pictures: flags.pictures, note: proof.note });
+      found.views += opened;
       found.problems.push(...failed);
     }
     if (wanted.has("orders")) found.problems.push(...(await giveOrders(proof, page, base)));
     if (wanted.has("freshness")) {
+      const requestMs = await requestDelay(proof, page, base);
+      proof.note(`a request is on the page at most ${Math.round(requestMs)} ms after it began`);
+      if (requestMs > maxDelayMs) found.problems.push(`a request was on the page after ${Math.round(requestMs)} ms`);
       const delays = await weightDelays(proof, page, base);
       proof.note(`weights are on the page ${delays.map((ms) => `${Math.round(ms)} ms`).join(" and ")} after they were written`);
       for (const ms of delays) if (ms > maxDelayMs) found.problems.push(`a weight was on the page after ${Math.round(ms)} ms`);
     }
+    const served = await ServedPage.start(proof.lab.cluster, ["kiali"]);
+    try {
+      if (wanted.has("access")) found.problems.push(...(await tryAccess(proof, browser, served.url)));
+      if (wanted.has("faults")) {
+        const faultPages = { own: base, inCluster: served.url, page: async () => await browser.page(context), forgive: () => browser.forgiveUnanswered() };
+        found.problems.push(...(await standFaults(proof, faultPages)));
+      }
+    } finally {
+      await served.stop();
+    }
+    // The last: it moves what the others look at.
+    if (wanted.has("upgrade")) found.problems.push(...(await orderUpgrade(proof, browser, page, base, state.cookies, found)));
   } finally {
     await context.close();
     await own.stop();
   }
-  if (wanted.has("access")) {
-    const served = await ServedPage.start(proof.lab, ["kiali"]);
-    try {
-      found.problems.push(...(await tryAccess(proof, browser, served.url)));
-    } finally {
-      await served.stop();
-    }
-  }
+}
+
+type Cookies = Parameters<BrowserContext["addCookies"]>[0];
+
+/** The ladder and the upgrade's page are looked at while it waits between two revisions. */
+async function orderUpgrade(proof: Proof, browser: ProofBrowser, page: Page, base: string, cookies: Cookies, found: Found): Promise<readonly string[]> {
+  const problems: string[] = [];
+  const between: readonly ProofView[] = [
+    { name: "upgrade", link: `rollouts/MeshUpgrade/${upgradeName}`, shows: [/waits for approval/, /mtls-probe-matrix/] },
+    { name: "upgrade-ladder", link: "ladder", shows: [/1-31-0/, /1-31-1/] },
+    { name: "upgrade-overview", link: "overview", shows: [new RegExp(`${upgradeName}.*waits for a person`)] },
+  ];
+  const look = async (): Promise<void> => {
+    const { opened, failed } = await openViews(browser, { views: between, enter: entered(base, cookies), sights: sights.slice(0, Number(flags.sights)), pictures: flags.pictures, note: proof.note });
+    found.views += opened;
+    problems.push(...failed);
+  };
+  problems.push(...(await giveUpgradeOrders(proof, page, base, { whole: !flags["first-wave"], look })));
+  return problems;
+}
+
+function entered(base: string, cookies: Cookies): (page: Page) => Promise<string> {
+  return async (page) => {
+    await page.context().addCookies(cookies);
+    return base;
+  };
 }
 
 if (flags.help) process.stdout.write(help);

@@ -13,11 +13,12 @@ export const sights: readonly Sight[] = [
   { width: 390, colorScheme: "light" },
 ];
 
+const unanswered = /Failed to load resource|net::ERR_|WebSocket connection/;
 const heights = { 1280: 800, 390: 844 } as const;
 
 /** One browser with its own state; `complaints` is all that pages wrote to the console as errors, threw, or failed to load. */
 export class ProofBrowser {
-  readonly complaints: string[] = [];
+  complaints: readonly string[] = [];
   readonly #browser: Browser;
 
   private constructor(browser: Browser) {
@@ -37,10 +38,19 @@ export class ProofBrowser {
   async page(context: BrowserContext): Promise<Page> {
     const page = await context.newPage();
     page.on("console", (message) => {
-      if (message.type() === "error") this.complaints.push(`${page.url()}: ${message.text()}`);
+      if (message.type() === "error") this.#complain(`${page.url()}: ${message.text()}`);
     });
-    page.on("pageerror", (error) => this.complaints.push(`${page.url()}: ${error.message}`));
+    page.on("pageerror", (error) => this.#complain(`${page.url()}: ${error.message}`));
     return page;
+  }
+
+  /** Of a request that could not be answered the browser itself complains: what is away on purpose is no fault of the page. */
+  forgiveUnanswered(): void {
+    this.complaints = this.complaints.filter((complaint) => !unanswered.test(complaint));
+  }
+
+  #complain(complaint: string): void {
+    this.complaints = [...this.complaints, complaint];
   }
 
   async close(): Promise<void> {

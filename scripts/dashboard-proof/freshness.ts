@@ -25,6 +25,21 @@ export async function weightDelays({ lab }: Proof, page: Page, base: string): Pr
   return delays;
 }
 
+/** One request of a workload that never asked anybody: how long after it began the graph's table shows the two, in milliseconds; Infinity where it did not. */
+export async function requestDelay({ lab }: Proof, page: Page, base: string): Promise<number> {
+  await page.goto(`${base}#/graph?window=60&ns=${namespaces.sidecarClients},${namespaces.sidecarServers}&as=table&by=workload`);
+  const content = page.locator("#content");
+  await content.filter({ hasText: "app-b" }).waitFor({ timeout: giveUpMs });
+  const edge = /app-a → app-b/;
+  if (edge.test(await content.innerText())) throw new Error("app-a has asked app-b before");
+  const shown = untilShown(content, edge, performance.now()).then(() => Date.now());
+  const { code, output } = await lab.cluster.shell(`kubectl -n ${namespaces.sidecarClients} exec deploy/app-a -c echo-service -- sh -c 'date +%s%3N; curl -s -m 5 -o /dev/null http://app-b.${namespaces.sidecarServers}/'`);
+  const [beganAtMs] = /\d{13}/.exec(output) ?? [];
+  if (code !== 0 || beganAtMs === undefined) throw new Error(`the request of app-a failed: ${output}`);
+  const afterMs = (await shown) - Number(beganAtMs);
+  return afterMs < giveUpMs ? afterMs : Number.POSITIVE_INFINITY;
+}
+
 async function untilShown(content: ReturnType<Page["locator"]>, wanted: RegExp, begun: number): Promise<number> {
   for (;;) {
     if (wanted.test(await content.innerText())) return performance.now() - begun;

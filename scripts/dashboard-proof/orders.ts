@@ -1,14 +1,19 @@
 // Every order of a rollout, given by its button: what the dialog says, and what the cluster then is.
 import type { Page } from "playwright-core";
-import { canaryKind, type RolloutStatus } from "../../src/api/serin/index.ts";
+import { canaryKind, meshUpgradeKind, type RolloutStatus } from "../../src/api/serin/index.ts";
 import type { UntypedObject } from "../../src/api/index.ts";
 import { namespaces } from "../upgrade-proof/load-plans.ts";
+import { firstWave, upgradeObject } from "../upgrade-proof/mesh-upgrade.ts";
 import { canaryBackend } from "../upgrade-proof/objects.ts";
-import type { Proof } from "../upgrade-proof/proof.ts";
+import { revisions, versions, type Proof } from "../upgrade-proof/proof.ts";
 import { canaryName } from "./views.ts";
 
 const stepTimeoutMs = 90_000;
+/** Of a MeshUpgrade: workloads restart, and a ztunnel leaves with its last connection. */
+const waveTimeoutMs = 420_000;
 const seenTimeoutMs = 10_000;
+
+export const upgradeName = "by-page";
 
 /** productpage 10 -> 50 -> 100, each step until somebody approves it. */
 export function pausedCanary(): UntypedObject {
@@ -24,6 +29,16 @@ export function pausedCanary(): UntypedObject {
   };
 }
 
+/** The whole mesh, or of its namespaces the first with sidecars alone; a wave waits until somebody approves it, and the soak until somebody ends it. */
+function pausedUpgrade(proof: Proof, whole: boolean): UntypedObject {
+  const made = upgradeObject(proof, { name: upgradeName, from: revisions.old, to: revisions.new, version: versions.new });
+  const wave = { pause: { untilApproved: true } };
+  const scope = { ztunnel: false, cni: false, waypoints: false, gateways: false, tags: false };
+  const first = { name: firstWave, namespaces: [namespaces.sidecarClients], ...wave };
+  const extent = whole ? { waves: [first, { name: "rest", ...wave }], ztunnel: { by: "Namespace", maxConcurrent: 4 }, gateways: { weights: [100] }, waypoints: { weights: [100] } } : { waves: [first], scope };
+  return { ...made, spec: { ...(made["spec"] as object), soakSeconds: 3_600, ...extent } };
+}
+
 interface Order {
   /** The button's name. */
   readonly button: string;
@@ -34,54 +49,127 @@ interface Order {
   readonly shows: RegExp;
 }
 
-const waitsAt = (weight: number) => (status: RolloutStatus): boolean => status.weight === weight && /waits for approval/.test(status.message);
-
-/** In this order every button of a Canary has something to do. */
-const orders: readonly Order[] = [
-  { button: "Pause", until: (_status, { paused }) => paused === true, shows: /Paused/ },
-  { button: "Resume", until: (_status, { paused }) => paused === false, shows: /approval/ },
-  { button: "Approve", why: "the figures are good", until: waitsAt(50), shows: /50/ },
-  { button: "Roll back", until: ({ phase }) => phase === "RolledBack", shows: /[Rr]olled ?[Bb]ack/ },
-  { button: "Begin again", until: waitsAt(10), shows: /10/ },
-  { button: "Promote fully", why: "tested elsewhere", until: ({ phase }) => phase === "Completed", shows: /Completed/ },
-];
-
-/** Gives every order; answers what was not as it must be. */
-export async function giveOrders(proof: Proof, page: Page, base: string): Promise<readonly string[]> {
-  const problems: string[] = [];
-  await page.goto(`${base}#/rollouts/Canary/${namespaces.shop}/${canaryName}`);
-  for (const order of orders) {
-    try {
-      await giveOrder(proof, page, order);
-      proof.note(`ordered on the page: ${order.button}`);
-    } catch (error) {
-      problems.push(`${order.button}: ${error instanceof Error ? error.message : String(error)}`);
-      break;
-    }
-  }
-  return problems;
+interface Ordered {
+  readonly kind: typeof canaryKind | typeof meshUpgradeKind;
+  readonly name: string;
+  readonly namespace?: string;
+  /** As the dialogs name it. */
+  readonly command: RegExp;
+  readonly timeoutMs: number;
+  readonly orders: readonly Order[];
 }
 
-async function giveOrder({ lab }: Proof, page: Page, { button, why, until, shows }: Order): Promise<void> {
+const waitsAt = (weight: number) => (status: RolloutStatus): boolean => status.weight === weight && /waits for approval/.test(status.message);
+const waitsIn = (wave: string) => ({ step, message }: RolloutStatus): boolean => step?.id.startsWith(`${wave}/`) === true && /waits for approval/.test(message);
+const isIn = (id: string) => ({ step }: RolloutStatus): boolean => step?.id === id;
+const hasEnded = (wanted: RolloutStatus["phase"]) => ({ phase }: RolloutStatus): boolean => phase === wanted;
+
+const pause: Order = { button: "Pause", until: (_status, { paused }) => paused === true, shows: /Paused/ };
+const resume: Order = { button: "Resume", until: (_status, { paused }) => paused === false, shows: /approval/ };
+const rollBack: Order = { button: "Roll back", until: hasEnded("RolledBack"), shows: /[Rr]olled ?[Bb]ack/ };
+
+/** In this order every button of a Canary has something to do. */
+const canaryOrders: Ordered = {
+  kind: canaryKind,
+  name: canaryName,
+  namespace: namespaces.shop,
+  command: /serin canary /,
+  timeoutMs: stepTimeoutMs,
+  orders: [
+    pause,
+    resume,
+    { button: "Approve", why: "the figures are good", until: waitsAt(50), shows: /50/ },
+    rollBack,
+    { button: "Begin again", until: waitsAt(10), shows: /10/ },
+    { button: "Promote fully", why: "tested elsewhere", until: hasEnded("Completed"), shows: /Completed/ },
+  ],
+};
+
+/** Every button of a MeshUpgrade: its first wave and back, and the whole mesh forward until the old revision is retired; without the whole of it, until the soak ends, and back. */
+function upgradeOrders(whole: boolean): Ordered {
+  const complete = { button: "Complete", why: "the night was quiet" };
+  const approve = (until: Order["until"], shows: RegExp): Order => ({ button: "Approve", why: "its callers are served", until, shows });
+  const orders: readonly Order[] = whole
+    ? [
+        pause,
+        resume,
+        rollBack,
+        { button: "Begin again", until: waitsIn(firstWave), shows: /approval/ },
+        approve(waitsIn("rest"), /rest/),
+        approve(isIn("soak"), /soak/),
+        { ...complete, until: hasEnded("Completed"), shows: /Completed/ },
+      ]
+    : [pause, resume, approve(isIn("soak"), /soak/), { ...complete, until: isIn("dependents"), shows: /depend/ }, rollBack];
+  return { kind: meshUpgradeKind, name: upgradeName, command: /serin upgrade /, timeoutMs: waveTimeoutMs, orders };
+}
+
+/** Gives every order of a Canary; answers what was not as it must be. */
+export async function giveOrders(proof: Proof, page: Page, base: string): Promise<readonly string[]> {
+  return await give(proof, page, base, canaryOrders);
+}
+
+/** Begins a MeshUpgrade and gives every order of it; `look` is called once while it waits between two revisions. */
+export async function giveUpgradeOrders(proof: Proof, page: Page, base: string, { whole, look }: { readonly whole: boolean; readonly look: () => Promise<void> }): Promise<readonly string[]> {
+  // One that is under way would make it wait.
+  await proof.lab.api.client.delete(canaryKind, canaryName, namespaces.shop).catch(() => undefined);
+  await proof.lab.api.apply([pausedUpgrade(proof, whole)]);
+  try {
+    await reached(proof, upgradeOrders(whole), `the wave ${firstWave} waits`, waitsIn(firstWave));
+  } catch (error) {
+    return [error instanceof Error ? error.message : String(error)];
+  }
+  await look();
+  return await give(proof, page, base, upgradeOrders(whole));
+}
+
+async function give(proof: Proof, page: Page, base: string, ordered: Ordered): Promise<readonly string[]> {
+  const { kind, name, namespace, orders } = ordered;
+  await page.goto(`${base}#/rollouts/${[kind.kind, ...(namespace === undefined ? [] : [namespace]), name].join("/")}`);
+  for (const order of orders) {
+    try {
+      await giveOrder(proof, page, ordered, order);
+      proof.note(`ordered on the page: ${order.button} of ${kind.kind} ${name}`);
+    } catch (error) {
+      return [`${kind.kind}, ${order.button}: ${error instanceof Error ? error.message : String(error)}`];
+    }
+  }
+  return [];
+}
+
+async function giveOrder(proof: Proof, page: Page, ordered: Ordered, { button, why, until, shows }: Order): Promise<void> {
   const bar = page.getByRole("group", { name: "Orders" });
   const offered = bar.locator("button:not([aria-disabled=true])").filter({ hasText: button });
   await offered.click({ timeout: stepTimeoutMs });
   const dialog = page.getByRole("dialog");
   const said = await dialog.innerText({ timeout: seenTimeoutMs });
   if (!/What will change/i.test(said)) throw new Error(`its dialog does not say what will change: ${said}`);
-  if (!/serin canary /.test(said)) throw new Error(`its dialog does not say the command: ${said}`);
+  if (!ordered.command.test(said)) throw new Error(`its dialog does not say the command: ${said}`);
   if (why !== undefined) await dialog.getByRole("textbox").fill(why);
   await dialog.getByRole("button", { name: button, exact: true }).click();
-  await lab.api.until(
-    `${button} is carried out`,
-    async () => {
-      const canary = await lab.api.client.get(canaryKind, canaryName, namespaces.shop);
-      return canary?.status !== undefined && until(canary.status, canary.spec) ? true : undefined;
-    },
-    stepTimeoutMs,
-  );
+  await reached(proof, ordered, `${button} is carried out`, until);
   await page.locator("#content").filter({ hasText: shows }).waitFor({ timeout: seenTimeoutMs });
   if (why === undefined) return;
-  const approvals = JSON.stringify((await lab.api.client.get(canaryKind, canaryName, namespaces.shop))?.spec ?? {});
+  const approvals = JSON.stringify((await objectOf(proof, ordered))?.spec ?? {});
   if (!approvals.includes(why)) throw new Error(`the reason that was written is not in the object: ${approvals}`);
+}
+
+async function objectOf({ lab }: Proof, { kind, name, namespace }: Ordered): Promise<{ readonly spec: { readonly paused?: boolean }; readonly status?: RolloutStatus } | undefined> {
+  return kind.kind === "Canary" ? await lab.api.client.get(canaryKind, name, namespace) : await lab.api.client.get(meshUpgradeKind, name);
+}
+
+async function reached(proof: Proof, ordered: Ordered, what: string, until: Order["until"]): Promise<void> {
+  let last = "";
+  try {
+    await proof.lab.api.until(
+      what,
+      async () => {
+        const found = await objectOf(proof, ordered);
+        last = `${found?.status?.phase ?? "absent"}: ${found?.status?.message ?? ""}`;
+        return found?.status !== undefined && until(found.status, found.spec) ? true : undefined;
+      },
+      ordered.timeoutMs,
+    );
+  } catch (cause) {
+    throw new Error(`${cause instanceof Error ? cause.message : String(cause)}; it is ${last}`, { cause });
+  }
 }

@@ -37,6 +37,7 @@ const viewTimeoutMs = 20_000;
 const steadyMs = 300;
 
 export interface OpenViewsOptions {
+  readonly views: readonly ProofView[];
   /** Lets a new page in, and answers the page's address. */
   readonly enter: (page: Page) => Promise<string>;
   readonly sights: readonly Sight[];
@@ -46,7 +47,7 @@ export interface OpenViewsOptions {
 }
 
 /** Opens every view at every sight; answers how many were opened, and those that did not show what they must, with what they showed. */
-export async function openViews(browser: ProofBrowser, { enter, sights, pictures, note }: OpenViewsOptions): Promise<{ readonly opened: number; readonly failed: readonly string[] }> {
+export async function openViews(browser: ProofBrowser, { views: wanted, enter, sights, pictures, note }: OpenViewsOptions): Promise<{ readonly opened: number; readonly failed: readonly string[] }> {
   const failed: string[] = [];
   let opened = 0;
   for (const sight of sights) {
@@ -54,7 +55,7 @@ export async function openViews(browser: ProofBrowser, { enter, sights, pictures
     try {
       const page = await browser.page(context);
       const base = await enter(page);
-      for (const view of views) {
+      for (const view of wanted) {
         const problem = await openView(page, base, view);
         opened += 1;
         if (problem !== undefined) failed.push(`${view.name} at ${sight.width} px, ${sight.colorScheme}: ${problem}`);

@@ -15,8 +15,8 @@ interface DashboardSummary {
 const timeLimitMs = 480_000;
 
 casesInChromium("the dashboard over a live lab", () => {
-  test("every view opens, every order of a canary is given by its button, figures are the load's own within 2 %, a weight is seen within 2 s, and rights hold", async () => {
-    const run = await runProof<DashboardSummary>("e2e-dashboard", ["--rate", "0.2", "--sights", "1"], timeLimitMs);
+  test("every view opens, every order of a canary is given by its button, figures are the load's own within 2 %, a request and a weight are seen within 2 s, and rights hold", async () => {
+    const run = await runProof<DashboardSummary>("e2e-dashboard", ["--rate", "0.2", "--sights", "1", "--only", "views,figures,freshness,orders,access"], timeLimitMs);
     assert.equal(run.code, 0, run.output);
     const summary = run.summary();
     assert.deepEqual({ ok: summary.ok, failed: summary.failed, consoleErrors: summary.consoleErrors }, { ok: true, failed: 0, consoleErrors: 0 });
