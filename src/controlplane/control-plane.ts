@@ -13,6 +13,7 @@ import { runFieldStatusController } from "./field-status/field-status-writer.ts"
 import { runEntryControllers, WorkloadRegistration } from "./entries/index.ts";
 import { runGatewayControllers, runRootCertificateController, type ProxySettings } from "./gateways/index.ts";
 import { ConfigMapIngest, fetchText, GatewayNames, KeySetIngest, MeshConfigFile, MeshIngest, MeshNetworksFile, PullSecretIngest, SecretIngest, ServedVersionClient, type RemoteClient } from "./ingest/index.ts";
+import { addMeshMetrics } from "./mesh-metrics.ts";
 import { MeshClusters } from "./mesh-clusters.ts";
 import { meshSettings } from "./mesh-settings.ts";
 import { ambientSubjects, meshKey, type MeshInputs } from "./model/index.ts";
@@ -94,6 +95,7 @@ export class ControlPlane {
     this.#mesh = new ServedMesh({ revision: settings.revision, metrics: options.metrics, clock, log, settled: (generation) => this.#ingest.settled(generation), workloads: this.#workloadProxies(), debug: this.#debugRequests() });
     this.#graph = this.#mesh.graph;
     this.#inputs = this.#mesh.inputs;
+    addMeshMetrics(this.#inputs, this.#metrics, options.version, clock);
     this.#discovery = this.#mesh.discovery;
     this.#issued = new IssuedCertificates(clock);
     this.#secrets = new SecretIngest({ client, references: this.#mesh.references, secrets: this.#inputs.secrets, clock, log: log.scoped("secrets") });
@@ -211,7 +213,7 @@ export class ControlPlane {
 
   #startReading(start: StartWork, { configFile, networksFile }: { readonly configFile: MeshConfigFile; readonly networksFile: MeshNetworksFile }, signal: AbortSignal): void {
     const { clock, log } = this.#options;
-    const keySets = new KeySetIngest({ requestAuthentications: this.#inputs.requestAuthentications, keySets: this.#inputs.keySets, fetchText, clock, log: log.scoped("keys") });
+    const keySets = new KeySetIngest({ requestAuthentications: this.#inputs.requestAuthentications, keySets: this.#inputs.keySets, fetchText, metrics: this.#metrics, clock, log: log.scoped("keys") });
     start("ingest", this.#ingest.run(signal));
     start("secrets", this.#secrets.run(signal));
     start("pull secrets", this.#pullSecrets.run(signal));

@@ -55,7 +55,7 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
   readonly #startedAtMs: number;
   /** Whether this replica's own pod is of the cluster that it writes to; asked once. */
   #isInCluster: Promise<boolean> | undefined;
-  readonly #counters: Readonly<Record<"created" | "updated" | "disconnected" | "deleted", () => void>>;
+  readonly #counters: Readonly<Record<"created" | "updated" | "disconnected" | "deleted" | "failed", () => void>>;
 
   constructor(options: WorkloadRegistrationOptions) {
     const { client, entries, clock, log, metrics } = options;
@@ -63,7 +63,7 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
     this.#startedAtMs = clock.nowMs();
     this.#groups = createInformer(client, workloadGroupKind, { log, clock });
     this.synced = Promise.all([entries.synced, this.#groups.synced]).then(() => undefined);
-    this.#reconciler = new Reconciler({ name: "workload-registration", log, clock, maxAttempts: Infinity, after: [this.synced], reconcile: async (key) => await this.#reconcile(key) });
+    this.#reconciler = new Reconciler({ name: "workload-registration", log, clock, maxAttempts: Infinity, after: [this.synced], reconcile: async (key) => await this.#counted(key) });
     const counter = (name: string, help: string): (() => void) => {
       const series = metrics.counter(name, help).labels();
       return () => series.increment();
@@ -72,6 +72,7 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
       created: counter("auto_registration_success_total", "WorkloadEntries that were made for proxies."),
       updated: counter("auto_registration_updates_total", "WorkloadEntries whose proxies came back."),
       disconnected: counter("auto_registration_unregister_total", "WorkloadEntries whose proxies went."),
+      failed: counter("auto_registration_errors_total", "Writes of WorkloadEntries for proxies that failed; they are tried again."),
       deleted: counter("auto_registration_deletes_total", "WorkloadEntries whose proxies were gone for too long."),
     };
   }
@@ -139,6 +140,15 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
     if (entry === undefined && template === undefined) throw userError("no-workload-group", `the proxy ${proxy.id} is to be registered by the WorkloadGroup ${proxy.namespace}/${group}, which is not there`, { hint: "create the WorkloadGroup" });
     const fault = registrationFault(proxy, entry?.spec.serviceAccount ?? template?.serviceAccount);
     if (fault !== undefined) throw userError("not-allowed", `the proxy ${proxy.id} may not stand for the WorkloadEntry ${key}: ${fault}`);
+  }
+
+  async #counted(key: string): Promise<number | undefined> {
+    try {
+      return await this.#reconcile(key);
+    } catch (error) {
+      this.#counters.failed();
+      throw error;
+    }
   }
 
   async #reconcile(key: string): Promise<number | undefined> {

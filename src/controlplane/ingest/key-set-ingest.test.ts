@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createLogger, systemClock } from "../../base/index.ts";
 import { CollectionGraph } from "../../kube/index.ts";
+import { MetricsRegistry } from "../../telemetry/index.ts";
 import type { KeySetFacts } from "../model/request-authentication-keys.ts";
 import { config, createModelFixture } from "../testing/model-fixture.ts";
 import { KeySetIngest } from "./key-set-ingest.ts";
@@ -23,7 +24,7 @@ test("keys are fetched where rules say, or where the issuer's document does; wha
     return answers[url] ?? assert.fail(url);
   };
   const stop = new AbortController();
-  const running = new KeySetIngest({ requestAuthentications: inputs.requestAuthentications, keySets, fetchText, clock: systemClock, log }).run(stop.signal);
+  const running = new KeySetIngest({ metrics: new MetricsRegistry(), requestAuthentications: inputs.requestAuthentications, keySets, fetchText, clock: systemClock, log }).run(stop.signal);
   const rules = (jwtRules: readonly object[]): ReturnType<typeof config> => config("RequestAuthentication", "shop/tokens", { jwtRules });
   apply(rules([{ issuer: "a", jwksUri: "https://a.example/keys" }, { issuer: "https://b.example" }, { issuer: "c", jwksUri: "https://c.example/keys" }, { issuer: "d", jwks: '{"keys":[]}' }]));
   const until = async (done: () => boolean): Promise<void> => {

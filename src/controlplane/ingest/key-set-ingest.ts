@@ -1,5 +1,6 @@
 import { Backoff, messageOf, systemRandom, transientError, type Clock, type Logger } from "../../base/index.ts";
 import type { Collection, SourceCollection } from "../../kube/index.ts";
+import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { RequestAuthenticationFacts } from "../model/facts.ts";
 import { issuerOf, keySource, type KeySetFacts } from "../model/request-authentication-keys.ts";
 
@@ -10,6 +11,7 @@ export interface KeySetIngestOptions {
   readonly requestAuthentications: Collection<RequestAuthenticationFacts>;
   readonly keySets: SourceCollection<KeySetFacts>;
   readonly fetchText: FetchText;
+  readonly metrics: MetricsRegistry;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -27,9 +29,15 @@ const fetchTimeoutMs = 10_000;
 export class KeySetIngest {
   readonly #options: KeySetIngestOptions;
   readonly #followed = new Map<string, AbortController>();
+  readonly #counters: Readonly<Record<"fetched" | "failed", { increment(): void }>>;
 
   constructor(options: KeySetIngestOptions) {
     this.#options = options;
+    const { metrics } = options;
+    this.#counters = {
+      fetched: metrics.counter("pilot_jwks_resolver_network_fetch_success_total", "Key sets of token issuers that were fetched.").labels(),
+      failed: metrics.counter("pilot_jwks_resolver_network_fetch_fail_total", "Fetches of key sets of token issuers that failed.").labels(),
+    };
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -70,9 +78,11 @@ export class KeySetIngest {
         if (signal.aborted) return;
         keySets.set(source, { source, keys });
         backoff.reset();
+        this.#counters.fetched.increment();
       } catch (error) {
         if (signal.aborted) return;
         waitMs = backoff.nextMs();
+        this.#counters.failed.increment();
         log.warn("the keys of a token issuer could not be fetched", { source, hasOlder: keySets.get(source) !== undefined, error: messageOf(error) });
       }
       await clock.sleep(waitMs, signal).catch(() => undefined);

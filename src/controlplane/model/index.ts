@@ -21,3 +21,4 @@ export type { OutboundScopes, ProxyGroup, ScopeChoice } from "./sidecar-scope.ts
 export { derivePullSecretReferences, pullSecretName, translatedName, type PullSecretReference } from "./extension-inputs.ts";
 export type { EnvoyFilterFacts, ExtensionInputs, ProxyConfigFacts, TrafficExtensionFacts } from "./extension-inputs.ts";
 export { ExtensionSelection, type ExtendedProxy } from "./extension-selection.ts";
+export { qualifiedHost } from "./service-hostname.ts";

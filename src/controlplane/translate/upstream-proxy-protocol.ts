@@ -1,4 +1,4 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import type { TrafficPolicy } from "../../api/istio/index.ts";
 import { ProxyProtocolConfig_Version, ProxyProtocolUpstreamTransportSchema, TransportSocketSchema, type Cluster } from "../../wire/envoy/index.ts";
 import { rawBuffer } from "./cluster.ts";
@@ -8,7 +8,7 @@ import type { TransportSocketInit } from "./tls-context.ts";
 type Wanted = NonNullable<TrafficPolicy["proxyProtocol"]>;
 
 /** A socket that tells its endpoint of the client before the first byte of what is inside. */
-export function tellingOfClient(inner: TransportSocketInit | MessageInitShape<typeof TransportSocketSchema>, { version }: Wanted): TransportSocketInit {
+export function tellingOfClient(inner: TransportSocketInit, { version }: Wanted): TransportSocketInit {
   const value = packed(ProxyProtocolUpstreamTransportSchema, { config: { version: version === "V2" ? ProxyProtocolConfig_Version.V2 : ProxyProtocolConfig_Version.V1 }, transportSocket: inner });
   return { name: "envoy.transport_sockets.upstream_proxy_protocol", configType: { case: "typedConfig", value } };
 }
