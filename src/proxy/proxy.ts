@@ -25,7 +25,7 @@ import { ListenerSet } from "./listener-set.ts";
 import { adminRoutes, nodeId, onPost } from "./observe/admin.ts";
 import { encodePeerMetadata } from "./http/peer-metadata.ts";
 import { ConnectionObserver } from "./observe/connection-observer.ts";
-import { IstioMetrics } from "./observe/istio-metrics.ts";
+import { histogramBucketsAnnotation, IstioMetrics, parseHistogramBuckets, type BucketsOf } from "./observe/istio-metrics.ts";
 import { ProxyStats } from "./observe/proxy-stats.ts";
 import { ProxyConfig } from "./proxy-config.ts";
 import type { ProxySettings } from "./proxy-settings.ts";
@@ -98,7 +98,7 @@ export class Proxy {
     addCertificateMetrics(this.#registry, this.#certificates);
     this.#secrets = new SecretStore({ certificates: this.#certificates, identity: this.#identity, readFile: options.readFile, clock, log: log.scoped("secret") });
     const contexts = new TlsContexts(this.#secrets);
-    this.#connector = new MeshConnector({ certificates: this.#certificates, contexts, identity: this.#identity, tunnelHeaders: tunnelHeaders(settings), ...(settings.role === "sidecar" ? { mark: redirectMark } : {}) });
+    this.#connector = new MeshConnector({ certificates: this.#certificates, contexts, clock, identity: this.#identity, tunnelHeaders: tunnelHeaders(settings), ...(settings.role === "sidecar" ? { mark: redirectMark } : {}) });
     const statistics = new FilterStatistics();
     const callCluster = clusterCaller((name) => this.#config.cluster(name));
     this.#exports = new CollectorExports({
@@ -118,7 +118,7 @@ export class Proxy {
     });
     const observer = new ConnectionObserver({
       role: settings.role,
-      metrics: new IstioMetrics(this.#registry, sourceLabels(settings, this.#identity)),
+      metrics: new IstioMetrics(this.#registry, sourceLabels(settings, this.#identity), bucketsOf(settings, log)),
       writeLog: (path, line) => this.#accessLog(path)?.line(line),
       clock,
     });
@@ -306,6 +306,18 @@ export class Proxy {
     accessLog = new AccessLog({ sink: fileSink(path), clock, onTrouble: (message) => log.warn(message, { path }) });
     this.#accessLogs.set(path, accessLog);
     return accessLog;
+  }
+}
+
+/** As the pod asks for them; upstream's are Envoy's own where it cannot be understood. */
+function bucketsOf({ metadata }: ProxySettings, log: Logger): BucketsOf | undefined {
+  const text = (metadata["ANNOTATIONS"] as Readonly<Record<string, string>> | undefined)?.[histogramBucketsAnnotation];
+  if (text === undefined) return undefined;
+  try {
+    return parseHistogramBuckets(text);
+  } catch (error) {
+    log.warn("histograms have the buckets that they have without the annotation", { error: messageOf(error) });
+    return undefined;
   }
 }
 

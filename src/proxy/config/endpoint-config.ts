@@ -7,6 +7,8 @@ export type EndpointSource = ClusterLoadAssignment | undefined;
 
 /** The internal listener through which Istio's proxies enter a tunnel. */
 export const tunnelListener = "connect_originate";
+/** The one through which they reach the gateway of another network. */
+const doubleTunnelListener = "inner_connect_originate";
 const defaultHbonePort = 15_008;
 
 /** Endpoints of one assignment for one cluster. Throws an error that names what cannot be served. */
@@ -56,6 +58,7 @@ function addressOf(
   const proxied = chosen.proxyHeader === undefined ? {} : { proxyHeader: chosen.proxyHeader };
   if (address?.case === "envoyInternalAddress") {
     const listener = address.value.addressNameSpecifier.value ?? "";
+    if (listener === doubleTunnelListener) return { ...doubleTunnelTo(endpoint.metadata, where), ...proxied };
     if (listener !== tunnelListener) return { address: listener, port: 0, transport: { kind: "internal", listener }, ...proxied };
     return { ...tunnelTo(address.value.endpointId, endpoint.metadata, where, hbonePort), ...proxied };
   }
@@ -101,6 +104,17 @@ function tunnelTo(endpointId: string, metadata: Metadata | undefined, where: str
     expectedIdentities: [],
   };
   return { ...inner, transport };
+}
+
+/** `original_dst.local` says where the gateway is, `double_hbone` of Istio's metadata what it and who serves behind it are asked for. */
+function doubleTunnelTo(metadata: Metadata | undefined, where: string): ReturnType<typeof addressOf> {
+  const gateway = stringOf(metadataOf(metadata, "envoy.filters.listener.original_dst")["local"]);
+  const outer = gateway === undefined ? undefined : splitAddress(gateway);
+  if (outer === undefined) throw invalid(where, `"${gateway ?? ""}" is no address and port of a gateway`);
+  const target: unknown = metadataOf(metadata, "istio")["double_hbone"];
+  const authority = typeof target === "object" && target !== null ? stringOf(Reflect.get(target, "hbone_target_address")) : undefined;
+  if (authority === undefined) throw invalid(where, `double_hbone.hbone_target_address is missing for the gateway ${gateway ?? ""}`);
+  return { ...outer, transport: { kind: "hbone", authority, ...outer, expectedIdentities: [], within: true } };
 }
 
 /** `1.2.3.4:80`, `[::1]:80` or `host:80` in its parts. */

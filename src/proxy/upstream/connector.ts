@@ -1,16 +1,17 @@
-import { transientError } from "../../base/index.ts";
-import { HbonePool, hboneDialer, localProxyHeader, proxyHeader, proxyHeaderText, type CertificateSource } from "../../dataplane/index.ts";
+import { transientError, type Clock } from "../../base/index.ts";
+import { connectWithin, HbonePool, hboneDialer, localProxyHeader, proxyHeader, proxyHeaderText, type CertificateSource } from "../../dataplane/index.ts";
 import { connectTcp, mayMarkSockets, secureClient, type ByteStream, type ConnectOptions } from "../../net/index.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
 import { peerExchangeProtocol } from "../tcp/peer-exchange.ts";
 import { nameTrouble, peerTrouble } from "../tls/peer-verification.ts";
 import type { TlsContexts } from "../tls/tls-contexts.ts";
 import { isMeshTls, type UpstreamTlsSpec } from "../tls/tls-spec.ts";
-import type { ConnectContext, EndpointConfig, EndpointConnector, ProxyHeaderVersion, UpstreamStream } from "./endpoint.ts";
+import type { ConnectContext, EndpointConfig, EndpointConnector, EndpointTransport, ProxyHeaderVersion, UpstreamStream } from "./endpoint.ts";
 
 export interface MeshConnectorOptions {
   readonly certificates: CertificateSource;
   readonly contexts: TlsContexts;
+  readonly clock: Clock;
   /** SPIFFE id that this proxy presents. */
   readonly identity: string;
   /** Sent with each CONNECT: `baggage` and the like. */
@@ -20,6 +21,8 @@ export interface MeshConnectorOptions {
   /** Enters an internal listener of this proxy; undefined when there is none of that name. */
   readonly enter?: (listener: string, downstream: ConnectionInfo | undefined) => ByteStream | undefined;
 }
+
+type HboneTransport = Extract<EndpointTransport, { readonly kind: "hbone" }>;
 
 /** What Istio's sidecars want to hear, by what will be spoken. */
 const meshAlpn: Readonly<Record<"http1" | "http2" | "alpn", readonly string[]>> = {
@@ -64,16 +67,7 @@ export class MeshConnector implements EndpointConnector {
       case "tls":
         return await this.#dial(endpoint, timeoutMs);
       case "hbone":
-        return await this.#pool.connect({
-          sourceIdentity: this.#options.identity,
-          address: transport.address,
-          port: transport.port,
-          expectedIdentities: transport.expectedIdentities,
-          authority: transport.authority,
-          headers: this.#options.tunnelHeaders,
-          timeoutMs,
-          ...this.#marked(),
-        });
+        return await this.#tunnel(transport, timeoutMs);
       case "internal": {
         const stream = this.#options.enter?.(transport.listener, context.downstream);
         if (stream === undefined) throw transientError("no-listener", `there is no internal listener ${transport.listener}`);
@@ -85,6 +79,13 @@ export class MeshConnector implements EndpointConnector {
   /** Gives up idle tunnels; those in use go on. */
   close(): void {
     this.#pool.close();
+  }
+
+  async #tunnel({ address, port, expectedIdentities, authority, within }: HboneTransport, timeoutMs: number): Promise<UpstreamStream> {
+    const { identity: sourceIdentity, tunnelHeaders: headers, certificates, clock } = this.#options;
+    const outer = await this.#pool.connect({ sourceIdentity, address, port, expectedIdentities, authority, headers, timeoutMs, ...this.#marked() });
+    // Who is at the inner end is known to the other network alone: anybody of our trust domains.
+    return within === true ? await connectWithin(outer, certificates, { sourceIdentity, expectedIdentities: [], authority, headers, timeoutMs, clock }) : outer;
   }
 
   async #dial({ address, port, sourceAddress, keepalive }: EndpointConfig, timeoutMs: number): Promise<ByteStream> {

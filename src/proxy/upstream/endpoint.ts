@@ -16,6 +16,8 @@ export type EndpointTransport =
       readonly address: string;
       readonly port: number;
       readonly expectedIdentities: readonly string[];
+      /** It leads to a gateway of another network, and through that another tunnel of the same authority to who serves it. */
+      readonly within?: true;
     }
   | { readonly kind: "tls"; readonly tls: UpstreamTlsSpec }
   /** An internal listener of this proxy. */
