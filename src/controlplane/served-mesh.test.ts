@@ -179,3 +179,24 @@ test("what changes in the mesh is counted by kind and by reason, and an object t
     assert.ok(text.split("\n").includes(line), `${line}\n${text.split("\n").filter((found) => found.startsWith("pilot_")).join("\n")}`);
   }
 });
+
+test("in whatever order objects are read, versions are the same, and who has them is sent nothing", () => {
+  const objects = [...web("c", 3), split(30), config("DestinationRule", "shop/b", { host: "b", trafficPolicy: { loadBalancer: { simple: "RANDOM" } } }), config("DestinationRule", "shop/c", { host: "c", subsets: [{ name: "v1", labels: { version: "v1" } }] })];
+  const types = [typeUrls.cluster, typeUrls.listener, typeUrls.endpoint, typeUrls.route];
+  const served = (order: readonly KubernetesObject[]): { readonly mesh: ServedMesh; readonly versions: Readonly<Record<string, Readonly<Record<string, string>>>> } => {
+    const { mesh, apply } = startMesh();
+    for (const object of order) apply(object);
+    const peer = new Peer(mesh);
+    for (const typeUrl of types) peer.send(typeUrl, ["*"]);
+    const versions: Record<string, Record<string, string>> = {};
+    for (const { typeUrl, resources } of peer.take()) for (const { name, version } of resources) (versions[typeUrl] ??= {})[name] = version;
+    return { mesh, versions };
+  };
+  const before = served(objects);
+  const after = served([...objects].reverse());
+  assert.ok(types.every((typeUrl) => Object.keys(before.versions[typeUrl] ?? {}).length > 0));
+  assert.deepEqual(after.versions, before.versions);
+  const back = new Peer(after.mesh);
+  for (const typeUrl of types) back.send(typeUrl, ["*"], { initialResourceVersions: before.versions[typeUrl] ?? {} });
+  assert.deepEqual(back.take().flatMap(({ resources, removedResources }) => [...resources.map(({ name }) => name), ...removedResources]), []);
+});
