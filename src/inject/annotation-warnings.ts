@@ -14,7 +14,6 @@ export const annotationsWithoutEffect: Readonly<Record<string, string>> = {
   "sidecar.istio.io/statsInclusionPrefixes": onlyEnvoy,
   "sidecar.istio.io/statsInclusionSuffixes": onlyEnvoy,
   "sidecar.istio.io/statsInclusionRegexps": onlyEnvoy,
-  "sidecar.istio.io/statsHistogramBuckets": onlyEnvoy,
   "sidecar.istio.io/statsHistogramBins": onlyEnvoy,
   "sidecar.istio.io/statsFlushInterval": onlyEnvoy,
   "sidecar.istio.io/statsEvictionInterval": onlyEnvoy,

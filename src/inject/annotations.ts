@@ -37,6 +37,7 @@ export const podAnnotations = {
   excludeInterfaces: "traffic.sidecar.istio.io/excludeInterfaces",
   kubevirtInterfaces: "traffic.sidecar.istio.io/kubevirtInterfaces",
   rerouteVirtualInterfaces: "istio.io/reroute-virtual-interfaces",
+  statsHistogramBuckets: "sidecar.istio.io/statsHistogramBuckets",
   mergeMetrics: "prometheus.istio.io/merge-metrics",
   redirection: "ambient.istio.io/redirection",
   multusNetworks: "k8s.v1.cni.cncf.io/networks",

@@ -63,8 +63,8 @@ const effects: Readonly<Record<string, readonly [value: string, seen: (pod: Pod)
   [podAnnotations.defaultLogsContainer]: ["mine", (pod) => pod.metadata.annotations?.[podAnnotations.defaultLogsContainer], "mine"],
 };
 
-/** What decides whether a pod is injected, or is written by injection: told by tests of their own. */
-const elsewhere = [podAnnotations.inject, podAnnotations.status, podAnnotations.revision, podAnnotations.overrides, podAnnotations.redirection, podAnnotations.multusNetworks];
+/** What decides whether a pod is injected, is written by injection, or is read by the proxy itself: told by tests of their own. */
+const elsewhere = [podAnnotations.inject, podAnnotations.status, podAnnotations.revision, podAnnotations.overrides, podAnnotations.redirection, podAnnotations.multusNetworks, podAnnotations.statsHistogramBuckets];
 
 /** Upstream's list of annotations that pods may have. */
 const documented =

@@ -1,3 +1,4 @@
+import { userError } from "../../base/index.ts";
 import type { Counter, Histogram, MetricFamily, MetricsRegistry } from "../../telemetry/index.ts";
 import { standardStats, type StatsRules } from "../config/stats-config.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
@@ -15,6 +16,37 @@ const fineIndexes = fineNames.map((name) => requestNames.indexOf(name));
 const bounds = [0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000, 3_600_000];
 /** Those cannot tell 2 ms from 4: these, a quarter apart, can. For who compares two versions. */
 const fineBoundsMs = Array.from({ length: 50 }, (_, third) => Number((0.5 * 2 ** (third / 3)).toPrecision(4)));
+
+/** The annotation by which a workload asks for other buckets, and what Envoy calls Istio's metrics, to which its prefixes are held. */
+export const histogramBucketsAnnotation = "sidecar.istio.io/statsHistogramBuckets";
+const statPrefix = "istiocustom.";
+const maxBuckets = 200;
+
+/** Upper bounds of a metric's buckets; undefined where nothing is said of them. */
+export type BucketsOf = (metric: string) => readonly number[] | undefined;
+
+/**
+ * Reads the annotation: JSON of a metric's prefix (`istio`, `istiocustom`) to upper bounds; of several that match, the first by name counts.
+ * Throws a user error where it is anything else.
+ */
+export function parseHistogramBuckets(text: string): BucketsOf {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    value = undefined;
+  }
+  const entries = typeof value === "object" && value !== null && !Array.isArray(value) ? Object.entries(value as Readonly<Record<string, unknown>>) : undefined;
+  if (entries === undefined || !entries.every(([, list]) => isBounds(list))) {
+    throw userError("bad-annotation", `${histogramBucketsAnnotation} must be a JSON object of prefixes to lists of 1 to ${maxBuckets} numbers above 0, such as {"istio":[1,5,10]}; got ${text.slice(0, 200)}`);
+  }
+  const rules = entries.map(([prefix, list]) => [prefix, [...new Set(list as readonly number[])].toSorted((left, right) => left - right)] as const).toSorted(([left], [right]) => (left < right ? -1 : 1));
+  return (metric) => rules.find(([prefix]) => `${statPrefix}${metric}`.startsWith(prefix))?.[1];
+}
+
+function isBounds(list: unknown): boolean {
+  return Array.isArray(list) && list.length > 0 && list.length <= maxBuckets && list.every((bound) => typeof bound === "number" && bound > 0 && bound < Infinity);
+}
 
 /** The series that a request counts for; undefined where they are not counted. */
 interface RequestHandles {
@@ -80,16 +112,16 @@ export class IstioMetrics {
   readonly #ruleIds = new WeakMap<StatsRules, number>();
   #rules = 0;
 
-  constructor(registry: MetricsRegistry, own: OwnLabels) {
+  constructor(registry: MetricsRegistry, own: OwnLabels, bucketsOf: BucketsOf = () => undefined) {
     this.#own = own;
     this.#registry = registry;
     const counter = (name: string, help: string, names: readonly string[]): MetricFamily<Counter> => registry.counter(name, help, names).rotate();
-    const histogram = (name: string, help: string, names: readonly string[], of: readonly number[]): MetricFamily<Histogram> => registry.histogram(name, help, names, of).rotate();
+    const histogram = (name: string, help: string): MetricFamily<Histogram> => registry.histogram(name, help, requestNames, bucketsOf(name) ?? bounds).rotate();
     this.#requests = counter("istio_requests_total", "Requests, by source, destination and answer.", requestNames);
-    this.#duration = histogram("istio_request_duration_milliseconds", "Duration of requests.", requestNames, bounds);
-    this.#fineDuration = histogram("serin_request_duration_milliseconds", "Duration of requests by destination, in buckets a quarter apart.", fineNames, fineBoundsMs);
-    this.#requestBytes = histogram("istio_request_bytes", "Sizes of request bodies.", requestNames, bounds);
-    this.#responseBytes = histogram("istio_response_bytes", "Sizes of response bodies.", requestNames, bounds);
+    this.#duration = histogram("istio_request_duration_milliseconds", "Duration of requests.");
+    this.#fineDuration = registry.histogram("serin_request_duration_milliseconds", "Duration of requests by destination, in buckets a quarter apart.", fineNames, fineBoundsMs).rotate();
+    this.#requestBytes = histogram("istio_request_bytes", "Sizes of request bodies.");
+    this.#responseBytes = histogram("istio_response_bytes", "Sizes of response bodies.");
     this.#requestMessages = counter("istio_request_messages_total", "Messages of gRPC requests.", peerNames);
     this.#responseMessages = counter("istio_response_messages_total", "Messages of gRPC responses.", peerNames);
     this.#opened = counter("istio_tcp_connections_opened_total", "TCP connections that were opened.", commonNames);
