@@ -7,6 +7,7 @@ import { createToken } from "./access.ts";
 
 /** Longer than anything a page waits for by itself. */
 const seenTimeoutMs = 90_000;
+const tokenTimeoutMs = 180_000;
 const awayMs = 6_000;
 const deletedAccount = "leaver";
 const garbageName = "garbage";
@@ -100,7 +101,8 @@ async function tokenEnds({ lab }: Proof, { inCluster }: FaultPages, page: Page):
   await live(page);
   await lab.api.client.delete(serviceAccountKind, deletedAccount, namespaces.shop);
   // Who has not logged in may read: the page goes on as that, and says so.
-  await page.getByText(new RegExp(`The session of \\S*${deletedAccount} has ended`)).waitFor({ timeout: seenTimeoutMs });
+  // Tokens are asked about each minute.
+  await page.getByText(new RegExp(`The session of \\S*${deletedAccount} has ended`)).waitFor({ timeout: tokenTimeoutMs });
   await page.getByRole("banner").filter({ hasText: "anonymous" }).waitFor({ timeout: seenTimeoutMs });
 }
 

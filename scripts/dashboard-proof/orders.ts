@@ -164,8 +164,13 @@ async function reached(proof: Proof, ordered: Ordered, what: string, until: Orde
       what,
       async () => {
         const found = await objectOf(proof, ordered);
-        last = `${found?.status?.phase ?? "absent"}: ${found?.status?.message ?? ""}`;
-        return found?.status !== undefined && until(found.status, found.spec) ? true : undefined;
+        last = `${found?.status?.phase ?? "absent"}: ${found?.status?.cause ?? found?.status?.message ?? ""}`;
+        if (found?.status === undefined) return undefined;
+        if (until(found.status, found.spec)) return true;
+        proof.signal.throwIfAborted();
+        // Nobody has ordered that, and nothing comes after it.
+        if (ordered.kind.kind === "MeshUpgrade" && found.status.cause !== undefined && (found.status.phase === "RolledBack" || found.status.phase === "Stuck")) throw new Error(`${what}: it ended`);
+        return undefined;
       },
       ordered.timeoutMs,
     );

@@ -1,6 +1,6 @@
 // The dashboard on its user's own machine, by their kubeconfig: what `serin dashboard` serves where no pod does.
 import { giveBackIdleMemory, systemClock, unhurriedShare, type Environment, type Logger } from "../base/index.ts";
-import { askPodByApiServer, AuditLog, checkTopic, createDashboardReader, createHandlers, credentialsOf, DashboardServer, KubeconfigAccess, PageAssets, readPageFiles } from "../dashboard/index.ts";
+import { askFromWithin, askPodByApiServer, AuditLog, checkTopic, createDashboardReader, createHandlers, credentialsOf, DashboardServer, KubeconfigAccess, PageAssets, readPageFiles } from "../dashboard/index.ts";
 import type { KubeConfig } from "../kube/index.ts";
 import type { Release } from "./role.ts";
 
@@ -27,7 +27,7 @@ export async function serveLocalDashboard({ kubeConfig, istioNamespace, host, po
   let listensOn = 0;
   const tell = (isFirst: boolean): void => announce(`http://${urlHost(host)}:${listensOn}/enter?secret=${access.secret}`, isFirst);
   const access: KubeconfigAccess = await KubeconfigAccess.open({ own, cluster: kubeConfig.server, namespace: kubeConfig.namespace, clock, secretUsed: () => tell(false) });
-  const reader = createDashboardReader({ client, clock, log, askPod: askPodByApiServer(client), cluster: kubeConfig.server, ...(prometheusUrl === undefined ? {} : { prometheusUrl }) });
+  const reader = createDashboardReader({ client, clock, log, askPod: askFromWithin(askPodByApiServer(client), kubeConfig), cluster: kubeConfig.server, ...(prometheusUrl === undefined ? {} : { prometheusUrl }) });
   const audit = new AuditLog({ clock, log });
   const page = PageAssets.from(await readPageFiles());
   const server = new DashboardServer({

@@ -1,5 +1,5 @@
 /** The dashboard: what reads the mesh, and the server of the page that shows it. */
 export { readPageFiles } from "./bundle/index.ts";
 export { KialiApi, parseKialiConfig } from "./kiali/index.ts";
-export { askPodByApiServer, askPodDirectly, createDashboardReader } from "./read/index.ts";
+export { askFromWithin, askPodByApiServer, askPodDirectly, createDashboardReader } from "./read/index.ts";
 export { AuditLog, checkTopic, ClusterAccess, createHandlers, credentialsOf, DashboardServer, KubeconfigAccess, PageAssets } from "./server/index.ts";

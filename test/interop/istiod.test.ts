@@ -4,11 +4,15 @@ import assert from "node:assert/strict";
 import { copyFileSync, existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { ServedPage } from "../../scripts/dashboard-proof/served-page.ts";
+import { launchChromium } from "../support/chromium.ts";
 import { eventually } from "../support/eventually.ts";
 import { kubectls, type Kubectl } from "../support/kubectls.ts";
 import { root } from "../support/lab-cluster.ts";
 import { PodLoad } from "../support/pod-load.ts";
 import { Walkthrough } from "../support/walkthrough.ts";
+
+const ladderTimeoutMs = 60_000;
 
 const istiod = process.env["ISTIOD"];
 const helm = join(root, ".cache/helm/helm-3");
@@ -88,6 +92,27 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
     await ok(`kubectl -n shop apply -f ${samples}/httpbin/httpbin.yaml -f ${samples}/curl/curl.yaml && kubectl -n outside apply -f ${samples}/curl/curl.yaml`);
     for (const namespace of ["shop", "outside"]) await ok(`kubectl -n ${namespace} wait pod --all --for=condition=ready --timeout=120s`);
     await revisionIs("up-1");
+  });
+
+  step("the dashboard's ladder shows upstream's proxies by what they have acknowledged", async () => {
+    const served = await ServedPage.start(lab, ["--local"]);
+    const browser = await launchChromium();
+    try {
+      const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+      await page.goto(served.url);
+      await page.goto(`${page.url().replace(/#.*$/, "")}#/ladder`);
+      const row = page.getByRole("table", { name: "Proxies" }).getByRole("row").filter({ hasText: "shop" }).filter({ hasText: /httpbin-/ });
+      await row.filter({ hasText: "synced" }).filter({ hasText: "up-1" }).waitFor({ timeout: ladderTimeoutMs }).catch(async (cause: unknown) => {
+        throw new Error(`the page shows: ${await page.locator("#content").innerText()}`, { cause });
+      });
+      const shown = await page.locator("#content").innerText();
+      for (const revision of ["up-1", "up-2", "serin-1"]) assert.match(shown, new RegExp(revision));
+      // As they are installed they tell nobody from outside of their pods.
+      assert.doesNotMatch(shown, /does not tell of its proxies/);
+    } finally {
+      await browser.close();
+      await served.stop();
+    }
   });
 
   step("a MeshUpgrade moves a namespace between two revisions of upstream, and back", async () => {

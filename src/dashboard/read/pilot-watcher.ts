@@ -104,7 +104,7 @@ export class PilotWatcher {
       let answer = await ask(pilot.address, "/debug/serin/proxies", within);
       const isOwn = answer.status !== 404;
       if (!isOwn) answer = await ask(pilot.address, "/debug/syncz", within);
-      if (answer.status === 401 || answer.status === 403) throw new Error(`it tells of its proxies only to its own namespace (status ${answer.status}): ENABLE_DEBUG_ENDPOINT_AUTH=false lets it answer`);
+      if (answer.status === 401 || answer.status === 403) throw new Error(`it tells of its proxies only to who comes from within its pod (status ${answer.status}): serin dashboard --local, by a user who may forward its ports, shows them`);
       if (answer.status !== 200) throw new Error(`it answers ${answer.status}`);
       const { text } = answer;
       if (text !== pilot.answer) pilot.proxies = isOwn ? (JSON.parse(text) as readonly ConnectedProxy[]) : syncedProxies(text, pilot.revision);
