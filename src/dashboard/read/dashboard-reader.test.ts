@@ -16,9 +16,11 @@ class Reading implements Disposable {
   readonly #end = new AbortController();
   readonly #reader;
   requests = 100;
+  /** Of the proxy, in place of its metrics. */
+  garbage = "";
 
   constructor() {
-    const askPod: AskPod = async ({ port }) => (port === 15_020 ? { status: 200, text: `istio_requests_total{${labels}} ${this.requests}\n` } : { status: 404, text: "" });
+    const askPod: AskPod = async ({ port }) => (port === 15_020 ? { status: 200, text: this.garbage || `istio_requests_total{${labels}} ${this.requests}\n` } : { status: 404, text: "" });
     this.cluster.set(namespaceKind, namespace("shop"));
     this.cluster.set(podKind, pod("shop", "web", { labels: { app: "web" }, containers: ["app", "istio-proxy"], annotations: { "prometheus.io/scrape": "true", "prometheus.io/port": "15020", "prometheus.io/path": "/stats/prometheus" } }));
     this.cluster.set(podKind, pod("shop", "client", { labels: { app: "client" } }));
@@ -62,6 +64,15 @@ test("requests that a proxy counts are in the graph with the next scrape", async
   const { tables } = await reading.see("graph", graph, (view) => Object.keys(view.tables.edges).length > 0);
   const [edge] = Object.values(tables.edges);
   assert.deepEqual([edge?.from, edge?.to, edge?.service, (edge?.requestRate ?? 0) > 0], ["workload shop/client", "workload shop/web", "shop/web", true]);
+});
+
+test("a proxy that answers garbage is named as one that does not tell its metrics, until it tells them", async () => {
+  using reading = new Reading();
+  reading.garbage = "<html><body>istio_requests_total 5</body></html>";
+  const isSaid = (problem = ""): boolean => problem.startsWith("none of 1 proxies tells its metrics: what it answers is not the text of metrics");
+  await reading.see("graph", graph, ({ head }) => head.sources.some(({ name, problem }) => name === "metrics" && isSaid(problem)));
+  reading.garbage = "";
+  await reading.see("graph", graph, ({ head }) => head.sources.some(({ name, ok }) => name === "metrics" && ok));
 });
 
 test("an object that is written is in the view, one that is deleted is told to be gone", async () => {

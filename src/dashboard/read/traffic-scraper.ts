@@ -126,7 +126,9 @@ export class TrafficScraper {
     try {
       const answer = await ask(target.address, target.path, AbortSignal.any([signal, AbortSignal.timeout(scrapeTimeoutMs)]));
       if (answer.status !== 200) throw new Error(`it answers ${answer.status}`);
-      for (const gain of target.counters.take(this.#joined(answer), target.startedAtMs > this.#beganMs)) this.history.add(gain);
+      const body = this.#joined(answer);
+      refuseGarbage(body);
+      for (const gain of target.counters.take(body, target.startedAtMs > this.#beganMs)) this.history.add(gain);
       this.processes.add(target.workload, target.address.pod, clock.nowMs(), target.counters.process);
       this.#toldAtMs = clock.nowMs();
       target.failures = 0;
@@ -139,6 +141,14 @@ export class TrafficScraper {
       log.debug("a proxy does not tell its metrics", { pod: target.address.pod, error: target.problem });
     }
   }
+}
+
+const firstLineBytes = 4096;
+const firstLine = /^\s*(#|[a-zA-Z_:][\w:]*(\{|[ \t]+[-+]?(\d|\.|NaN|Inf)))/;
+
+/** Whoever answers with something else has counted nothing: that is no rate of zero. An empty answer is one of nobody who has counted yet. */
+function refuseGarbage(body: Buffer): void {
+  if (body.length > 0 && !firstLine.test(body.toString("latin1", 0, firstLineBytes))) throw new Error("what it answers is not the text of metrics");
 }
 
 /** Where a proxy tells its metrics, as annotations say it; undefined for pods without one. */
