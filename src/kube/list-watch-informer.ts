@@ -98,13 +98,7 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
 
   /** One list if there is no version to go on from, then one watch to its end. */
   async #step(signal: AbortSignal): Promise<void> {
-    if (this.#resourceVersion === undefined) {
-      const { items, resourceVersion } = await this.#client.list(this.#kind, this.#list);
-      this.#absentSinceMs = undefined;
-      this.#replace(items);
-      this.#resourceVersion = resourceVersion;
-      this.#finishSync();
-    }
+    this.#resourceVersion ??= await this.#readAll();
     const startedMs = this.#clock.steadyMs();
     for await (const event of this.#client.watch(this.#kind, { ...this.#list, resourceVersion: this.#resourceVersion, signal })) {
       this.#backoff.reset();
@@ -113,6 +107,15 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
     }
     // A server that ends watches at once must not be asked in a tight loop.
     if (!signal.aborted && this.#clock.steadyMs() - startedMs < retryInitialMs) await this.#pause(signal);
+  }
+
+  /** By itself: a function that waits keeps all that it has named, and the objects as they came would stay as long as the watch. */
+  async #readAll(): Promise<string> {
+    const { items, resourceVersion } = await this.#client.list(this.#kind, this.#list);
+    this.#absentSinceMs = undefined;
+    this.#replace(items);
+    this.#finishSync();
+    return resourceVersion;
   }
 
   #take(event: WatchEvent<Value>): void {
