@@ -1,7 +1,7 @@
 import { messageOf, transientError, type Clock } from "../../base/index.ts";
 import type { SourceState } from "../../api/dashboard/index.ts";
 import { combineTraffic, trafficLabels, type CountedTraffic, type MeasuredTraffic, type TrafficLabels } from "../views/index.ts";
-import type { TrafficSource } from "./traffic-source.ts";
+import type { TrafficSource, TrafficSteps } from "./traffic-source.ts";
 
 export interface PrometheusTrafficOptions {
   readonly url: string;
@@ -15,6 +15,9 @@ const timeoutMs = 20_000;
 /** A window that holds fewer scrapes than two has no rate: most scrape each 15 s. */
 const leastWindowSeconds = 60;
 const maxKeptMeasurements = 16;
+/** Queries that it is asked at once; others wait, so many at most. */
+export const maxConcurrentQueries = 4;
+const maxWaitingQueries = 64;
 
 /** `app` is that of the pod that counts: what tells a ztunnel's counts from a proxy's. */
 const names = [
@@ -25,13 +28,74 @@ const requestNames = [...names, "response_code", "grpc_response_status", "respon
 
 interface Sample {
   readonly labels: Readonly<Record<string, string>>;
-  readonly value: number;
+  /** One of an instant, one a point of a range; undefined where there is none. */
+  readonly values: readonly (number | undefined)[];
+}
+
+/** Of a range; an instant is one point. */
+interface Points {
+  readonly firstMs: number;
+  readonly stepMs: number;
+  readonly points: number;
+}
+
+type Family = "requests" | "durations" | "bytes" | "opened";
+
+/** Bytes are those of connections, which may carry requests that are counted as well. */
+const familiesOf: Readonly<Record<TrafficSteps["of"], readonly Family[]>> = { requests: ["requests"], durations: ["durations"], bytes: ["requests", "bytes"] };
+const allFamilies: readonly Family[] = ["requests", "durations", "bytes", "opened"];
+
+function queriesOf(family: Family, seconds: number): readonly string[] {
+  const rate = (metric: string, by: readonly string[]): string => `sum by (${by.join(",")}) (rate(${metric}[${seconds}s]))`;
+  switch (family) {
+    case "requests":
+      return [rate("istio_requests_total", requestNames)];
+    case "durations":
+      return [rate("istio_request_duration_milliseconds_bucket", [...requestNames, "le"])];
+    case "bytes":
+      return [rate("istio_tcp_sent_bytes_total", names), rate("istio_tcp_received_bytes_total", names)];
+    case "opened":
+      return [rate("istio_tcp_connections_opened_total", names)];
+  }
+}
+
+interface Sum {
+  readonly labels: TrafficLabels;
+  requestRate: number;
+  byteRate: number;
+  openedRate: number;
+  readonly buckets: [number, number][];
+}
+
+/** What was counted up to one point. */
+class PointSums {
+  readonly #sums = new Map<string, Sum>();
+
+  add(family: Family, key: string, labels: TrafficLabels, upToMs: number, value: number): void {
+    let sum = this.#sums.get(key);
+    if (sum === undefined) this.#sums.set(key, (sum = { labels, requestRate: 0, byteRate: 0, openedRate: 0, buckets: [] }));
+    if (family === "requests") sum.requestRate += value;
+    else if (family === "durations") sum.buckets.push([upToMs, value]);
+    else if (family === "bytes") sum.byteRate += value;
+    else sum.openedRate += value;
+  }
+
+  counted(): CountedTraffic[] {
+    return [...this.#sums.values()].map(({ labels, requestRate, byteRate, openedRate, buckets }) => {
+      const sorted = buckets.sort(([a], [b]) => a - b);
+      const counts = sorted.map(([, value], index) => Math.max(0, value - (sorted[index - 1]?.[1] ?? 0)));
+      const boundsMs = sorted.map(([bound]) => bound).filter((bound) => bound !== Infinity);
+      return { labels, requestRate, byteRate, openedRate, durations: sorted.length === 0 ? undefined : { boundsMs, counts: counts.length > boundsMs.length ? counts : [...counts, 0] } };
+    });
+  }
 }
 
 /** Traffic as an existing Prometheus has it. */
 export class PrometheusTraffic implements TrafficSource {
   readonly #options: PrometheusTrafficOptions;
   readonly #kept = new Map<string, { readonly version: number; readonly traffic: Promise<MeasuredTraffic> }>();
+  readonly #waiting: (() => void)[] = [];
+  #running = 0;
   #version = 0;
   #answeredMs: number | undefined;
   #problem: string | undefined;
@@ -64,7 +128,7 @@ export class PrometheusTraffic implements TrafficSource {
     const kept = this.#kept.get(key);
     if (kept?.version === this.#version) return await kept.traffic;
     const asOfMs = atMs === 0 ? this.#options.clock.nowMs() : atMs;
-    const traffic = this.#counted(seconds, asOfMs).then((counted): MeasuredTraffic => ({ edges: combineTraffic(counted), windowSeconds: seconds, asOfMs, oldestMs: undefined }));
+    const traffic = this.#counted(seconds, { firstMs: asOfMs, stepMs: 0, points: 1 }, allFamilies).then(([counted = []]): MeasuredTraffic => ({ edges: combineTraffic(counted), windowSeconds: seconds, asOfMs, oldestMs: undefined }));
     this.#kept.delete(key);
     if (this.#kept.size >= maxKeptMeasurements) this.#kept.delete(this.#kept.keys().next().value ?? "");
     this.#kept.set(key, { version: this.#version, traffic });
@@ -72,56 +136,81 @@ export class PrometheusTraffic implements TrafficSource {
     return await traffic.catch(async () => (await kept?.traffic.catch(() => undefined)) ?? { edges: [], windowSeconds: seconds, asOfMs, oldestMs: undefined });
   }
 
-  async steps(steps: readonly { readonly fromMs: number; readonly toMs: number }[]): Promise<readonly (readonly CountedTraffic[])[]> {
-    return await Promise.all(steps.map(async ({ fromMs, toMs }) => await this.#counted(Math.max(leastWindowSeconds, Math.round((toMs - fromMs) / 1000)), toMs)));
+  /** One query a metric, over the whole range. */
+  async steps({ firstMs, stepMs, points, windowMs, of }: TrafficSteps): Promise<readonly (readonly CountedTraffic[])[]> {
+    return await this.#counted(Math.max(leastWindowSeconds, Math.round(windowMs / 1000)), { firstMs, stepMs: Math.max(1, Math.round(stepMs)), points }, familiesOf[of]);
   }
 
   process(): number | null {
     return null;
   }
 
-  async #counted(seconds: number, atMs: number): Promise<CountedTraffic[]> {
-    const [by, byRequest] = [names.join(","), requestNames.join(",")];
-    const window = `[${seconds}s]`;
-    const [requests, buckets, sent, received, opened] = await Promise.all([
-      this.#query(`sum by (${byRequest}) (rate(istio_requests_total${window}))`, atMs),
-      this.#query(`sum by (${byRequest},le) (rate(istio_request_duration_milliseconds_bucket${window}))`, atMs),
-      this.#query(`sum by (${by}) (rate(istio_tcp_sent_bytes_total${window}))`, atMs),
-      this.#query(`sum by (${by}) (rate(istio_tcp_received_bytes_total${window}))`, atMs),
-      this.#query(`sum by (${by}) (rate(istio_tcp_connections_opened_total${window}))`, atMs),
-    ]);
-    const sums = new Map<string, { labels: TrafficLabels; requestRate: number; byteRate: number; openedRate: number; buckets: [number, number][] }>();
-    const sumOf = ({ labels: { le: _bound, ...labels } }: Sample): NonNullable<ReturnType<typeof sums.get>> => {
-      const key = requestNames.map((name) => labels[name] ?? "").join("\n");
-      let sum = sums.get(key);
-      if (sum === undefined) sums.set(key, (sum = { labels: trafficLabels(labels), requestRate: 0, byteRate: 0, openedRate: 0, buckets: [] }));
-      return sum;
-    };
-    for (const sample of requests) sumOf(sample).requestRate += sample.value;
-    for (const sample of [...sent, ...received]) sumOf(sample).byteRate += sample.value;
-    for (const sample of opened) sumOf(sample).openedRate += sample.value;
-    for (const sample of buckets) sumOf(sample).buckets.push([sample.labels["le"] === "+Inf" ? Infinity : Number(sample.labels["le"]), sample.value]);
-    return [...sums.values()].map(({ labels, requestRate, byteRate, openedRate, buckets: cumulative }) => {
-      const sorted = cumulative.sort(([a], [b]) => a - b);
-      const counts = sorted.map(([, value], index) => Math.max(0, value - (sorted[index - 1]?.[1] ?? 0)));
-      const boundsMs = sorted.map(([bound]) => bound).filter((bound) => bound !== Infinity);
-      return { labels, requestRate, byteRate, openedRate, durations: sorted.length === 0 ? undefined : { boundsMs, counts: counts.length > boundsMs.length ? counts : [...counts, 0] } };
-    });
+  async #counted(seconds: number, points: Points, families: readonly Family[]): Promise<CountedTraffic[][]> {
+    const sums = Array.from({ length: points.points }, () => new PointSums());
+    const asked = families.flatMap((family) => queriesOf(family, seconds).map((query) => ({ family, query })));
+    const known = new Map<string, TrafficLabels>();
+    await Promise.all(
+      asked.map(async ({ family, query }) => {
+        for (const { labels: { le, ...labels }, values } of await this.#inTurn(async () => await this.#query(query, points))) {
+          const key = requestNames.map((name) => labels[name] ?? "").join("\n");
+          let read = known.get(key);
+          if (read === undefined) known.set(key, (read = trafficLabels(labels)));
+          const upToMs = le === "+Inf" ? Infinity : Number(le);
+          for (const [index, value] of values.entries()) if (value !== undefined) sums[index]?.add(family, key, read, upToMs, value);
+        }
+      }),
+    );
+    return sums.map((sum) => sum.counted());
   }
 
-  async #query(query: string, atMs: number): Promise<readonly Sample[]> {
-    const { url, clock } = this.#options;
+  async #inTurn<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+    if (this.#running >= maxConcurrentQueries) {
+      if (this.#waiting.length >= maxWaitingQueries) throw transientError("prometheus-busy", `${maxWaitingQueries} queries wait for Prometheus already`, { hint: "try again in a moment" });
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    } else this.#running += 1;
     try {
-      const response = await fetch(`${url.replace(/\/+$/, "")}/api/v1/query`, { method: "POST", body: new URLSearchParams({ query, time: String(atMs / 1000) }), signal: AbortSignal.timeout(timeoutMs) });
-      const answer = (await response.json()) as { readonly status?: string; readonly error?: string; readonly data?: { readonly result?: readonly { readonly metric: Record<string, string>; readonly value: readonly [number, string] }[] } };
+      return await ask();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#running -= 1;
+      else next();
+    }
+  }
+
+  async #query(query: string, { firstMs, stepMs, points }: Points): Promise<readonly Sample[]> {
+    const { url, clock } = this.#options;
+    const lastMs = firstMs + (points - 1) * stepMs;
+    const [path, time] = points === 1 ? ["query", { time: String(firstMs / 1000) }] : ["query_range", { start: String(firstMs / 1000), end: String(lastMs / 1000), step: String(stepMs / 1000) }];
+    try {
+      const response = await fetch(`${url.replace(/\/+$/, "")}/api/v1/${path}`, { method: "POST", body: new URLSearchParams({ query, ...time }), signal: AbortSignal.timeout(timeoutMs) });
+      const answer = (await response.json()) as { readonly status?: string; readonly error?: string; readonly data?: { readonly result?: readonly PrometheusSeries[] } };
       if (answer.status !== "success") throw new Error(answer.error ?? `status ${response.status}`);
       this.#answeredMs = clock.nowMs();
       this.#problem = undefined;
-      return (answer.data?.result ?? []).map(({ metric, value }) => ({ labels: metric, value: Number(value[1]) })).filter(({ value }) => Number.isFinite(value));
+      return (answer.data?.result ?? []).map(({ metric, value, values }) => ({ labels: metric, values: valuesAt(values ?? (value === undefined ? [] : [value]), firstMs, stepMs, points) }));
     } catch (cause) {
       const reason = cause instanceof Error && cause.cause !== undefined ? messageOf(cause.cause) : messageOf(cause);
       this.#problem = `Prometheus at ${url} does not answer: ${reason}`;
       throw transientError("prometheus-unreachable", this.#problem, { cause });
     }
   }
+}
+
+interface PrometheusSeries {
+  readonly metric: Readonly<Record<string, string>>;
+  readonly value?: PrometheusValue;
+  readonly values?: readonly PrometheusValue[];
+}
+
+type PrometheusValue = readonly [seconds: number, value: string];
+
+/** By the point that each is of. */
+function valuesAt(told: readonly PrometheusValue[], firstMs: number, stepMs: number, points: number): (number | undefined)[] {
+  const values = Array.from({ length: points }, (): number | undefined => undefined);
+  for (const [seconds, text] of told) {
+    const value = Number(text);
+    const index = stepMs === 0 ? 0 : Math.round((seconds * 1000 - firstMs) / stepMs);
+    if (Number.isFinite(value) && index >= 0 && index < points) values[index] = value;
+  }
+  return values;
 }

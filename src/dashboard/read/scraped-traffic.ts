@@ -1,7 +1,7 @@
 import type { SourceState } from "../../api/dashboard/index.ts";
 import { combineTraffic, type CountedTraffic, type MeasuredTraffic } from "../views/index.ts";
 import { TrafficScraper, type TrafficScraperOptions } from "./traffic-scraper.ts";
-import type { TrafficSource } from "./traffic-source.ts";
+import type { TrafficSource, TrafficSteps } from "./traffic-source.ts";
 
 /** Measurements that are kept for who asks for the same a moment later. */
 const maxKeptMeasurements = 16;
@@ -53,10 +53,13 @@ export class ScrapedTraffic implements TrafficSource {
     return traffic;
   }
 
-  async steps(steps: readonly { readonly fromMs: number; readonly toMs: number }[]): Promise<readonly (readonly CountedTraffic[] | undefined)[]> {
+  async steps({ firstMs, stepMs, points, windowMs }: TrafficSteps): Promise<readonly (readonly CountedTraffic[] | undefined)[]> {
     const { history } = this.#scraper;
     const { oldestMs = Infinity, latestMs = 0 } = history;
-    return steps.map(({ fromMs, toMs }) => (toMs <= oldestMs || fromMs >= latestMs ? undefined : history.counted(fromMs, toMs)));
+    return Array.from({ length: points }, (_, index) => {
+      const toMs = Math.round(firstMs + index * stepMs);
+      return toMs <= oldestMs || toMs - windowMs >= latestMs ? undefined : history.counted(toMs - windowMs, toMs);
+    });
   }
 
   process(workload: string, measure: "cpuSeconds" | "memoryBytes", fromMs: number, toMs: number): number | null {

@@ -28,14 +28,13 @@ export class TrafficSeries implements Measurements {
     const stepMs = (toMs - request.fromMs) / (request.points - 1);
     const timesMs = Array.from({ length: request.points }, (_, index) => Math.round(request.fromMs + index * stepMs));
     const windowMs = Math.max(leastWindowMs, stepMs);
-    const steps = timesMs.map((atMs) => ({ fromMs: atMs - windowMs, toMs: atMs }));
     const subject = this.#subject(request, reader);
     const { measure } = request;
     if (measure === "cpuSeconds" || measure === "memoryBytes") {
-      const values = steps.map(({ fromMs, toMs: endMs }) => sumOf(subject.workloads.map((key) => traffic.process(key, measure, fromMs, endMs))));
+      const values = timesMs.map((atMs) => sumOf(subject.workloads.map((key) => traffic.process(key, measure, atMs - windowMs, atMs))));
       return { timesMs, values };
     }
-    const counted = await traffic.steps(steps);
+    const counted = await traffic.steps({ firstMs: request.fromMs, stepMs, points: request.points, windowMs, of: quantiles[measure] !== undefined ? "durations" : measure === "byteRate" ? "bytes" : "requests" });
     return { timesMs, values: counted.map((part) => (part === undefined ? null : valueOf(measure, combineTraffic(part).filter(subject.concerns)))) };
   }
 

@@ -1,12 +1,23 @@
 import type { SeriesRequest, SourceState } from "../../api/dashboard/index.ts";
 import type { CountedTraffic, MeasuredTraffic } from "../views/index.ts";
 
+/** Points of a chart, as far apart as each other. */
+export interface TrafficSteps {
+  readonly firstMs: number;
+  readonly stepMs: number;
+  readonly points: number;
+  /** What is counted in so long before each point. */
+  readonly windowMs: number;
+  /** What is looked at; nothing else need be told. */
+  readonly of: "requests" | "durations" | "bytes";
+}
+
 /** Where counted traffic comes from: the reader's own scrapes, or a Prometheus. */
 export interface TrafficSource {
   /** Over the window up to `atMs` (0: now). */
   measure(windowSeconds: number, atMs: number): Promise<MeasuredTraffic>;
-  /** What was counted in each of the steps `(from, to]`; undefined for those in which nobody counted. */
-  steps(steps: readonly { readonly fromMs: number; readonly toMs: number }[]): Promise<readonly (readonly CountedTraffic[] | undefined)[]>;
+  /** What was counted up to each of the points; undefined for those in which nobody counted. */
+  steps(steps: TrafficSteps): Promise<readonly (readonly CountedTraffic[] | undefined)[]>;
   /** Of proxies themselves; null where nothing is known. */
   process(workload: string, measure: Extract<SeriesRequest["measure"], "cpuSeconds" | "memoryBytes">, fromMs: number, toMs: number): number | null;
   /** Raised when something was counted, or time went on over something that was. */

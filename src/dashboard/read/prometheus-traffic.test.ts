@@ -1,0 +1,42 @@
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { test } from "node:test";
+import { systemClock } from "../../base/index.ts";
+import { maxConcurrentQueries, PrometheusTraffic } from "./prometheus-traffic.ts";
+
+test("a chart is one query a metric over its whole range, each value at its point, and few queries run at once", async () => {
+  const asked: { readonly path: string; readonly query: string }[] = [];
+  let [running, most] = [0, 0];
+  const server = createServer((request, response) => {
+    most = Math.max(most, (running += 1));
+    let body = "";
+    request.on("data", (part: Buffer) => (body += part.toString()));
+    request.on("end", () => {
+      const fields = new URLSearchParams(body);
+      asked.push({ path: request.url ?? "", query: fields.get("query") ?? "" });
+      const metric = { reporter: "source", source_workload: "a", destination_workload: "b", request_protocol: "http", response_code: "200", le: "5" };
+      const start = Number(fields.get("start"));
+      // The second point has no value, and the third none that is a number.
+      const values = [[start, "2"], [start + 2 * Number(fields.get("step")), "NaN"], [start + 3 * Number(fields.get("step")), "5"]];
+      setTimeout(() => {
+        running -= 1;
+        response.end(JSON.stringify({ status: "success", data: { result: [request.url?.endsWith("query_range") === true ? { metric, values } : { metric, value: [0, "1"] }] } }));
+      }, 5);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const traffic = new PrometheusTraffic({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, clock: systemClock, onCounted: () => undefined });
+  try {
+    const steps = { firstMs: 1_800_000_000_123, stepMs: 15_000.4, points: 4, windowMs: 15_000, of: "requests" } as const;
+    const counted = await traffic.steps(steps);
+    assert.deepEqual(counted.map((part) => part.map(({ requestRate }) => requestRate)), [[2], [], [], [5]]);
+    assert.deepEqual([asked.length, asked[0]?.path, asked[0]?.query.includes("istio_requests_total[60s]")], [1, "/api/v1/query_range", true]);
+    await Promise.all([traffic.measure(60, 0), traffic.measure(60, 1_800_000_000_000), traffic.steps({ ...steps, of: "durations" })]);
+    assert.equal(asked.length, 1 + 5 + 5 + 1);
+    assert.equal(most, maxConcurrentQueries);
+  } finally {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  }
+});
