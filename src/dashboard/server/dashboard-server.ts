@@ -107,6 +107,8 @@ export class DashboardServer {
       void this.#answer(request, response);
     });
     server.maxConnections = connections;
+    // As long as it serves: without a listener of it, a fault of the listening socket would end the process.
+    server.on("error", (error) => this.#options.log.warn("the listener is at fault", { error: describeError(error) }));
     server.on("clientError", (_error, socket) => {
       if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
     });
@@ -200,7 +202,7 @@ export class DashboardServer {
   async #apiAnswer(name: string, own: string, url: URL, request: IncomingMessage, response: ServerResponse, visit: Visit, signal: AbortSignal): Promise<OtherAnswer> {
     const fields = request.method === "POST" ? RequestFields.ofJson(await readJsonBody(request)) : RequestFields.ofQuery(url.searchParams);
     if (name === "GET /api/session") return { status: 200, body: await this.#visits.session(visit) };
-    if (name === "POST /api/login") return { status: 200, body: await this.#visits.session(await this.#visits.logIn(fields.text("token", limits.tokenLength), visit, response)) };
+    if (name === "POST /api/login") return { status: 200, body: await this.#visits.session(await this.#visits.logIn(fields.text("token", limits.tokenLength), request.socket.remoteAddress ?? "", visit, response)) };
     if (name === "POST /api/logout") {
       const next = this.#visits.logOut(visit, response);
       void this.#pages.attendAll(visit.id);
@@ -241,8 +243,12 @@ async function firstOf(ports: readonly number[], listenOn: (port: number) => Pro
 
 async function listen(server: Server, host: string, port: number): Promise<number> {
   await new Promise<void>((resolve, reject) => {
-    server.once("error", (cause) => reject(userError("listen-failed", `cannot listen on ${host === "" ? "*" : host}:${port}: ${messageOf(cause)}`, { cause, hint: "name another port" })));
-    server.listen({ port, ...(host === "" ? {} : { host }) }, resolve);
+    const failed = (cause: Error): void => reject(userError("listen-failed", `cannot listen on ${host === "" ? "*" : host}:${port}: ${messageOf(cause)}`, { cause, hint: "name another port" }));
+    server.once("error", failed);
+    server.listen({ port, ...(host === "" ? {} : { host }) }, () => {
+      server.removeListener("error", failed);
+      resolve();
+    });
   });
   const address = server.address();
   return typeof address === "object" && address !== null ? address.port : port;

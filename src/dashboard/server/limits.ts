@@ -25,7 +25,9 @@ export const limits = {
   sessions: 1_000,
   sessionsOfUser: 32,
   tokenLength: 16_384,
+  /** Of one address; and addresses that are remembered for it. */
   failedLoginsPerMinute: 60,
+  failedLoginAddresses: 10_000,
   answersOfRights: 20_000,
   auditRecords: 500,
 } as const;

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Session } from "../../api/dashboard/index.ts";
 import { messageOf, SerinError, type Clock } from "../../base/index.ts";
 import type { Access } from "./access/access.ts";
+import { FailedLogins } from "./access/failed-logins.ts";
 import type { Identity } from "./access/identity.ts";
 import type { Sessions } from "./access/sessions.ts";
 import type { AuditLog } from "./audit-log.ts";
@@ -30,15 +31,15 @@ export interface Visit {
 
 const cookieName = "serin-session";
 export const csrfHeader = "x-serin-csrf";
-const minuteMs = 60_000;
 
 /** Who comes, by their cookie; and how they log in and out. */
 export class Visits {
   readonly #options: VisitsOptions;
-  #failures: number[] = [];
+  readonly #failures: FailedLogins;
 
   constructor(options: VisitsOptions) {
     this.#options = options;
+    this.#failures = new FailedLogins(options.clock);
   }
 
   /** Also looks whether the session's token is still taken. */
@@ -79,12 +80,12 @@ export class Visits {
     }
   }
 
-  /** The session answers under a new cookie: one that somebody else has set before is worth nothing. */
-  async logIn(token: string, visit: Visit, response: ServerResponse): Promise<Visit> {
+  /** `address` is where the request comes from. The session answers under a new cookie: one that somebody else has set before is worth nothing. */
+  async logIn(token: string, address: string, visit: Visit, response: ServerResponse): Promise<Visit> {
     const { access, audit, sessions } = this.#options;
     if (!access.mayLogIn) throw refusal("forbidden", "nobody logs in here by a token");
     if (token === "" || token.length > limits.tokenLength || /[^\x21-\x7e]/.test(token)) throw refusal("invalid", "this is no bearer token", "kubectl create token <service account>");
-    this.#countFailures();
+    this.#failures.check(address);
     try {
       const identity = await access.logIn(token);
       sessions.end(visit.id);
@@ -94,7 +95,7 @@ export class Visits {
       return { id, isNew: false, identity };
     } catch (error) {
       if (error instanceof SerinError && error.kind === "user") {
-        this.#failures.push(this.#options.clock.steadyMs());
+        this.#failures.add(address);
         audit.record({ user: "", what: "login", result: "refused", detail: error.message });
       }
       throw error;
@@ -122,11 +123,5 @@ export class Visits {
 
   setCookie(response: ServerResponse, id: string): void {
     response.setHeader("set-cookie", `${cookieName}=${id}; Path=${this.#options.root}/; HttpOnly; SameSite=Strict`);
-  }
-
-  #countFailures(): void {
-    const sinceMs = this.#options.clock.steadyMs() - minuteMs;
-    this.#failures = this.#failures.filter((atMs) => atMs > sinceMs);
-    if (this.#failures.length >= limits.failedLoginsPerMinute) throw refusal("unavailable", "too many logins have failed within a minute", "wait a minute");
   }
 }

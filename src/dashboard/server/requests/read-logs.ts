@@ -4,17 +4,24 @@ import { ownOf, sendToKube } from "./kube-requests.ts";
 
 const maxLines = 5_000;
 const defaultLines = 500;
-const maxTextLength = 2 << 20;
+/** What is read of a log at once, whatever its lines are. */
+export const maxLogBytes = 2 << 20;
 
-/** A container's log, by the user's own credentials. */
+/**
+ * A container's log, by the user's own credentials: its last lines, as many as were asked for and as fit. The API server cuts what is
+ * too long at its end, where the newest is: so fewer lines are asked for then, until they fit.
+ */
 export const readLogs: RequestHandler<"GET /api/logs"> = async (fields, identity, signal): Promise<LogsAnswer> => {
   const { client } = ownOf(identity);
   const [namespace, pod, container] = [fields.requiredText("namespace"), fields.requiredText("pod"), fields.text("container")];
-  const tailLines = fields.integer("tailLines", 1, maxLines, defaultLines);
-  const query = new URLSearchParams({ tailLines: String(tailLines), ...(container === "" ? {} : { container }), ...(fields.flag("previous") ? { previous: "true" } : {}) });
-  const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(pod)}/log?${query.toString()}`;
-  const { text } = await sendToKube(client, "GET", path, { accept: "*/*", signal });
-  const kept = text.length > maxTextLength ? text.slice(text.indexOf("\n", text.length - maxTextLength) + 1) : text;
-  const lines = kept.split("\n").length - (kept.endsWith("\n") ? 1 : 0);
-  return { text: kept, truncated: kept !== text || lines >= tailLines };
+  const wanted = fields.integer("tailLines", 1, maxLines, defaultLines);
+  for (let tailLines = wanted; ; ) {
+    const query = new URLSearchParams({ tailLines: String(tailLines), limitBytes: String(maxLogBytes), ...(container === "" ? {} : { container }), ...(fields.flag("previous") ? { previous: "true" } : {}) });
+    const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(pod)}/log?${query.toString()}`;
+    const { text } = await sendToKube(client, "GET", path, { accept: "*/*", signal });
+    const isCut = Buffer.byteLength(text) >= maxLogBytes;
+    const lines = text.split("\n").length - (text.endsWith("\n") ? 1 : 0);
+    if (!isCut || tailLines === 1) return { text, truncated: isCut || tailLines < wanted || lines >= wanted };
+    tailLines = Math.max(1, Math.min(tailLines >> 1, lines >> 1));
+  }
 };

@@ -5,6 +5,7 @@ import type { UntypedObject } from "../../../api/index.ts";
 import { silentLogger, systemClock } from "../../../base/index.ts";
 import type { OwnCredentials } from "../access/identity.ts";
 import { AuditLog } from "../audit-log.ts";
+import { maxLogBytes } from "./read-logs.ts";
 import { checkTopic } from "../check-topic.ts";
 import { parseTopic } from "../live/parse-topic.ts";
 import { FakeKubeApi, type FakeKubeApiOptions } from "../testing/fake-kube-api.ts";
@@ -148,12 +149,25 @@ test("a user who may not read the cluster gets what the YAML alone tells, and is
   assert.ok(messages.some(({ level, message }) => level === "Info" && /you may not read/.test(message)));
 });
 
-test("logs keep their end, and say when their beginning was left out", async () => {
-  const text = `${"x".repeat(60)}\n`.repeat(50_000);
-  const { api, ask } = rig({ answers: { "GET /api/v1/namespaces/prod/pods/shop-1/log": { status: 200, text } } });
+test("a log is asked for within bytes: fewer of its last lines, until they fit, and that is said", async () => {
+  const line = `${"x".repeat(1023)}\n`;
+  const lines = Array.from({ length: 5000 }, (_, index) => `${String(index).padStart(8)}${line.slice(8)}`);
+  const { api, ask } = rig({});
+  const asked: number[] = [];
+  api.raw = async (_method, path) => {
+    const query = new URL(path, "http://localhost").searchParams;
+    asked.push(Number(query.get("tailLines")));
+    // As a kubelet does: what is too much is cut at its end.
+    return await Promise.resolve({ status: 200, headers: {}, text: lines.slice(-Number(query.get("tailLines"))).join("").slice(0, Number(query.get("limitBytes"))) });
+  };
   const answer = await ask("GET /api/logs", { namespace: "prod", pod: "shop-1", container: "app", tailLines: 5_000, previous: true });
-  assert.ok(answer.truncated && answer.text.length <= 2 << 20 && text.endsWith(answer.text));
-  assert.equal(api.requests[0]?.line, "GET /api/v1/namespaces/prod/pods/shop-1/log?tailLines=5000&container=app&previous=true");
+  assert.ok(answer.truncated && answer.text.length < maxLogBytes && lines.join("").endsWith(answer.text) && answer.text.length > maxLogBytes / 4, String(answer.text.length));
+  assert.deepEqual(asked, [5000, 1024]);
+  assert.deepEqual(await ask("GET /api/logs", { namespace: "prod", pod: "shop-1", tailLines: 1 }), { text: lines.at(-1), truncated: true });
+});
+
+test("a log's bounds and names are checked before anything is asked", async () => {
+  const { ask } = rig({});
   await assert.rejects(ask("GET /api/logs", { namespace: "prod", pod: "shop-1", tailLines: 5_001 }), { code: "invalid" });
   await assert.rejects(ask("GET /api/logs", { namespace: "prod", pod: "../../nodes" }), { code: "not-found" });
 });

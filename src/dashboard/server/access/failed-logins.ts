@@ -1,0 +1,54 @@
+import { isIPv6 } from "node:net";
+import type { Clock } from "../../../base/index.ts";
+import { limits } from "../limits.ts";
+import { refusal } from "../problem.ts";
+
+const minuteMs = 60_000;
+
+/**
+ * Logins that have failed within the last minute, by the address that they came from: who guesses locks out nobody but those of the
+ * same address. All who come through one port-forward or gateway are of one. Of IPv6 a network (/64) is one, as it is one machine's.
+ */
+export class FailedLogins {
+  readonly #clock: Clock;
+  /** The address that has failed last is last. */
+  readonly #failures = new Map<string, number[]>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Addresses that are remembered. */
+  get size(): number {
+    return this.#failures.size;
+  }
+
+  /** Throws `unavailable` where too many have failed. */
+  check(address: string): void {
+    if (this.#recent(placeOf(address)).length >= limits.failedLoginsPerMinute) throw refusal("unavailable", "too many logins from your address have failed within a minute", "wait a minute");
+  }
+
+  add(address: string): void {
+    const place = placeOf(address);
+    const recent = this.#recent(place);
+    this.#failures.delete(place);
+    this.#failures.set(place, [...recent, this.#clock.steadyMs()].slice(-limits.failedLoginsPerMinute));
+    for (const [oldest, times] of this.#failures) {
+      if (this.#failures.size <= limits.failedLoginAddresses && (times.at(-1) ?? 0) > this.#clock.steadyMs() - minuteMs) break;
+      this.#failures.delete(oldest);
+    }
+  }
+
+  #recent(place: string): readonly number[] {
+    const sinceMs = this.#clock.steadyMs() - minuteMs;
+    return (this.#failures.get(place) ?? []).filter((atMs) => atMs > sinceMs);
+  }
+}
+
+function placeOf(address: string): string {
+  if (!isIPv6(address) || address.startsWith("::")) return address;
+  const [left = "", right = ""] = (address.split("%")[0] ?? "").split("::");
+  const groups = left.split(":");
+  const filled = address.includes("::") ? [...groups, ...Array.from({ length: Math.max(0, 8 - groups.length - right.split(":").length) }, () => "0"), ...right.split(":")] : groups;
+  return filled.slice(0, 4).join(":");
+}
