@@ -221,7 +221,7 @@ function graphRoute({ rule, destinations }: MeasuredRule): GraphRoute {
     object: `${rule.kind} ${rule.namespace}/${rule.name}`,
     namespace: rule.namespace,
     service: names.size === 1 ? ([...names][0] ?? "") : "",
-    match: rule.condition === "all requests" ? "all" : rule.condition,
+    match: rule.condition === "all requests" || rule.condition === "all connections" ? "all" : rule.condition,
     destinations: destinations.map(({ text, weight, share, requestRate }) => ({ name: text, weight: weight * 100, ...(share === undefined ? {} : { share }), requestRate })),
   };
 }

@@ -1,4 +1,4 @@
-import { reaches, workloadKey, type RoutePlan, type RouteRule, type RuleDestination } from "./route-rules.ts";
+import { reaches, takes, workloadKey, type RoutePlan, type RouteRule, type RuleDestination } from "./route-rules.ts";
 import type { TrafficEdge } from "./traffic.ts";
 
 /** A rule's say about an edge. */
@@ -10,15 +10,16 @@ export interface ConfiguredWeight {
 
 export interface RoutedEdge {
   readonly edge: TrafficEdge;
-  /** Of the source's requests to the same rule's destinations, or to the same service where no rule holds; undefined when there are none. */
+  /** Of the source's requests, or connections, to the same rule's destinations, or to the same service where no rule holds; undefined when there are none. */
   readonly share: number | undefined;
   /** What rules send there, in their order; empty where none holds. */
   readonly configured: readonly ConfiguredWeight[];
 }
 
 export interface MeasuredDestination extends RuleDestination {
-  /** Of all requests that took one of the rule's destinations from where the rule holds; undefined when there were none. */
+  /** Of all requests, or connections, that took one of the rule's destinations from where the rule holds; undefined when there were none. */
   readonly share: number | undefined;
+  /** Of connections: how many were opened. */
   readonly requestRate: number;
 }
 
@@ -43,25 +44,31 @@ export function meshGraph(traffic: readonly TrafficEdge[], plan: RoutePlan): Mes
     // A source's own rates: what it sent by each rule, and to each service where none holds.
     const byRule = new Map<RouteRule, number>();
     const byService = new Map<string, number>();
-    const placed = siblings.map((edge) => ({ edge, hits: edge.responses.size === 0 ? [] : hitsOf(edge, rulesOf, plan) }));
-    for (const { edge, hits } of placed) {
+    const placed = siblings.map((edge) => ({ edge, hits: hitsOf(edge, rulesOf, plan), rate: dividedRate(edge) }));
+    for (const { edge, hits, rate } of placed) {
       for (const { rule, destination } of hits) {
-        byRule.set(rule, (byRule.get(rule) ?? 0) + edge.requestRate);
-        rates.set(destination, (rates.get(destination) ?? 0) + edge.requestRate);
+        byRule.set(rule, (byRule.get(rule) ?? 0) + rate);
+        rates.set(destination, (rates.get(destination) ?? 0) + rate);
       }
-      byService.set(serviceKey(edge), (byService.get(serviceKey(edge)) ?? 0) + edge.requestRate);
+      byService.set(serviceKey(edge), (byService.get(serviceKey(edge)) ?? 0) + rate);
     }
-    for (const { edge, hits } of placed) {
+    for (const { edge, hits, rate } of placed) {
       const all = hits.length === 0 ? (byService.get(serviceKey(edge)) ?? 0) : Math.max(...hits.map(({ rule }) => byRule.get(rule) ?? 0));
-      const share = all > 0 && edge.responses.size > 0 ? edge.requestRate / all : undefined;
+      const share = all > 0 ? rate / all : undefined;
       edges.push({ edge, share, configured: hits.map(({ rule, destination }) => ({ rule, weight: destination.weight })) });
     }
   }
   return { edges, rules: rules.filter(({ destinations }) => destinations.length > 1).map((rule) => measuredRule(rule, rates)) };
 }
 
-function serviceKey({ service }: TrafficEdge): string {
-  return `${service.namespace}/${service.name}`;
+/** Requests and connections of one service are not parts of one whole. */
+function serviceKey({ service, responses }: TrafficEdge): string {
+  return `${responses.size === 0 ? "connections" : "requests"} ${service.namespace}/${service.name}`;
+}
+
+/** What a rule divides: requests, and of connections those that are opened. */
+function dividedRate({ responses, requestRate, openedRate }: TrafficEdge): number {
+  return responses.size === 0 ? openedRate : requestRate;
 }
 
 /** By the name of a destination's service, so that an edge is held against few rules. */
@@ -80,7 +87,7 @@ function rulesByDestination(rules: readonly RouteRule[]): ReadonlyMap<string, re
 function hitsOf(edge: TrafficEdge, rulesOf: ReadonlyMap<string, readonly RouteRule[]>, plan: RoutePlan): { readonly rule: RouteRule; readonly destination: RuleDestination }[] {
   const candidates = new Set([...(rulesOf.get(edge.service.name) ?? []), ...(rulesOf.get(edge.service.host) ?? [])]);
   return [...candidates].flatMap((rule) => {
-    if (!rule.appliesTo(edge.source)) return [];
+    if (!takes(rule, edge) || !rule.appliesTo(edge.source)) return [];
     const destination = rule.destinations.find((one) => reaches(one, edge, plan));
     return destination === undefined ? [] : [{ rule, destination }];
   });

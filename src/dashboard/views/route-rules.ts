@@ -1,15 +1,18 @@
 import type { Pod } from "../../api/kubernetes/index.ts";
-import type { DestinationRule, HttpMatch, IstioGateway, VirtualService } from "../../api/istio/index.ts";
-import type { HttpRoute, HttpRouteMatch } from "../../api/gateway/index.ts";
+import type { DestinationRule, HttpMatch, IstioGateway, L4Match, TlsMatch, VirtualService } from "../../api/istio/index.ts";
+import type { BackendObjectReference, GrpcRoute, GrpcRouteMatch, HttpRoute, HttpRouteMatch, NamedMatch, ParentReference, TcpRoute, TlsRoute } from "../../api/gateway/index.ts";
 import { isProxyAlone, podWorkload } from "./inventory.ts";
 import type { TrafficEdge, WorkloadEnd } from "./traffic.ts";
 
-/** The objects that say where requests go. */
+/** The objects that say where requests and connections go. */
 export interface RouteObjects {
   readonly virtualServices: readonly VirtualService[];
   readonly destinationRules: readonly DestinationRule[];
   readonly gateways: readonly IstioGateway[];
   readonly httpRoutes: readonly HttpRoute[];
+  readonly grpcRoutes: readonly GrpcRoute[];
+  readonly tlsRoutes: readonly TlsRoute[];
+  readonly tcpRoutes: readonly TcpRoute[];
   readonly pods: readonly Pod[];
 }
 
@@ -23,14 +26,16 @@ export interface RuleDestination {
   readonly weight: number;
 }
 
-/** One rule of a VirtualService or HTTPRoute that names destinations. */
+/** One rule of a VirtualService, or of a route of Gateway API, that names destinations. */
 export interface RouteRule {
-  readonly kind: "VirtualService" | "HTTPRoute";
+  readonly kind: "VirtualService" | "HTTPRoute" | "GRPCRoute" | "TLSRoute" | "TCPRoute";
+  /** What it divides: each request, each call of gRPC, or each connection. */
+  readonly divides: "requests" | "calls" | "connections";
   readonly namespace: string;
   readonly name: string;
-  /** From 1. */
+  /** From 1; of a VirtualService those of `http` come first, then those of `tls` and `tcp`. */
   readonly number: number;
-  /** What requests it takes; `all requests` without a match. */
+  /** What it takes; `all requests` or `all connections` without a match. */
   readonly condition: string;
   /** Whether the rule holds where requests leave this workload. */
   readonly appliesTo: (source: WorkloadEnd) => boolean;
@@ -44,7 +49,13 @@ const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 export function routePlan(objects: RouteObjects): RoutePlan {
   const gatewayPods = objects.pods.filter(isGatewayPod);
   const known: KnownGateways = { objects, gatewayPods, anyGateway: new Set(gatewayPods.map(podWorkload)) };
-  const rules = [...objects.virtualServices.flatMap((object) => rulesOfVirtualService(object, known)), ...objects.httpRoutes.flatMap((object) => rulesOfHttpRoute(object, known))];
+  const rules = [
+    ...objects.virtualServices.flatMap((object) => rulesOfVirtualService(object, known)),
+    ...objects.httpRoutes.flatMap((object) => rulesOfRoute("HTTPRoute", object, ({ matches }) => httpRouteCondition(matches), known)),
+    ...objects.grpcRoutes.flatMap((object) => rulesOfRoute("GRPCRoute", object, ({ matches }) => grpcRouteCondition(matches), known)),
+    ...objects.tlsRoutes.flatMap((object) => rulesOfRoute("TLSRoute", object, () => (object.spec.hostnames.length === 0 ? everyConnection : `server name ${object.spec.hostnames.join(", ")}`), known)),
+    ...objects.tcpRoutes.flatMap((object) => rulesOfRoute("TCPRoute", object, () => everyConnection, known)),
+  ];
   return { rules, labels: workloadLabels(objects.pods) };
 }
 
@@ -63,18 +74,29 @@ interface KnownGateways {
 function rulesOfVirtualService(object: VirtualService, { objects, gatewayPods, anyGateway }: KnownGateways): RouteRule[] {
   const { name = "", namespace = "" } = object.metadata;
   const gateways = object.spec.gateways.length === 0 ? ["mesh"] : object.spec.gateways;
-  const selected = gatewayWorkloads(gateways, namespace, objects, gatewayPods);
   // At a gateway the rules of gateways hold, anywhere else those of the mesh.
-  const appliesTo = (source: WorkloadEnd): boolean => (anyGateway.has(workloadKey(source)) ? selected.has(workloadKey(source)) : gateways.includes("mesh"));
-  return object.spec.http.flatMap((rule, index) => {
-    if (rule.route.length === 0) return [];
-    const sum = rule.route.reduce((total, { weight }) => total + weight, 0);
-    const destinations = rule.route.map(({ destination: { host, subset }, weight }): RuleDestination => {
+  const appliesAt = (names: readonly string[]): RouteRule["appliesTo"] => {
+    const selected = gatewayWorkloads(names, namespace, objects, gatewayPods);
+    return (source) => (anyGateway.has(workloadKey(source)) ? selected.has(workloadKey(source)) : names.includes("mesh"));
+  };
+  const appliesTo = appliesAt(gateways);
+  const { http, tls, tcp } = object.spec;
+  const sections = [
+    ...http.map(({ route, match }) => ({ route, divides: "requests" as const, condition: virtualServiceCondition(match), appliesTo })),
+    ...[...tls, ...tcp].map(({ route, match }) => {
+      const named = match.flatMap((one) => one.gateways);
+      return { route, divides: "connections" as const, condition: connectionCondition(match), appliesTo: named.length === 0 ? appliesTo : appliesAt(named) };
+    }),
+  ];
+  return sections.flatMap(({ route, ...section }, index) => {
+    if (route.length === 0) return [];
+    const sum = route.reduce((total, { weight }) => total + weight, 0);
+    const destinations = route.map(({ destination: { host, subset }, weight }): RuleDestination => {
       const service = serviceOf(host, namespace);
       const labels = subset === undefined ? undefined : subsetLabels(objects.destinationRules, host, namespace, subset);
-      return { ...service, text: subset === undefined ? service.service : `${service.service} ${subset}`, labels, weight: shareOf(weight, sum, rule.route.length) };
+      return { ...service, text: subset === undefined ? service.service : `${service.service} ${subset}`, labels, weight: shareOf(weight, sum, route.length) };
     });
-    return [{ kind: "VirtualService" as const, namespace, name, number: index + 1, condition: virtualServiceCondition(rule.match), appliesTo, destinations }];
+    return [{ kind: "VirtualService" as const, namespace, name, number: index + 1, ...section, destinations }];
   });
 }
 
@@ -114,23 +136,56 @@ export function workloadKey({ namespace, workload }: { readonly namespace: strin
   return `${namespace}/${workload}`;
 }
 
-function rulesOfHttpRoute({ metadata, spec }: HttpRoute, { gatewayPods: pods, anyGateway }: KnownGateways): RouteRule[] {
+interface GatewayApiRoute<Rule> {
+  readonly metadata: { readonly name?: string; readonly namespace?: string };
+  readonly spec: { readonly parentRefs: readonly ParentReference[]; readonly rules: readonly Rule[] };
+}
+
+const dividedBy = { HTTPRoute: "requests", GRPCRoute: "calls", TLSRoute: "connections", TCPRoute: "connections" } as const;
+
+function rulesOfRoute<Rule extends { readonly backendRefs: readonly (BackendObjectReference & { readonly weight: number })[] }>(
+  kind: keyof typeof dividedBy,
+  { metadata, spec }: GatewayApiRoute<Rule>,
+  conditionOf: (rule: Rule) => string,
+  { gatewayPods: pods, anyGateway }: KnownGateways,
+): RouteRule[] {
   const { name = "", namespace = "" } = metadata;
   const gateways = new Set(
-    spec.parentRefs.filter(({ kind }) => kind === "Gateway").flatMap((parent) => pods.filter((pod) => pod.metadata.labels?.[gatewayNameLabel] === parent.name && pod.metadata.namespace === (parent.namespace ?? namespace)).map(podWorkload)),
+    spec.parentRefs.filter((parent) => parent.kind === "Gateway").flatMap((parent) => pods.filter((pod) => pod.metadata.labels?.[gatewayNameLabel] === parent.name && pod.metadata.namespace === (parent.namespace ?? namespace)).map(podWorkload)),
   );
-  const inMesh = spec.parentRefs.some(({ kind }) => kind === "Service" || kind === "ServiceEntry");
+  const inMesh = spec.parentRefs.some((parent) => parent.kind === "Service" || parent.kind === "ServiceEntry");
   const appliesTo = (source: WorkloadEnd): boolean => gateways.has(workloadKey(source)) || (inMesh && !anyGateway.has(workloadKey(source)));
   return spec.rules.flatMap((rule, index) => {
-    const backends = rule.backendRefs.filter(({ kind }) => kind === "Service");
+    const backends = rule.backendRefs.filter((backend) => backend.kind === "Service");
     if (backends.length === 0) return [];
     const sum = rule.backendRefs.reduce((total, { weight }) => total + weight, 0);
     const destinations = backends.map((backend): RuleDestination => ({ text: backend.name, namespace: backend.namespace ?? namespace, service: backend.name, labels: undefined, weight: sum > 0 ? backend.weight / sum : 0 }));
-    return [{ kind: "HTTPRoute" as const, namespace, name, number: index + 1, condition: httpRouteCondition(rule.matches), appliesTo, destinations }];
+    return [{ kind, divides: dividedBy[kind], namespace, name, number: index + 1, condition: conditionOf(rule), appliesTo, destinations }];
   });
 }
 
 const everything = "all requests";
+const everyConnection = "all connections";
+
+function connectionCondition(matches: readonly (L4Match | TlsMatch)[]): string {
+  if (matches.length === 0) return everyConnection;
+  return matches
+    .map((match) => {
+      const parts = ["sniHosts" in match && match.sniHosts.length > 0 ? `server name ${match.sniHosts.join(", ")}` : "", match.port === undefined ? "" : `port ${match.port}`, match.destinationSubnets.length === 0 ? "" : `to ${match.destinationSubnets.join(", ")}`];
+      return parts.filter((part) => part !== "").join(" and ");
+    })
+    .map((text) => (text === "" ? everyConnection : text))
+    .join(", or ");
+}
+
+function grpcRouteCondition(matches: readonly GrpcRouteMatch[]): string {
+  const texts = matches.map(({ method, headers }) => [method === undefined ? "" : `method ${[method.service, method.method].filter((part) => part !== undefined).join("/")}`, ...headers.map(headerText)].filter((part) => part !== "").join(" and "));
+  return texts.every((text) => text === "") ? everything : texts.map((text) => (text === "" ? everything : text)).join(", or ");
+}
+
+function headerText({ name, value }: NamedMatch): string {
+  return `header ${name} ${value}`;
+}
 
 function virtualServiceCondition(matches: readonly HttpMatch[]): string {
   if (matches.length === 0) return everything;
@@ -146,7 +201,7 @@ function virtualServiceCondition(matches: readonly HttpMatch[]): string {
 
 function httpRouteCondition(matches: readonly HttpRouteMatch[]): string {
   const texts = matches.map(({ path, headers, queryParams, method }) => {
-    const parts = [path.type === "PathPrefix" && path.value === "/" ? "" : `path ${path.type} ${path.value}`, method === undefined ? "" : `method ${method}`, ...headers.map(({ name, value }) => `header ${name} ${value}`), ...queryParams.map(({ name, value }) => `parameter ${name} ${value}`)];
+    const parts = [path.type === "PathPrefix" && path.value === "/" ? "" : `path ${path.type} ${path.value}`, method === undefined ? "" : `method ${method}`, ...headers.map(headerText), ...queryParams.map(({ name, value }) => `parameter ${name} ${value}`)];
     return parts.filter((part) => part !== "").join(" and ");
   });
   return texts.every((text) => text === "") ? everything : texts.map((text) => (text === "" ? everything : text)).join(", or ");
@@ -157,6 +212,12 @@ type WorkloadLabels = ReadonlyMap<string, Readonly<Record<string, string>>>;
 
 function workloadLabels(pods: readonly Pod[]): WorkloadLabels {
   return new Map(pods.map((pod) => [podWorkload(pod), pod.metadata.labels ?? {}]));
+}
+
+/** Whether the rule divides what goes over this edge: requests, calls of gRPC (which are requests too), or connections that carry none. */
+export function takes({ divides }: RouteRule, { responses, protocol }: TrafficEdge): boolean {
+  if (divides === "connections") return responses.size === 0;
+  return responses.size > 0 && (divides === "requests" || protocol === "grpc");
 }
 
 /** Whether the destination is where this traffic went. */
