@@ -1,12 +1,13 @@
-// Upstream's own ztunnel under Serin's control plane and authority: HBONE between it and Serin's in both directions, and in a
-// lab in the place of Serin's, served by Serin's CNI agent.
+// Upstream's own ztunnel under Serin's control plane and authority: HBONE between it and Serin's in both directions, in a
+// lab in the place of Serin's, served by Serin's CNI agent, and in a lab on one node beside Serin's on another.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { copyFileSync, existsSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { kubectls } from "../support/kubectls.ts";
-import { root } from "../support/lab-cluster.ts";
+import { eventually } from "../support/eventually.ts";
+import { root, type LabCluster } from "../support/lab-cluster.ts";
 import { Walkthrough } from "../support/walkthrough.ts";
 
 const given = process.env["ZTUNNEL"];
@@ -20,6 +21,7 @@ if (given === undefined) process.stderr.write("no proof with a real ztunnel: ZTU
 else {
   describe("a real ztunnel beside Serin's", () => proof(resolve(given)));
   describe("a real ztunnel in the lab", () => labProof(resolve(given)));
+  describe("a real ztunnel on one node, Serin's on another", () => mixedProof(resolve(given)));
 }
 
 function proof(program: string): void {
@@ -49,14 +51,7 @@ function labProof(program: string): void {
   const step = (title: string, body: () => Promise<void>): void => void test(title, guide.step(title, body));
   const status = async (from: string): Promise<string> => (await lab.shell(`kubectl -n ${from} exec deploy/curl -- curl -s -o /dev/null -m 10 -w '%{http_code}' http://httpbin.shop:8000/status/200`)).output.trim().slice(0, 3);
 
-  before(async () => {
-    const created = await lab.create();
-    assert.equal(created.code, 0, created.output);
-    // Containers see this tree, and not the rest of the machine.
-    if (program !== join(root, cached)) copyFileSync(program, join(root, cached));
-    // In a lab with this catalogue the hub "upstream" has a real ztunnel.
-    writeFileSync(join(lab.stateDirectory, "images.yaml"), `images:\n- images: ["*/upstream/ztunnel"]\n  entrypoint: [${cached}]\n`);
-  });
+  before(async () => await createWith(lab, program));
   after(async () => await lab.delete());
 
   step("is installed in the place of Serin's, and takes the pods of its node", async () => {
@@ -78,6 +73,100 @@ function labProof(program: string): void {
     const conditions = await guide.ok("kubectl -n shop get authorizationpolicy deny -o jsonpath='{.status.conditions[*].type}={.status.conditions[*].status}'");
     assert.equal(conditions.trim(), "ZtunnelAccepted=True");
   });
+}
+
+/** A lab in which the hub "upstream" has a real ztunnel. */
+async function createWith(lab: LabCluster, program: string): Promise<void> {
+  const created = await lab.create();
+  assert.equal(created.code, 0, created.output);
+  // Containers see this tree, and not the rest of the machine.
+  if (program !== join(root, cached)) copyFileSync(program, join(root, cached));
+  writeFileSync(join(lab.stateDirectory, "images.yaml"), `images:\n- images: ["*/upstream/ztunnel"]\n  entrypoint: [${cached}]\n`);
+}
+
+const kinds = ["upstream", "own"] as const;
+type Kind = (typeof kinds)[number];
+const other: Readonly<Record<Kind, Kind>> = { upstream: "own", own: "upstream" };
+
+interface DaemonSet {
+  metadata: { readonly name: string; readonly namespace: string; readonly labels: object };
+  spec: { selector: { matchLabels: object }; template: { metadata: { labels: object }; spec: { nodeSelector: object; containers: { image: string }[] } } };
+}
+
+function mixedProof(program: string): void {
+  const [kubectl] = kubectls().slice(-1);
+  assert.ok(kubectl);
+  const guide = new Walkthrough("interop-two-ztunnels", kubectl);
+  const step = (title: string, body: () => Promise<void>): void => void test(title, guide.step(title, body));
+  const apply = async (...items: readonly object[]): Promise<void> => void (await guide.ok(`kubectl apply -f - <<'EOF'\n${JSON.stringify({ apiVersion: "v1", kind: "List", items })}\nEOF`));
+  const status = async (client: Kind, server: Kind): Promise<string> => (await guide.lab.shell(`kubectl -n shop exec deploy/client-${client} -- curl -s -o /dev/null -m 10 -w '%{http_code}' http://server-${server}:8000/status/200`)).output.trim().slice(0, 3);
+
+  before(async () => {
+    await createWith(guide.lab, program);
+    await guide.ok("serin install --set profile=ambient -y");
+    const workers = (await guide.ok("kubectl get nodes -l '!node-role.kubernetes.io/control-plane' -o name")).trim().split("\n");
+    assert.equal(workers.length, kinds.length);
+    for (const [index, kind] of kinds.entries()) await guide.ok(`kubectl label ${workers[index] ?? ""} ztunnel=${kind}`);
+    const { metadata, spec } = JSON.parse(await guide.ok("kubectl -n istio-system get daemonset ztunnel -o json")) as DaemonSet;
+    const { containers, nodeSelector } = spec.template.spec;
+    const marked = (labels: object): object => ({ ...labels, kind: "upstream" });
+    const { name, namespace, labels } = metadata;
+    const template = { metadata: { labels: marked(spec.template.metadata.labels) }, spec: { ...spec.template.spec, nodeSelector: { ...nodeSelector, ztunnel: "upstream" }, containers: containers.map((container) => ({ ...container, image: "docker.io/upstream/ztunnel:1" })) } };
+    await apply({ apiVersion: "apps/v1", kind: "DaemonSet", metadata: { name: `${name}-upstream`, namespace, labels }, spec: { ...spec, selector: { matchLabels: marked(spec.selector.matchLabels) }, template } });
+    await guide.ok(`kubectl -n istio-system patch daemonset ztunnel -p '{"spec":{"template":{"spec":{"nodeSelector":{"ztunnel":"own"}}}}}'`);
+    for (const daemonSet of ["ztunnel", "ztunnel-upstream"]) await guide.ok(`kubectl -n istio-system rollout status daemonset/${daemonSet} --timeout=120s`);
+    await guide.ok("kubectl create namespace shop && kubectl label namespace shop istio.io/dataplane-mode=ambient");
+    for (const kind of kinds) await apply(...application(`client-${kind}`, kind, { image: "curlimages/curl", command: ["/bin/sleep", "infinity"] }), ...application(`server-${kind}`, kind, { image: "docker.io/mccutchen/go-httpbin:v2.15.0" }));
+    await guide.ok("kubectl -n shop wait deploy --all --for=condition=Available --timeout=120s");
+  }, { timeout: timeoutMs });
+  after(async () => await guide.lab.delete());
+
+  step("each takes the pods of its node", async () => {
+    for (const kind of kinds) {
+      const [pod, more] = (await guide.ok(`kubectl -n istio-system get pods -l 'app=ztunnel,kind${kind === "upstream" ? "=" : "!="}upstream' -o jsonpath='{range .items[*]}{.metadata.name}{"\\n"}{end}'`)).trim().split("\n");
+      assert.equal(more, undefined);
+      const held = await guide.ok(`serin ztunnel-config certificates ${pod ?? ""} -n istio-system`);
+      for (const name of ["client", "server"]) assert.match(held, new RegExp(`/sa/${name}-${kind} .*Leaf +Available`));
+    }
+  });
+
+  step("each reaches the other by mutual TLS: the server's knows who asks", async () => {
+    for (const kind of kinds) {
+      await becomes(async () => [await status(kind, other[kind])], ["200"]);
+      await eventually("it is in the log", async () => {
+        const logs = await guide.ok("for pod in $(kubectl -n istio-system get pods -l app=ztunnel -o name); do kubectl -n istio-system logs --tail=100 $pod; done");
+        return new RegExp(`src\\.identity="spiffe://cluster\\.local/ns/shop/sa/client-${kind}".*dst\\.workload="server-${other[kind]}-[^"]*".*direction="inbound"`).test(logs);
+      });
+    }
+  });
+
+  step("each enforces a policy for who comes from the other", async () => {
+    await apply(...kinds.map((kind) => ({
+      apiVersion: "security.istio.io/v1",
+      kind: "AuthorizationPolicy",
+      metadata: { name: `server-${kind}`, namespace: "shop" },
+      spec: { selector: { matchLabels: { app: `server-${kind}` } }, rules: [{ from: [{ source: { principals: [`cluster.local/ns/shop/sa/client-${other[kind]}`] } }] }] },
+    })));
+    const all = async (): Promise<readonly string[]> => [await status("upstream", "own"), await status("own", "upstream"), await status("upstream", "upstream"), await status("own", "own")];
+    await becomes(all, ["200", "200", "000", "000"]);
+    for (const kind of kinds) await guide.ok(`kubectl -n shop patch authorizationpolicy server-${kind} --type=json -p '[{"op":"add","path":"/spec/action","value":"DENY"}]'`);
+    await becomes(all, ["000", "000", "200", "200"]);
+  });
+}
+
+/** An account, a Deployment on the node of that kind, and its Service. */
+function application(name: string, kind: Kind, container: object): readonly object[] {
+  const metadata = { name, namespace: "shop" };
+  return [
+    { apiVersion: "v1", kind: "ServiceAccount", metadata },
+    { apiVersion: "v1", kind: "Service", metadata, spec: { selector: { app: name }, ports: [{ name: "http", port: 8000, targetPort: 8080 }] } },
+    {
+      apiVersion: "apps/v1",
+      kind: "Deployment",
+      metadata,
+      spec: { selector: { matchLabels: { app: name } }, template: { metadata: { labels: { app: name } }, spec: { serviceAccountName: name, nodeSelector: { ztunnel: kind }, terminationGracePeriodSeconds: 1, containers: [{ name: "app", ...container }] } } },
+    },
+  ];
 }
 
 async function becomes(look: () => Promise<readonly string[]>, wanted: readonly string[]): Promise<void> {
