@@ -1,146 +1,157 @@
-// What the dashboard's server costs while many look: a mesh that moves every second, and so many open pages, each following the graph
-// and a table. The server is a process of its own, whose memory and CPU are read from /proc; a slow page among them reads nothing for a while.
-//   npm run bench:dashboard -- [--workloads 500] [--pages 50] [--seconds 20] [--json]
-import { spawn } from "node:child_process";
+// What the dashboard's server costs while many look, as a user runs it: `serin kiali` of the built package over a mesh of so many
+// workloads with a sidecar each, all of whose counters move, and so many open pages that each follow the graph and a table; a tenth
+// of them follows the overview and the ladder besides. One page reads nothing for a while. Mesh, server and pages are processes of
+// their own; memory and CPU are the server's, from /proc.
+//   npm run build && npm run bench:dashboard -- [--workloads 500] [--calls 4] [--pods 1] [--pages 50] [--seconds 30] [--source] [--json]
+// With --source the checkout's sources are run, which costs the stripping of types besides.
+import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
-import { request, type IncomingMessage } from "node:http";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { applyLiveMessage, type LiveMessage, type View } from "../src/api/dashboard/index.ts";
-import { giveBackIdleMemory, silentLogger, systemClock, unhurriedShare } from "../src/base/index.ts";
-import { readPageFiles } from "../src/dashboard/bundle/index.ts";
-import { AuditLog, DashboardServer, PageAssets } from "../src/dashboard/server/index.ts";
-import { syntheticAccess, syntheticIdentity } from "../src/dashboard/server/testing/synthetic-access.ts";
-import { syntheticHandlers } from "../src/dashboard/server/testing/synthetic-handlers.ts";
-import { SyntheticSource } from "../src/dashboard/server/testing/synthetic-source.ts";
+import { OpenPage } from "./dashboard/open-page.ts";
+import { serveMesh, type ServedMesh } from "./dashboard/serve-mesh.ts";
 
 const { values } = parseArgs({
-  options: { serve: { type: "boolean", default: false }, workloads: { type: "string", default: "500" }, pages: { type: "string", default: "50" }, seconds: { type: "string", default: "20" }, json: { type: "boolean", default: false } },
+  options: {
+    mesh: { type: "boolean", default: false },
+    source: { type: "boolean", default: false },
+    workloads: { type: "string", default: "500" },
+    calls: { type: "string", default: "4" },
+    pods: { type: "string", default: "1" },
+    pages: { type: "string", default: "50" },
+    seconds: { type: "string", default: "30" },
+    json: { type: "boolean", default: false },
+  },
 });
-const workloads = Number(values.workloads);
+const size = { workloads: Number(values.workloads), calls: Number(values.calls), pods: Number(values.pods) };
 const pages = Number(values.pages);
 const seconds = Number(values.seconds);
+const root = "/kiali";
 const topics = ["graph?by=workload", "workloads"];
+const topicsOfTenth = ["overview", "ladder"];
+const pagesThatLook = 4;
 const slowMs = 6_000;
+const settleMs = 15_000;
+const firstViewsMs = 60_000;
 const ticksPerSecond = 100;
+const mostMb = 120;
+const checkout = join(import.meta.dirname, "..");
 
-async function serve(): Promise<void> {
-  giveBackIdleMemory(unhurriedShare);
-  const clock = systemClock;
-  const audit = new AuditLog({ clock, log: silentLogger });
-  const page = PageAssets.from(await readPageFiles());
-  const server = new DashboardServer({
-    page: async () => await Promise.resolve(page),
-    root: "",
-    access: syntheticAccess({ anonymous: syntheticIdentity({ authentication: "anonymous" }) }),
-    sessionIdleMs: Infinity,
-    sessionMs: Infinity,
-    source: new SyntheticSource({ clock, workloads }),
-    handlers: syntheticHandlers({ clock, audit }),
-    checkTopic: async () => await Promise.resolve(),
-    audit,
-    clock,
-    log: silentLogger,
-    version: "bench",
-  });
-  await server.run({ host: "127.0.0.1", ports: [0] }, new AbortController().signal, (port) => process.stdout.write(`${port}\n`));
+/** A tree as npm installs it, of which nothing is a source. */
+function layPackage(directory: string): string {
+  if (!existsSync(join(checkout, "dist/cmd/main.js"))) throw new Error("there is no dist/: npm run build, or --source");
+  const tree = join(directory, "serin");
+  mkdirSync(join(tree, "bin"), { recursive: true });
+  copyFileSync(join(checkout, "bin/serin"), join(tree, "bin/serin"));
+  for (const name of ["dist", "generated", "manifests", "node_modules", "package.json"]) symlinkSync(join(checkout, name), join(tree, name));
+  return tree;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+async function startServer(directory: string, mesh: ServedMesh, port: number): Promise<ChildProcess> {
+  const tree = values.source ? checkout : layPackage(directory);
+  const [kubeconfig, config] = [join(directory, "kubeconfig"), join(directory, "config.yaml")];
+  const cluster = { server: mesh.server, "certificate-authority-data": Buffer.from(mesh.authority).toString("base64") };
+  writeFileSync(kubeconfig, JSON.stringify({ apiVersion: "v1", kind: "Config", "current-context": "bench", clusters: [{ name: "bench", cluster }], users: [{ name: "bench", user: { token: "bench" } }], contexts: [{ name: "bench", context: { cluster: "bench", user: "bench" } }] }));
+  writeFileSync(config, JSON.stringify({ auth: { strategy: "anonymous" }, server: { port, web_root: root, metrics_port: await freePort() } }));
+  const started = spawn(join(tree, "bin/serin"), ["kiali", "-config", config], { stdio: ["ignore", "ignore", "inherit"], env: { ...process.env, KUBECONFIG: kubeconfig, NODE_COMPILE_CACHE: join(directory, "compiled") } });
+  for (let left = firstViewsMs; left > 0; left -= 100) {
+    if (await fetch(`http://127.0.0.1:${port}${root}/healthz`).then(({ ok }) => ok, () => false)) return started;
+    if (started.exitCode !== null) throw new Error("the server has ended");
+    await delay(100);
+  }
+  throw new Error("the server does not answer");
 }
 
 async function measure(): Promise<void> {
-  const child = spawn(process.execPath, ["--max-semi-space-size=4", import.meta.filename, "--serve", "--workloads", String(workloads)], { stdio: ["ignore", "pipe", "inherit"] });
+  const directory = mkdtempSync(join(tmpdir(), "serin-bench-"));
+  const mesh = spawn(process.execPath, [import.meta.filename, "--mesh", ...Object.entries(size).flatMap(([name, value]) => [`--${name}`, String(value)])], { stdio: ["ignore", "pipe", "inherit"] });
+  let server: ChildProcess | undefined;
   try {
-    const [line] = (await once(child.stdout, "data")) as [Buffer];
-    const port = Number(line.toString("utf8"));
-    const pid = child.pid ?? 0;
-    await delay(2_000);
-    const idleMb = residentMb(pid);
-    const began = performance.now();
-    const open = await Promise.all(Array.from({ length: pages }, async () => await OpenPage.open(port)));
-    while (open.some(({ views }) => views.size < topics.length)) await delay(20);
-    const firstMs = performance.now() - began;
-    const [slow] = open;
-    slow?.pause();
-    const [cpuBefore, bytesBefore] = [cpuSeconds(pid), open.reduce((sum, { bytes }) => sum + bytes, 0)];
-    let peakMb = 0;
-    for (let elapsed = 0; elapsed < seconds * 1_000; elapsed += 250) {
-      peakMb = Math.max(peakMb, residentMb(pid));
-      if (elapsed >= slowMs) slow?.resume();
+    let told = "";
+    while (!told.endsWith("\n")) told += String(((await once(mesh.stdout, "data")) as [Buffer])[0]);
+    const port = await freePort();
+    const served = JSON.parse(told) as ServedMesh;
+    // The first start compiles what later ones read.
+    const first = await startServer(directory, served, port);
+    await delay(4_000);
+    first.kill();
+    await once(first, "exit");
+    rmSync(join(directory, "serin"), { recursive: true, force: true });
+    server = await startServer(directory, served, port);
+    await report(server.pid ?? 0, port);
+  } finally {
+    for (const child of [mesh, server]) if (child?.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function report(pid: number, port: number): Promise<void> {
+  const began = performance.now();
+  const open = await Promise.all(Array.from({ length: pages }, async (_, index) => await OpenPage.open(port, root, index % 10 === 0 ? [...topics, ...topicsOfTenth] : topics, index < pagesThatLook)));
+  while (open.some(({ changes }) => changes < topics.length)) {
+    if (performance.now() - began > firstViewsMs) throw new Error("a page was not sent its views");
+    await delay(20);
+  }
+  const firstMs = performance.now() - began;
+  let peakMb = 0;
+  const watch = async (lengthMs: number, each: (elapsedMs: number) => void = () => undefined): Promise<void> => {
+    for (const began = performance.now(); performance.now() - began < lengthMs; ) {
+      peakMb = Math.max(peakMb, statusMb(pid, "VmRSS"));
+      each(performance.now() - began);
       await delay(250);
     }
-    const bytes = open.reduce((sum, page) => sum + page.bytes, 0) - bytesBefore;
-    const nodes = open.map(({ views }) => Object.keys(views.get(topics[0] ?? "")?.tables["nodes"] ?? {}).length);
-    const edges = Object.keys(open[0]?.views.get(topics[0] ?? "")?.tables["edges"] ?? {}).length;
-    const result = {
-      ok: new Set(nodes).size === 1 && open.every(({ faults }) => faults === 0) && peakMb < 120,
-      workloads,
-      edges,
-      pages,
-      firstViewsMs: Math.round(firstMs),
-      idleMb: Math.round(idleMb),
-      peakMb: Math.round(peakMb),
-      cpuShare: Number(((cpuSeconds(pid) - cpuBefore) / seconds).toFixed(3)),
-      kilobytesPerPageSecond: Math.round(bytes / 1_024 / pages / seconds),
-    };
-    process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : `${Object.entries(result).map(([name, value]) => `${name.padEnd(24)}${String(value)}`).join("\n")}\n`);
-    if (!result.ok) process.exitCode = 1;
-    for (const page of open) page.close();
-  } finally {
-    child.kill();
-  }
+  };
+  await watch(settleMs);
+  const settledMb = peakMb;
+  const [slow] = open;
+  slow?.pause();
+  peakMb = 0;
+  const [cpuBefore, bytesBefore, changesBefore] = [cpuSeconds(pid), sumOf(open, "bytes"), sumOf(open, "changes")];
+  await watch(seconds * 1_000, (elapsed) => {
+    if (elapsed >= slowMs) slow?.resume();
+  });
+  const [cpu, bytes, changes] = [cpuSeconds(pid) - cpuBefore, sumOf(open, "bytes") - bytesBefore, sumOf(open, "changes") - changesBefore];
+  const graph = open.slice(0, pagesThatLook).map(({ views }) => views.get(topics[0] ?? "")?.tables);
+  const nodes = new Set(graph.map((tables) => Object.keys(tables?.["nodes"] ?? {}).length));
+  const edges = Object.keys(graph[0]?.["edges"] ?? {}).length;
+  const mostMbSeen = statusMb(pid, "VmHWM");
+  const result = {
+    ok: nodes.size === 1 && edges >= size.workloads * size.calls && sumOf(open, "faults") === 0 && open.every(({ changes }) => changes > seconds / 2) && mostMbSeen < mostMb,
+    ...size,
+    nodes: [...nodes][0] ?? 0,
+    edges,
+    pages,
+    firstViewsMs: Math.round(firstMs),
+    atStartMb: Math.round(settledMb),
+    lastingMb: Math.round(peakMb),
+    mostMb: Math.round(mostMbSeen),
+    cpuShare: Number((cpu / seconds).toFixed(3)),
+    changesPerPageSecond: Number((changes / pages / seconds).toFixed(2)),
+    kilobytesPerPageSecond: Math.round(bytes / 1_024 / pages / seconds),
+  };
+  process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : `${Object.entries(result).map(([name, value]) => `${name.padEnd(24)}${String(value)}`).join("\n")}\n`);
+  if (!result.ok) process.exitCode = 1;
+  for (const page of open) page.close();
 }
 
-/** One page: applies every message as the page does. */
-class OpenPage {
-  readonly views = new Map<string, View>();
-  bytes = 0;
-  /** Changes of a view that was not there. */
-  faults = 0;
-  readonly #response: IncomingMessage;
-  #rest = "";
-
-  private constructor(response: IncomingMessage) {
-    this.#response = response;
-    response.setEncoding("utf8");
-    response.on("data", (chunk: string) => this.#read(chunk));
-    response.on("error", () => undefined);
-  }
-
-  static async open(port: number): Promise<OpenPage> {
-    const outgoing = request({ host: "127.0.0.1", port, agent: false, path: `/api/live?${topics.map((topic) => `topic=${encodeURIComponent(topic)}`).join("&")}` });
-    outgoing.end();
-    const [response] = (await once(outgoing, "response")) as [IncomingMessage];
-    return new OpenPage(response);
-  }
-
-  pause(): void {
-    this.#response.pause();
-  }
-
-  resume(): void {
-    this.#response.resume();
-  }
-
-  close(): void {
-    this.#response.destroy();
-  }
-
-  #read(chunk: string): void {
-    this.bytes += Buffer.byteLength(chunk);
-    this.#rest += chunk;
-    for (let end = this.#rest.indexOf("\n\n"); end !== -1; end = this.#rest.indexOf("\n\n")) {
-      const message = JSON.parse(this.#rest.slice("data: ".length, end)) as LiveMessage;
-      this.#rest = this.#rest.slice(end + 2);
-      if (message.type !== "view" && message.type !== "change") continue;
-      const view = applyLiveMessage(this.views.get(message.topic), message);
-      if (view === undefined) this.faults += 1;
-      else this.views.set(message.topic, view);
-    }
-  }
+function sumOf(open: readonly OpenPage[], field: "bytes" | "changes" | "faults"): number {
+  return open.reduce((sum, page) => sum + page[field], 0);
 }
 
-function residentMb(pid: number): number {
-  return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) / 1_024;
+function statusMb(pid: number, field: "VmRSS" | "VmHWM"): number {
+  return Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) / 1_024;
 }
 
 function cpuSeconds(pid: number): number {
@@ -148,5 +159,5 @@ function cpuSeconds(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
 }
 
-if (values.serve) await serve();
+if (values.mesh) process.stdout.write(`${JSON.stringify(await serveMesh(size))}\n`);
 else await measure();

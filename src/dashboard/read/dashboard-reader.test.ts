@@ -20,7 +20,11 @@ class Reading implements Disposable {
   garbage = "";
 
   constructor() {
-    const askPod: AskPod = async ({ port }) => (port === 15_020 ? { status: 200, text: this.garbage || `istio_requests_total{${labels}} ${this.requests}\n` } : { status: 404, text: "" });
+    const askPod: AskPod = async ({ port }, _path, _signal, read) => {
+      if (port !== 15_020) return { status: 404, text: "" };
+      read?.(Buffer.from(this.garbage || `istio_requests_total{${labels}} ${this.requests}\n`));
+      return { status: 200, text: "" };
+    };
     this.cluster.set(namespaceKind, namespace("shop"));
     this.cluster.set(podKind, pod("shop", "web", { labels: { app: "web" }, containers: ["app", "istio-proxy"], annotations: { "prometheus.io/scrape": "true", "prometheus.io/port": "15020", "prometheus.io/path": "/stats/prometheus" } }));
     this.cluster.set(podKind, pod("shop", "client", { labels: { app: "client" } }));
@@ -46,7 +50,7 @@ class Reading implements Disposable {
         end.abort();
         resolve(seen as Seen);
       };
-      void this.#reader.views.follow(name, parameters, { key: "me", namespaces: "*", may: async () => true }, { view: (view) => take(view, isView(view)), problem: (problem) => take(problem, isProblem(problem)) }, end.signal);
+      void this.#reader.views.follow(name, parameters, { key: "me", namespaces: "*", hiddenKinds: new Set(), may: async () => true }, { view: (view) => take(view, isView(view)), problem: (problem) => take(problem, isProblem(problem)) }, end.signal);
     });
   }
 

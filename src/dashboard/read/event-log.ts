@@ -48,13 +48,7 @@ export class EventLog {
 
   async #follow(from: string | undefined, signal: AbortSignal, onEvent: () => void): Promise<string | undefined> {
     const { client } = this.#options;
-    let version = from;
-    if (version === undefined) {
-      const { items, resourceVersion } = await client.list(eventKind);
-      const timeOf = ({ lastTimestamp, metadata }: Event): string => lastTimestamp ?? metadata.creationTimestamp ?? "";
-      for (const event of items.toSorted((a, b) => (timeOf(a) < timeOf(b) ? -1 : 1)).slice(-maxEvents)) this.#add(event);
-      version = resourceVersion;
-    }
+    let version: string | undefined = from ?? (await this.#readAll());
     for await (const event of client.watch(eventKind, { resourceVersion: version, signal })) {
       onEvent();
       if (event.type === "BOOKMARK") {
@@ -65,6 +59,14 @@ export class EventLog {
       if (event.type !== "DELETED") this.#add(event.object);
     }
     return version;
+  }
+
+  /** By itself, so that the Events as they came do not stay as long as the watch. */
+  async #readAll(): Promise<string> {
+    const { items, resourceVersion } = await this.#options.client.list(eventKind);
+    const timeOf = ({ lastTimestamp, metadata }: Event): string => lastTimestamp ?? metadata.creationTimestamp ?? "";
+    for (const event of items.toSorted((a, b) => (timeOf(a) < timeOf(b) ? -1 : 1)).slice(-maxEvents)) this.#add(event);
+    return resourceVersion;
   }
 
   #add(event: Event): void {

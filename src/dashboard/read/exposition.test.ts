@@ -1,14 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseSeries, readExposition } from "./exposition.ts";
+import { ExpositionReader, parseSeries } from "./exposition.ts";
 
 function read(text: string): { readonly samples: [string, number][]; readonly ids: number[] } {
   const samples: [string, number][] = [];
   const ids: number[] = [];
-  readExposition(Buffer.from(text), () => true, (id, series, value) => {
-    samples.push([series(), value]);
-    ids.push(id);
-  });
+  const reader = new ExpositionReader(() => true);
+  reader.begin(Buffer.from(text));
+  while (reader.next()) {
+    samples.push([reader.series(), reader.value]);
+    ids.push(reader.id);
+  }
   return { samples, ids };
 }
 

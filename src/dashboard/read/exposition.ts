@@ -1,23 +1,70 @@
 /**
  * Reads what is needed of a proxy's metrics text, fast: most of a scrape is of other metrics, and what is needed has mostly been
- * seen in the scrape before. No texts are made of its bytes, but of what has not been seen: of hundreds of proxies a second they
- * would be garbage faster than it is collected. A line is known by a number of 53 bits made of its name and labels.
- * Lines that are no samples, and values that are no finite numbers, are left out.
+ * seen in the scrape before. No texts are made of its bytes, but of what has not been seen, and nothing else is allotted: of hundreds
+ * of proxies a second it would be garbage faster than it is collected. A line is known by a number of 53 bits made of its name and
+ * labels. Lines that are no samples, and values that are no finite numbers, are left out.
  */
-export function readExposition(bytes: Buffer, wanted: (bytes: Buffer, at: number) => boolean, take: (id: number, series: () => string, value: number) => void): void {
-  let at = 0;
-  while (at < bytes.length) {
-    let end = bytes.indexOf(newline, at);
-    if (end < 0) end = bytes.length;
-    if (bytes[at] !== hash && wanted(bytes, at)) {
-      const from = endOfName(bytes, at, end);
-      if (from > at) {
-        const value = readValue(bytes, from, end);
-        const start = at;
-        if (Number.isFinite(value)) take(digest(bytes, at, from), () => bytes.toString("utf8", start, from), value);
+export class ExpositionReader {
+  /** Of the sample that `next` has found. */
+  id = 0.5;
+  value = 0.5;
+  readonly #wanted: (bytes: Buffer, at: number) => boolean;
+  #bytes: Buffer = Buffer.alloc(0);
+  #start = 0;
+  #end = 0;
+  #next = 0;
+
+  /** `wanted` says by the beginning of a line whether it is needed. */
+  constructor(wanted: (bytes: Buffer, at: number) => boolean) {
+    this.#wanted = wanted;
+  }
+
+  begin(bytes: Buffer): void {
+    this.#bytes = bytes;
+    this.#next = 0;
+  }
+
+  /** Whether there is another sample. */
+  next(): boolean {
+    const bytes = this.#bytes;
+    for (let at = this.#next; at < bytes.length; ) {
+      let end = bytes.indexOf(newline, at);
+      if (end < 0) end = bytes.length;
+      if (bytes[at] !== hash && this.#wanted(bytes, at)) {
+        const from = endOfName(bytes, at, end);
+        if (from > at) {
+          this.value = readValue(bytes, from, end);
+          if (Number.isFinite(this.value)) {
+            this.#start = at;
+            this.#end = from;
+            this.#next = end + 1;
+            this.#digest(bytes, at, from);
+            return true;
+          }
+        }
       }
+      at = end + 1;
     }
-    at = end + 1;
+    this.#bytes = noBytes;
+    return false;
+  }
+
+  /** Name and labels of the sample, as they are written. */
+  series(): string {
+    return this.#bytes.toString("utf8", this.#start, this.#end);
+  }
+
+  /** Two hashes of 32 bits (FNV-1a, and one with another factor), of which 53 are kept. */
+  #digest(bytes: Buffer, from: number, to: number): void {
+    let first = 0x811c9dc5;
+    let second = 0x9747b28c;
+    for (let at = from; at < to; at += 1) {
+      const code = bytes[at] ?? 0;
+      first = Math.imul(first ^ code, 0x01000193);
+      second = Math.imul(second ^ code, 0x5bd1e995);
+      second ^= second >>> 15;
+    }
+    this.id = (first >>> 0) * 0x200000 + ((second >>> 0) >>> 11);
   }
 }
 
@@ -43,19 +90,7 @@ function readValue(bytes: Buffer, from: number, end: number): number {
   return isWhole ? value : Number.parseFloat(bytes.toString("latin1", first, end));
 }
 
-/** Two hashes of 32 bits (FNV-1a, and one with another factor), of which 53 are kept. */
-function digest(bytes: Buffer, from: number, to: number): number {
-  let first = 0x811c9dc5;
-  let second = 0x9747b28c;
-  for (let at = from; at < to; at += 1) {
-    const code = bytes[at] ?? 0;
-    first = Math.imul(first ^ code, 0x01000193);
-    second = Math.imul(second ^ code, 0x5bd1e995);
-    second ^= second >>> 15;
-  }
-  return (first >>> 0) * 0x200000 + ((second >>> 0) >>> 11);
-}
-
+const noBytes = Buffer.alloc(0);
 const newline = "\n".charCodeAt(0);
 const space = " ".charCodeAt(0);
 const zero = "0".charCodeAt(0);

@@ -1,9 +1,11 @@
 import { trafficLabels, type TrafficLabels } from "../views/index.ts";
-import { parseSeries, readExposition } from "./exposition.ts";
+import { ExpositionReader, parseSeries } from "./exposition.ts";
 import type { Gain } from "./traffic-history.ts";
 
 /** Series that are kept of one target; further ones are left out. */
 export const maxSeriesOfTarget = 40_000;
+/** Of all its histograms' buckets. */
+const maxBounds = 64;
 
 const requests = "istio_requests_total";
 const durations = "istio_request_duration_milliseconds_bucket";
@@ -20,8 +22,8 @@ interface Group {
   requests: number;
   bytes: number;
   opened: number;
-  /** Of this scrape, as they came: cumulative. */
-  buckets: [upToMs: number, gain: number][];
+  /** The scrape that gained something. */
+  gainedIn: number;
 }
 
 /** What a process of a target told of itself. */
@@ -32,22 +34,36 @@ export interface ProcessUse {
 
 /** What a counter is of. */
 const whats = ["requests", "bytes", "opened", "bucket"] as const;
+const bucketWhat = whats.indexOf("bucket");
 const startCounters = 64;
+const growth = 1.3;
 
 /** The counters of one target between two scrapes: what it tells becomes what was gained since it told last. */
 export class TargetCounters {
   readonly #app: string;
-  /** By a series' number, its place in the columns below: as objects they would take three times as much. */
-  #places = new Map<number, number>();
+  /** Of each series, by its place, in columns: as objects, or known by a Map, they would take several times as much. */
+  #ids = new Float64Array(startCounters);
   #values = new Float64Array(startCounters);
-  #upToMs = new Float64Array(startCounters);
   #whats = new Uint8Array(startCounters);
-  /** The scrape that each was in last: others have been taken away by the proxy. */
-  #scrapes = new Uint32Array(startCounters);
-  #groupOf: Group[] = [];
-  readonly #groups = new Map<string, Group>();
+  /** Of a bucket: the index of its bound. */
+  #boundOf = new Uint8Array(startCounters);
+  #groupOf = new Uint16Array(startCounters);
+  /** Whether each was there since the last sweep: others have been taken away by the proxy. */
+  #seen = new Uint8Array(startCounters);
+  #count = 0;
+  #groups: Group[] = [];
+  #bounds: number[] = [];
+  /** Indices of bounds, by what they are. */
+  #ascending: number[] = [];
+  /** Of this scrape: what each group's buckets gained, cumulative as they came; -1 where there is none. */
+  #gained = new Float64Array(0);
   #scrape = 0;
   #process: ProcessUse = { cpuSeconds: undefined, memoryBytes: undefined };
+  /** What the process tells of itself is of no place. */
+  #cpuId = -1;
+  #memoryId = -1;
+  /** While there are new series. */
+  #groupIndex: Map<string, number> | undefined;
 
   /** `app` is that of the pod, as a Prometheus would label it. */
   constructor(app = "") {
@@ -66,80 +82,153 @@ export class TargetCounters {
   take(bytes: Buffer, isNew: boolean): Gain[] {
     this.#scrape += 1;
     const counts = this.#scrape > 1 || isNew;
-    const touched = new Set<Group>();
+    this.#gained.fill(-1);
     let [cpuSeconds, memoryBytes]: (number | undefined)[] = [];
-    readExposition(bytes, isWanted, (id, seriesText, value) => {
-      let place = this.#places.get(id);
-      if (place === undefined) {
-        const series = seriesText();
-        if (series.startsWith("process_")) {
-          if (series.startsWith(ofProcess[0])) cpuSeconds = value;
-          else memoryBytes = value;
-          return;
-        }
-        if (this.#places.size >= maxSeriesOfTarget) return;
-        place = this.#add(id, series);
+    // Series mostly come in the order in which they came before: each is looked for where it is expected, and else in a table.
+    let expected = 0;
+    let places: Map<number, number> | undefined;
+    reader.begin(bytes);
+    while (reader.next()) {
+      if (reader.id === this.#cpuId) {
+        cpuSeconds = reader.value;
+        continue;
       }
-      const before = this.#values[place] ?? 0;
-      const gain = value >= before ? value - before : value;
-      this.#values[place] = value;
-      this.#scrapes[place] = this.#scrape;
-      const group = this.#groupOf[place];
-      if (!counts || group === undefined) return;
-      const what = whats[this.#whats[place] ?? 0] ?? "bytes";
-      // Buckets are cumulative: an empty one still parts those beside it.
-      if (what === "bucket") group.buckets.push([this.#upToMs[place] ?? Infinity, gain]);
-      else if (gain > 0) group[what] += gain;
-      if (gain > 0) touched.add(group);
-    });
+      if (reader.id === this.#memoryId) {
+        memoryBytes = reader.value;
+        continue;
+      }
+      let place = expected < this.#count && this.#ids[expected] === reader.id ? expected : undefined;
+      if (place === undefined && this.#count > 0) {
+        places ??= this.#table();
+        place = places.get(reader.id);
+      }
+      if (place === undefined) {
+        const series = reader.series();
+        if (series.startsWith("process_")) {
+          if (series.startsWith(ofProcess[0])) [cpuSeconds, this.#cpuId] = [reader.value, reader.id];
+          else [memoryBytes, this.#memoryId] = [reader.value, reader.id];
+          continue;
+        }
+        if (this.#count >= maxSeriesOfTarget) continue;
+        place = this.#add(reader.id, series);
+        places?.set(reader.id, place);
+      }
+      expected = place + 1;
+      this.#note(place, counts);
+    }
+    this.#groupIndex = undefined;
     this.#process = { cpuSeconds, memoryBytes };
-    const gains = [...touched].map(gainOf);
-    for (const group of this.#groups.values()) if (group.buckets.length > 0) group.buckets = [];
+    const gains: Gain[] = [];
+    for (const [index, group] of this.#groups.entries()) if (group.gainedIn === this.#scrape) gains.push(this.#gainOf(index, group));
     if (this.#scrape % sweepScrapes === 0) this.#sweep();
     return gains;
+  }
+
+  /** What the reader has found is of this place. */
+  #note(place: number, counts: boolean): void {
+    const { value } = reader;
+    const before = this.#values[place] ?? 0;
+    const gain = value >= before ? value - before : value;
+    this.#values[place] = value;
+    this.#seen[place] = 1;
+    const index = this.#groupOf[place] ?? 0;
+    const group = this.#groups[index];
+    if (!counts || group === undefined) return;
+    const what = this.#whats[place] ?? 0;
+    // Buckets are cumulative: an empty one still parts those beside it.
+    if (what === bucketWhat) this.#gained[index * this.#bounds.length + (this.#boundOf[place] ?? 0)] = gain;
+    else if (gain > 0) group[whats[what] as "requests"] += gain;
+    if (gain > 0) group.gainedIn = this.#scrape;
+  }
+
+  #table(): Map<number, number> {
+    const places = new Map<number, number>();
+    for (let place = 0; place < this.#count; place += 1) places.set(this.#ids[place] ?? 0, place);
+    return places;
   }
 
   #add(id: number, series: string): number {
     const { name, labels } = parseSeries(series);
     const { le, ...others } = labels;
     const key = `${this.#app === "ztunnel" ? "connections\n" : ""}${groupKey(others)}`;
-    let group = this.#groups.get(key);
-    if (group === undefined) this.#groups.set(key, (group = { labels: trafficLabels({ ...others, app: this.#app }), key, requests: 0, bytes: 0, opened: 0, buckets: [] }));
-    const place = this.#groupOf.push(group) - 1;
-    if (place >= this.#values.length) this.#grow();
-    this.#places.set(id, place);
+    this.#groupIndex ??= new Map(this.#groups.map((group, at) => [group.key, at] as const));
+    let index = this.#groupIndex.get(key);
+    const boundsBefore = this.#bounds.length;
+    const groupsBefore = this.#groups.length;
+    if (index === undefined) {
+      index = this.#groups.push({ labels: trafficLabels({ ...others, app: this.#app }), key, requests: 0, bytes: 0, opened: 0, gainedIn: 0 }) - 1;
+      this.#groupIndex.set(key, index);
+    }
+    const place = this.#count;
+    this.#count += 1;
+    if (place >= this.#values.length) this.#resize(Math.ceil(this.#values.length * growth));
+    this.#ids[place] = id;
     this.#values[place] = 0;
-    this.#upToMs[place] = le === undefined || le === "+Inf" ? Infinity : Number(le);
-    this.#whats[place] = whats.indexOf(name === durations ? "bucket" : name === requests ? "requests" : name === opened ? "opened" : "bytes");
+    this.#whats[place] = name === durations ? bucketWhat : whats.indexOf(name === requests ? "requests" : name === opened ? "opened" : "bytes");
+    this.#groupOf[place] = index;
+    if (name === durations) this.#boundOf[place] = this.#bound(le === undefined || le === "+Inf" ? Infinity : Number(le));
+    if (this.#groups.length * this.#bounds.length > this.#gained.length || this.#bounds.length !== boundsBefore) this.#widen(groupsBefore, boundsBefore);
     return place;
   }
 
-  #grow(): void {
-    const length = this.#values.length * 2;
-    const grown = <Column extends Float64Array | Uint32Array | Uint8Array>(column: Column, larger: Column): Column => {
-      larger.set(column);
-      return larger;
-    };
-    this.#values = grown(this.#values, new Float64Array(length));
-    this.#upToMs = grown(this.#upToMs, new Float64Array(length));
-    this.#whats = grown(this.#whats, new Uint8Array(length));
-    this.#scrapes = grown(this.#scrapes, new Uint32Array(length));
+  #bound(upToMs: number): number {
+    const known = this.#bounds.indexOf(upToMs);
+    if (known >= 0) return known;
+    // Beyond what histograms have, what is left is of the longest.
+    if (this.#bounds.length >= maxBounds) return this.#ascending.at(-1) ?? 0;
+    this.#bounds.push(upToMs);
+    this.#ascending = this.#bounds.map((_, index) => index).sort((a, b) => (this.#bounds[a] ?? 0) - (this.#bounds[b] ?? 0));
+    return this.#bounds.length - 1;
   }
 
-  /** Series that the proxy has taken away are forgotten. */
-  #sweep(): void {
-    const kept = [...this.#places].filter(([, place]) => (this.#scrapes[place] ?? 0) >= this.#scrape - sweepScrapes);
-    if (kept.length === this.#places.size) return;
-    const columns = [this.#values, this.#upToMs, this.#whats, this.#scrapes];
-    const groups = kept.flatMap(([, place]) => this.#groupOf[place] ?? []);
-    for (const column of columns) {
-      const moved = kept.map(([, place]) => column[place] ?? 0);
-      column.set(moved);
+  /** Makes room for more groups or bounds, with what this scrape has gained so far. */
+  #widen(groups: number, bounds: number): void {
+    const wide = new Float64Array(Math.max(this.#groups.length, groups + (groups >> 1)) * this.#bounds.length).fill(-1);
+    for (let group = 0; group < groups; group += 1) for (let bound = 0; bound < bounds; bound += 1) wide[group * this.#bounds.length + bound] = this.#gained[group * bounds + bound] ?? -1;
+    this.#gained = wide;
+  }
+
+  #resize(length: number): void {
+    const resized = <Column extends Float64Array | Uint16Array | Uint8Array>(column: Column, other: Column): Column => {
+      other.set(column.length <= length ? column : column.subarray(0, length));
+      return other;
+    };
+    this.#ids = resized(this.#ids, new Float64Array(length));
+    this.#values = resized(this.#values, new Float64Array(length));
+    this.#whats = resized(this.#whats, new Uint8Array(length));
+    this.#boundOf = resized(this.#boundOf, new Uint8Array(length));
+    this.#groupOf = resized(this.#groupOf, new Uint16Array(length));
+    this.#seen = resized(this.#seen, new Uint8Array(length));
+  }
+
+  #gainOf(index: number, group: Group): Gain {
+    const { labels, key, requests: gained, bytes, opened: begun } = group;
+    const parts: [number, number][] = [];
+    let before = 0;
+    for (const bound of this.#ascending) {
+      const gain = this.#gained[index * this.#bounds.length + bound] ?? -1;
+      if (gain < 0) continue;
+      if (gain > before) parts.push([this.#bounds[bound] ?? Infinity, gain - before]);
+      before = gain;
     }
-    this.#places = new Map(kept.map(([id], place) => [id, place]));
-    this.#groupOf = groups;
-    const used = new Set(groups);
-    for (const [key, group] of this.#groups) if (!used.has(group)) this.#groups.delete(key);
+    group.requests = 0;
+    group.bytes = 0;
+    group.opened = 0;
+    return { labels, key, requests: gained, durations: parts.length === 0 ? undefined : parts, bytes, opened: begun };
+  }
+
+  /** Series that the proxy has taken away are forgotten, and what was only theirs. */
+  #sweep(): void {
+    const kept: number[] = [];
+    for (let place = 0; place < this.#count; place += 1) if (this.#seen[place] === 1) kept.push(place);
+    this.#seen.fill(0);
+    if (kept.length === this.#count) return;
+    for (const column of [this.#ids, this.#values, this.#whats, this.#boundOf, this.#groupOf]) for (const [to, from] of kept.entries()) column[to] = column[from] ?? 0;
+    this.#count = kept.length;
+    const used = [...new Set(this.#groupOf.subarray(0, this.#count))].sort((a, b) => a - b);
+    const moved = new Map(used.map((index, to) => [index, to] as const));
+    this.#groups = this.#groups.filter((_, index) => moved.has(index));
+    for (let place = 0; place < this.#count; place += 1) this.#groupOf[place] = moved.get(this.#groupOf[place] ?? 0) ?? 0;
   }
 }
 
@@ -167,12 +256,4 @@ function groupKey(labels: Readonly<Record<string, string>>): string {
   return kept.map((name) => labels[name] ?? "").join("\n");
 }
 
-function gainOf(group: Group): Gain {
-  const { labels, key, requests: gained, bytes, opened: begun } = group;
-  const buckets = group.buckets.toSorted(([a], [b]) => a - b);
-  const parts = buckets.map(([upToMs, gain], index): [number, number] => [upToMs, Math.max(0, gain - (buckets[index - 1]?.[1] ?? 0))]).filter(([, count]) => count > 0);
-  group.requests = 0;
-  group.bytes = 0;
-  group.opened = 0;
-  return { labels, key, requests: gained, durations: parts.length === 0 ? undefined : parts, bytes, opened: begun };
-}
+const reader = new ExpositionReader(isWanted);

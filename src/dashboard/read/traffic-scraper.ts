@@ -2,7 +2,7 @@ import { messageOf, type Clock, type Logger } from "../../base/index.ts";
 import type { SourceState } from "../../api/dashboard/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
 import { podWorkloadKey } from "../views/index.ts";
-import type { AskPod, PodAddress, PodAnswer } from "./pod-http.ts";
+import type { AskPod, PodAddress } from "./pod-http.ts";
 import { ProcessHistory } from "./process-history.ts";
 import { TargetCounters } from "./target-counters.ts";
 import { TrafficHistory } from "./traffic-history.ts";
@@ -11,10 +11,9 @@ export const scrapeIntervalMs = 1000;
 /** More targets than that are asked less often: a scrape of a sidecar costs half a millisecond. */
 export const scrapesPerSecond = 300;
 const scrapeTimeoutMs = 3000;
-const maxConcurrentScrapes = 12;
+const maxConcurrentScrapes = 8;
 /** A target that does not answer is asked this much more rarely each time, up to so long. */
 const maxPauseMs = 15_000;
-const spareShare = 1.25;
 
 export interface TrafficScraperOptions {
   readonly ask: AskPod;
@@ -41,8 +40,6 @@ export class TrafficScraper {
   readonly processes = new ProcessHistory();
   readonly #options: TrafficScraperOptions;
   readonly #targets = new Map<string, Target>();
-  /** No longer than the longest answer, and what it may grow. */
-  #buffer = Buffer.alloc(0);
   #beganMs = 0;
   #roundEndedMs: number | undefined;
   /** When a proxy answered last. */
@@ -109,26 +106,14 @@ export class TrafficScraper {
     await Promise.all(Array.from({ length: Math.min(maxConcurrentScrapes, due.length) }, work));
   }
 
-  /** Good until the next call: answers are read one after the other, all out of one buffer. */
-  #joined(answer: PodAnswer): Buffer {
-    const { parts } = answer;
-    if (parts === undefined) return Buffer.from(answer.text);
-    let size = 0;
-    for (const part of parts) size += part.length;
-    if (size > this.#buffer.length) this.#buffer = Buffer.allocUnsafeSlow(Math.ceil(size * spareShare));
-    let at = 0;
-    for (const part of parts) at += part.copy(this.#buffer, at);
-    return this.#buffer.subarray(0, size);
-  }
-
   async #scrape(target: Target, signal: AbortSignal): Promise<void> {
     const { ask, clock, log } = this.#options;
     try {
-      const answer = await ask(target.address, target.path, AbortSignal.any([signal, AbortSignal.timeout(scrapeTimeoutMs)]));
-      if (answer.status !== 200) throw new Error(`it answers ${answer.status}`);
-      const body = this.#joined(answer);
-      refuseGarbage(body);
-      for (const gain of target.counters.take(body, target.startedAtMs > this.#beganMs)) this.history.add(gain);
+      const { status } = await ask(target.address, target.path, AbortSignal.any([signal, AbortSignal.timeout(scrapeTimeoutMs)]), (body) => {
+        refuseGarbage(body);
+        for (const gain of target.counters.take(body, target.startedAtMs > this.#beganMs)) this.history.add(gain);
+      });
+      if (status !== 200) throw new Error(`it answers ${status}`);
       this.processes.add(target.workload, target.address.pod, clock.nowMs(), target.counters.process);
       this.#toldAtMs = clock.nowMs();
       target.failures = 0;

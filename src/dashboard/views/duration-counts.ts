@@ -39,7 +39,8 @@ export function quantileMs({ boundsMs, counts }: DurationCounts, quantile: numbe
   if (total <= 0) return undefined;
   const rank = quantile * total;
   let below = 0;
-  for (const [index, count] of counts.entries()) {
+  for (let index = 0; index < counts.length; index += 1) {
+    const count = counts[index] ?? 0;
     if (count > 0 && below + count >= rank) {
       const from = boundsMs[index - 1] ?? 0;
       const upTo = boundsMs[index];

@@ -1,0 +1,248 @@
+import { connect, isIPv6, type Socket } from "node:net";
+import { messageOf, transientError } from "../../base/index.ts";
+import { bodyFramings, ChunkedScanner, headIncomplete, headRefused, keepsAlive, MessageHead, responseFraming, scanResponseHead, type BodyFraming } from "../../wire/http1/index.ts";
+import type { AskPod, PodAnswer } from "./pod-http.ts";
+
+/** Longer answers are refused. */
+export const maxAnswerBytes = 16 << 20;
+/** Connections that are kept open to pods that are asked every second. */
+export const maxIdleConnections = 1024;
+/** Of bytes that are read at once; all connections read into the same, one after the other. */
+const readBytes = 64 << 10;
+/** Places for answers that are kept for the next ones, so many and no longer ones. */
+const maxKeptPlaces = 16;
+const maxKeptBytes = 1 << 20;
+const spareShare = 1.25;
+const startBytes = 16 << 10;
+
+/**
+ * GETs of pods' ports by HTTP/1.1, over connections that are kept. Hundreds of answers of some hundred kilobytes each second would
+ * leave more garbage outside of the heap than is ever collected in time: so all is read into one place, and answers into a few that
+ * are used again. `fetch` and `node:http` allot a piece of memory for each read.
+ */
+export class PodConnections {
+  readonly #idle = new Map<string, PodConnection>();
+  readonly #places: Buffer[] = [];
+  readonly #input = Buffer.allocUnsafeSlow(readBytes);
+  #isClosed = false;
+
+  readonly ask: AskPod = async ({ ip, port }, path, signal, read) => {
+    signal.throwIfAborted();
+    if (/[^\x21-\x7e]/.test(path)) throw transientError("pod-unreachable", `${JSON.stringify(path.slice(0, 100))} is no path of a request`);
+    const host = `${isIPv6(ip) ? `[${ip}]` : ip}:${port}`;
+    const kept = this.#idle.get(host);
+    this.#idle.delete(host);
+    const place = this.#places.pop() ?? Buffer.allocUnsafeSlow(startBytes);
+    const exchange: Exchange = { place, size: 0, status: 0 };
+    try {
+      const connection = await this.#exchanged(kept ?? new PodConnection(ip, port, host, this.#input), exchange, path, signal, kept !== undefined);
+      if (connection !== undefined) this.#keep(host, connection);
+      return answerOf(exchange, read);
+    } finally {
+      if (exchange.place.length <= maxKeptBytes && this.#places.length < maxKeptPlaces) this.#places.push(exchange.place);
+    }
+  };
+
+  close(): void {
+    this.#isClosed = true;
+    for (const connection of this.#idle.values()) connection.destroy();
+    this.#idle.clear();
+  }
+
+  /** Answers the connection where it may be used again. One that was kept may have been closed meanwhile: then by another. */
+  async #exchanged(connection: PodConnection, exchange: Exchange, path: string, signal: AbortSignal, mayBeOld: boolean): Promise<PodConnection | undefined> {
+    try {
+      return (await connection.get(path, exchange, signal)) ? connection : undefined;
+    } catch (cause) {
+      if (signal.aborted) throw signal.reason;
+      if (mayBeOld && !connection.wasAnswered) return await this.#exchanged(connection.again(), exchange, path, signal, false);
+      throw transientError("pod-unreachable", `${connection.host} does not answer: ${messageOf(cause)}`, { cause });
+    }
+  }
+
+  #keep(host: string, connection: PodConnection): void {
+    if (this.#isClosed || this.#idle.has(host) || this.#idle.size >= maxIdleConnections) {
+      connection.destroy();
+      return;
+    }
+    this.#idle.set(host, connection);
+    connection.onIdleEnd = () => {
+      if (this.#idle.get(host) === connection) this.#idle.delete(host);
+    };
+  }
+}
+
+/** Straight to the pod's address: for a server within the cluster. */
+export function askPodDirectly(): { readonly ask: AskPod; close(): void } {
+  const connections = new PodConnections();
+  return { ask: connections.ask, close: () => connections.close() };
+}
+
+interface Exchange {
+  /** What has been read of the answer's body, up to `size`. */
+  place: Buffer;
+  size: number;
+  status: number;
+}
+
+function answerOf({ place, size, status }: Exchange, read: ((body: Buffer) => void) | undefined): PodAnswer {
+  const body = place.subarray(0, size);
+  if (read === undefined || status !== 200) return { status, text: body.toString() };
+  read(body);
+  return { status, text: "" };
+}
+
+const head = new MessageHead();
+
+/** One connection: a request at a time. */
+class PodConnection {
+  readonly host: string;
+  /** Told when it ends while nobody waits for it. */
+  onIdleEnd: () => void = () => undefined;
+  /** Whether anything was answered to the request that is under way. */
+  wasAnswered = false;
+  readonly #ip: string;
+  readonly #port: number;
+  readonly #input: Buffer;
+  readonly #socket: Socket;
+  readonly #chunks = new ChunkedScanner();
+  #exchange: Exchange | undefined;
+  #framing: BodyFraming = bodyFramings.none;
+  #left = 0;
+  #keepsAlive = false;
+  /** What has come of a head that is not whole. */
+  #headParts: Buffer | undefined;
+  #isInBody = false;
+  #done: (keepsAlive: boolean) => void = () => undefined;
+  #failed: (cause: unknown) => void = () => undefined;
+
+  constructor(ip: string, port: number, host: string, input: Buffer) {
+    this.host = host;
+    this.#ip = ip;
+    this.#port = port;
+    this.#input = input;
+    const callback = (size: number): boolean => {
+      this.#read(input, size);
+      return true;
+    };
+    this.#socket = connect({ host: ip, port, noDelay: true, onread: { buffer: input, callback } });
+    this.#socket.on("error", (cause) => this.#end(cause));
+    this.#socket.on("end", () => this.#ended());
+    this.#socket.on("close", () => this.#end(new Error("the connection was closed")));
+  }
+
+  again(): PodConnection {
+    return new PodConnection(this.#ip, this.#port, this.host, this.#input);
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  /** Answers whether the connection may be used again. */
+  async get(path: string, exchange: Exchange, signal: AbortSignal): Promise<boolean> {
+    this.onIdleEnd = () => undefined;
+    this.#exchange = exchange;
+    this.wasAnswered = false;
+    this.#isInBody = false;
+    this.#headParts = undefined;
+    const abort = (): void => this.#end(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    try {
+      return await new Promise<boolean>((resolve, reject) => {
+        this.#done = resolve;
+        this.#failed = reject;
+        if (this.#socket.destroyed) reject(new Error("the connection was closed"));
+        else this.#socket.write(`GET ${path} HTTP/1.1\r\nhost: ${this.host}\r\naccept: */*\r\n\r\n`);
+      });
+    } finally {
+      signal.removeEventListener("abort", abort);
+    }
+  }
+
+  #end(cause: unknown): void {
+    this.#socket.destroy();
+    this.onIdleEnd();
+    this.#exchange = undefined;
+    this.#failed(cause);
+  }
+
+  /** The pod has sent all that it will. */
+  #ended(): void {
+    if (this.#exchange !== undefined && this.#isInBody && this.#framing === bodyFramings.untilClose) this.#finish(false);
+    else this.#end(new Error("the connection was closed within the answer"));
+  }
+
+  #finish(mayStay: boolean): void {
+    this.#exchange = undefined;
+    if (!mayStay) this.#socket.destroy();
+    this.#done(mayStay);
+  }
+
+  #read(bytes: Buffer, size: number): void {
+    // Nothing was asked.
+    if (this.#exchange === undefined) {
+      this.#end(new Error("an answer that nobody asked for"));
+      return;
+    }
+    this.wasAnswered = true;
+    if (this.#isInBody) this.#body(this.#exchange, bytes, 0, size);
+    else this.#head(this.#exchange, bytes, size);
+  }
+
+  #head(exchange: Exchange, bytes: Buffer, size: number): void {
+    const begun = this.#headParts;
+    const [all, length] = begun === undefined ? [bytes, size] : [Buffer.concat([begun, bytes.subarray(0, size)]), begun.length + size];
+    for (let at = 0; ; ) {
+      const after = scanResponseHead(head, all, at, length);
+      if (after === headRefused) {
+        this.#end(new Error(head.error?.reason ?? "its answer is no HTTP"));
+        return;
+      }
+      if (after === headIncomplete) {
+        this.#headParts = Buffer.from(all.subarray(at, length));
+        return;
+      }
+      at = after;
+      if (head.status < 200) continue;
+      exchange.status = head.status;
+      this.#isInBody = true;
+      this.#framing = responseFraming(head, false);
+      this.#keepsAlive = keepsAlive(head) && this.#framing !== bodyFramings.untilClose;
+      this.#left = head.contentLength;
+      this.#chunks.reset();
+      this.#body(exchange, all, at, length);
+      return;
+    }
+  }
+
+  #body(exchange: Exchange, bytes: Buffer, from: number, to: number): void {
+    let end = to;
+    if (this.#framing === bodyFramings.chunked) end = this.#chunks.scan(bytes, from, to, (start, stop) => this.#keep(exchange, bytes, start, stop));
+    else if (this.#framing === bodyFramings.untilClose) this.#keep(exchange, bytes, from, to);
+    else if (this.#framing === bodyFramings.length) {
+      end = Math.min(to, from + this.#left);
+      this.#left -= end - from;
+      this.#keep(exchange, bytes, from, end);
+    } else end = from;
+    if (this.#exchange === undefined) return;
+    if (this.#chunks.bad) this.#end(new Error("its answer's chunks are none"));
+    else if (this.#framing === bodyFramings.chunked ? this.#chunks.done : this.#framing !== bodyFramings.untilClose && this.#left <= 0) this.#finish(this.#keepsAlive && end === to);
+    else if (this.#framing === bodyFramings.none) this.#finish(this.#keepsAlive && end === to);
+  }
+
+  #keep(exchange: Exchange, bytes: Buffer, from: number, to: number): void {
+    const size = exchange.size + to - from;
+    if (size > maxAnswerBytes) {
+      this.#end(new Error(`it answers more than ${maxAnswerBytes} bytes`));
+      return;
+    }
+    if (size > exchange.place.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.ceil(size * spareShare));
+      exchange.place.copy(larger, 0, 0, exchange.size);
+      exchange.place = larger;
+    }
+    bytes.copy(exchange.place, exchange.size, from, to);
+    exchange.size = size;
+  }
+}
