@@ -99,7 +99,7 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
       const { views } = await mesh.reader;
       mesh.followers += 1;
       // It is the user's own kubeconfig that reads: the API server says what may be seen.
-      const reader = { key: "own", namespaces: "*" as const, may: async (): Promise<boolean> => true };
+      const reader = { key: "own", namespaces: "*" as const, hiddenKinds: new Set<string>(), may: async (): Promise<boolean> => true };
       await views.follow(name, parameters, reader, { view: (view) => sink.view(view as Parameters<typeof sink.view>[0]), problem: sink.problem }, signal);
       mesh.followers -= 1;
       if (mesh.followers === 0) mesh.stop();

@@ -21,6 +21,7 @@ import {
   serviceView,
   servicesView,
   visibleMessages,
+  withoutKinds,
   workloadsView,
   workloadView,
   type ConfigMessages,
@@ -77,7 +78,9 @@ class Reader implements DashboardReader {
   readonly #mesh: MeshReader;
   readonly #pilots: PilotWatcher;
   readonly #traffic: TrafficSource;
-  #inventory: { readonly version: number; readonly inventory: Inventory } | undefined;
+  /** Of the objects' version, by the kinds that are hidden in it. */
+  readonly #inventories = new Map<string, Inventory>();
+  #inventoriesVersion = -1;
   #messages: ConfigMessages = noMessages;
   #messagesVersion = 0;
   #pilotsVersion = 0;
@@ -141,10 +144,14 @@ class Reader implements DashboardReader {
     }
   }
 
-  #currentInventory(): Inventory {
+  #currentInventory(hidden: ReadonlySet<string> = new Set()): Inventory {
     const { version } = this.#mesh;
-    if (this.#inventory?.version !== version) this.#inventory = { version, inventory: makeInventory(this.#mesh.objects()) };
-    return this.#inventory.inventory;
+    if (this.#inventoriesVersion !== version) this.#inventories.clear();
+    this.#inventoriesVersion = version;
+    const key = [...hidden].toSorted().join(" ");
+    let inventory = this.#inventories.get(key);
+    if (inventory === undefined) this.#inventories.set(key, (inventory = makeInventory(withoutKinds(this.#mesh.objects(), hidden))));
+    return inventory;
   }
 
   #analyseLater(): void {
@@ -185,7 +192,9 @@ class Reader implements DashboardReader {
     const windowSeconds = name === "graph" ? Number(wanted["windowSeconds"]) : tableWindowSeconds;
     const atMs = name === "graph" ? Number(wanted["atMs"]) : 0;
     const traffic = await this.#traffic.measure(windowSeconds, atMs);
-    const inventory = this.#currentInventory();
+    // Who may not list a kind may be given one of it by name, which its page has asked for.
+    const named = name === "rollout" || name === "config" ? String(wanted["kind"]) : "";
+    const inventory = this.#currentInventory(new Set([...reader.hiddenKinds].filter((kind) => kind !== named)));
     const messages = visibleMessages(this.#messages, inventory, reader.namespaces);
     const input: ViewInput = { atMs: this.#options.clock.nowMs(), sources: this.#sources(name), inventory, traffic, pilots: this.#pilots.reports, messages };
     return await this.#viewOf(name, parameters, reader, input);

@@ -32,7 +32,7 @@ function series(steps: readonly (readonly CountedTraffic[] | undefined)[]): Traf
 }
 
 const request = (more: Partial<SeriesRequest>): SeriesRequest => ({ measure: "requestRate", namespace: "", workload: "", service: "", backend: "", fromMs: 0, toMs: 60_000, points: 2, ...more });
-const reader = (namespaces: ReadonlySet<string> | "*") => ({ key: "me", namespaces, may: async () => await Promise.resolve(true) });
+const reader = (namespaces: ReadonlySet<string> | "*") => ({ key: "me", namespaces, hiddenKinds: new Set<string>(), may: async () => await Promise.resolve(true) });
 const full = sent.map(counted);
 
 test("time in which nobody counted has no value; time without requests has none of them", async () => {

@@ -33,7 +33,7 @@ class HandClock implements Clock {
   }
 }
 
-const reader = (key: string): ViewReader => ({ key, namespaces: "*", may: async () => true });
+const reader = (key: string): ViewReader => ({ key, namespaces: "*", hiddenKinds: new Set(), may: async () => true });
 
 function hub(make: () => View): { hub: ViewHub; clock: HandClock; changes: () => void; views: View[]; problems: Problem[]; made: () => number; follow: (key: string) => AbortController } {
   const clock = new HandClock();

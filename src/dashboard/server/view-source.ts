@@ -13,12 +13,14 @@ export interface AccessRight {
 
 /**
  * Whose eyes a view is made for. Who has the same key may be shown the same bytes: keys of the topics `rollout` and `config`, whose
- * views tell what this user may do, are a session's own; those of other topics are shared by all who may read the same namespaces.
+ * views tell what this user may do, are a session's own; those of other topics are shared by all who may read the same namespaces and kinds.
  */
 export interface ViewReader {
   readonly key: string;
   /** Namespaces that may be read; what happens in others is left out, or shown as `unknown` where it is the other end of traffic. */
   readonly namespaces: ReadonlySet<string> | "*";
+  /** Kinds of the whole cluster that the user may not list (`MeshUpgrade`, `Freeze`): nothing of them is shown. */
+  readonly hiddenKinds: ReadonlySet<string>;
   /** Whether the user may; answered from a cache of some seconds. False where the API server cannot be asked. */
   may(right: AccessRight): Promise<boolean>;
 }

@@ -6,7 +6,7 @@ export { noDurations, quantileMs, type DurationCounts } from "./duration-counts.
 export { graphView } from "./graph.ts";
 export { makeInventory, podWorkload as podWorkloadKey, type Inventory } from "./inventory.ts";
 export { ladderView } from "./ladder.ts";
-export { type MeshObjects } from "./mesh-objects.ts";
+export { withoutKinds, type MeshObjects } from "./mesh-objects.ts";
 export { parseBackend, workloadsOf } from "./moved-workloads.ts";
 export { overviewView } from "./overview.ts";
 export { findRollout, rolloutView, type RolloutParameters } from "./rollout.ts";

@@ -51,3 +51,15 @@ export function timeMs(text: string | undefined): number | undefined {
   const ms = Date.parse(text);
   return Number.isNaN(ms) ? undefined : ms;
 }
+
+/** Without the objects of these kinds, and what is told of them. */
+export function withoutKinds(objects: MeshObjects, hidden: ReadonlySet<string>): MeshObjects {
+  if (hidden.size === 0) return objects;
+  return {
+    ...objects,
+    configs: objects.configs.filter(({ kind = "" }) => !hidden.has(kind)),
+    events: objects.events.filter(({ involvedObject: { kind = "" } }) => !hidden.has(kind)),
+    ...(hidden.has("MeshUpgrade") ? { upgrades: [], journals: objects.journals.filter(({ metadata: { name = "" } }) => !name.startsWith("meshupgrade.")) } : {}),
+    ...(hidden.has("Freeze") ? { freezes: [] } : {}),
+  };
+}

@@ -5,7 +5,7 @@ import { canaryKind, type Canary, type CanaryTarget, type Freeze, type FreezeWin
 import { timeMs } from "./mesh-objects.ts";
 import { isVisible, type ViewInput, type VisibleNamespaces } from "./view-input.ts";
 
-/** All rollouts that the reader may see. MeshUpgrades and freezes concern everybody. */
+/** All rollouts that the reader may see. MeshUpgrades and freezes are those of the inventory: who may not list them has one without. */
 export function rolloutsView({ atMs, sources, inventory }: ViewInput, visible: VisibleNamespaces): RolloutsView {
   const { canaries, upgrades, freezes } = inventory.objects;
   const rollouts = [...canaries.filter(({ metadata }) => isVisible(visible, metadata.namespace ?? "")), ...upgrades].map((rollout) => [rolloutKey(rollout), rolloutRow(rollout)] as const);

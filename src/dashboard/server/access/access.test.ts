@@ -155,3 +155,11 @@ test("sessions end without use, by their age, and by number, the least used firs
   for (let count = 0; count < 40; count += 1) begin("many");
   assert.equal(sessions.size, 32);
 });
+
+test("who may not list MeshUpgrades or freezes shares no view with who may, and sees them while the right holds", async () => {
+  const user = new FakeKubeApi({ allows: ({ resource }) => resource !== "freezes" });
+  const identity = await clusterAccess({ server: new FakeKubeApi({ tokens: { good: "bob" } }), user }).logIn("good");
+  const reader = await readerOf(identity, "rollouts");
+  assert.deepEqual([[...reader.hiddenKinds], reader.namespaces], [["Freeze"], "*"]);
+  assert.notEqual(reader.key, (await readerOf(syntheticIdentity(), "rollouts")).key);
+});

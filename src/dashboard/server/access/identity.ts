@@ -23,6 +23,8 @@ export interface Identity {
   readonly reading: KubeClient;
   /** Namespaces whose pods the user may list; from a cache of some seconds. */
   namespaces(): Promise<ReadonlySet<string> | "*">;
+  /** Of the kinds of the whole cluster that views are made of, those that the user may not list. */
+  hiddenKinds(): Promise<ReadonlySet<string>>;
   may(right: AccessRight): Promise<boolean>;
   /** False once the token has expired or is no longer taken. */
   isValid(): Promise<boolean>;
@@ -44,12 +46,13 @@ function numberOf(identity: Identity): number {
 const personalTopics: ReadonlySet<TopicName> = new Set(["rollout", "config"]);
 
 export async function readerOf(identity: Identity, topic: TopicName): Promise<ViewReader> {
-  const namespaces = await identity.namespaces();
+  const [namespaces, hiddenKinds] = await Promise.all([identity.namespaces(), identity.hiddenKinds()]);
+  const hidden = hiddenKinds.size === 0 ? "" : ` without ${[...hiddenKinds].toSorted().join(" ")}`;
   if (personalTopics.has(topic)) {
-    const key = `user ${numberOf(identity)} ${digest(namesOf(namespaces))}`;
-    return { key, namespaces, may: async (right) => await identity.may(right) };
+    const key = `user ${numberOf(identity)} ${digest(namesOf(namespaces))}${hidden}`;
+    return { key, namespaces, hiddenKinds, may: async (right) => await identity.may(right) };
   }
-  return { key: namespaces === "*" ? "*" : `in ${digest(namesOf(namespaces))}`, namespaces, may: async () => await Promise.resolve(false) };
+  return { key: `${namespaces === "*" ? "*" : `in ${digest(namesOf(namespaces))}`}${hidden}`, namespaces, hiddenKinds, may: async () => await Promise.resolve(false) };
 }
 
 function namesOf(namespaces: ReadonlySet<string> | "*"): readonly string[] {

@@ -86,6 +86,7 @@ export class KubeconfigAccess implements Access {
       own: identity.own,
       reading: identity.reading,
       namespaces: async () => await identity.namespaces(),
+      hiddenKinds: async () => await identity.hiddenKinds(),
       may: async (right) => await identity.may(right),
       isValid: async () => await Promise.resolve(!isOver),
       close: () => {

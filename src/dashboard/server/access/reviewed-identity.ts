@@ -1,4 +1,5 @@
 import { podKind, namespaceKind } from "../../../api/kubernetes/index.ts";
+import { freezeKind, meshUpgradeKind } from "../../../api/serin/index.ts";
 import type { Clock } from "../../../base/index.ts";
 import { isKubeCode, type KubeClient } from "../../../kube/index.ts";
 import { limits } from "../limits.ts";
@@ -38,12 +39,15 @@ const takenHoldsMs = 60_000;
 const awayHoldsMs = 600_000;
 const maxNamespaces = 1_000;
 const reviewsAtOnce = 16;
+/** Kinds that are of no namespace: who may list pods somewhere need not see them. */
+const clusterKinds = [meshUpgradeKind, freezeKind] as const;
 
 /** Somebody whose rights the API server tells, one by one, with a memory of some seconds. */
 export class ReviewedIdentity implements Identity {
   readonly #options: ReviewedIdentityOptions;
   readonly #answers = new Map<string, Answer>();
   #namespaces: { readonly value: ReadonlySet<string> | "*"; atMs: number } | undefined;
+  #hiddenKinds: { readonly value: ReadonlySet<string>; readonly atMs: number } | undefined;
   #asked: Promise<ReadonlySet<string> | "*"> | undefined;
   #takenAtMs: number;
   #isOver = false;
@@ -117,6 +121,19 @@ export class ReviewedIdentity implements Identity {
       throw error;
     } finally {
       this.#asked = undefined;
+    }
+  }
+
+  async hiddenKinds(): Promise<ReadonlySet<string>> {
+    const nowMs = this.#options.clock.steadyMs();
+    try {
+      const answers = await Promise.all(clusterKinds.map(async ({ group, plural }) => await this.#ask({ verb: "list", group, resource: plural, namespace: "" })));
+      const value = new Set(clusterKinds.filter((_, index) => answers[index] !== true).map(({ kind }) => kind));
+      this.#hiddenKinds = { value, atMs: nowMs };
+      return value;
+    } catch (error) {
+      if (this.#hiddenKinds !== undefined && nowMs - this.#hiddenKinds.atMs < awayHoldsMs && !isKubeCode(error, "unauthorized")) return this.#hiddenKinds.value;
+      throw error;
     }
   }
 

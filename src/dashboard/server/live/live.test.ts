@@ -9,7 +9,7 @@ import { LivePage, type PageStream } from "./live-page.ts";
 import { parseTopic } from "./parse-topic.ts";
 
 const view = (rows: Readonly<Record<string, object>>, atMs = 1): View => ({ head: { atMs, sources: [] }, tables: { rows } });
-const reader = (key: string): ViewReader => ({ key, namespaces: "*", may: async () => await Promise.resolve(true) });
+const reader = (key: string): ViewReader => ({ key, namespaces: "*", hiddenKinds: new Set(), may: async () => await Promise.resolve(true) });
 const settled = async (): Promise<void> => await new Promise((resolve) => setImmediate(resolve));
 
 /** A source whose views are told by hand. */
