@@ -51,7 +51,7 @@ function wrap(group: Group, command: readonly string[]): string[] {
   const namespaces = namespacesOf[group];
   if (namespaces === undefined) return [...command];
   // For e2e the shell stays, as the namespace's PID 1: it reaps the daemons that a test leaves to it.
-  const inner = group === "netns" ? 'ip link set lo up; exec "$0" "$@"' : '"$0" "$@"; exit $?';
+  const inner = group === "netns" ? 'ip link set lo up; SERIN_OWN_NETWORK=1 exec "$0" "$@"' : '"$0" "$@"; exit $?';
   return ["setpriv", "--pdeathsig", "KILL", ...namespaces, "sh", "-c", inner, ...command];
 }
 

@@ -14,6 +14,9 @@ import { MetricsRegistry, renderPrometheus } from "../telemetry/index.ts";
 import { CniAgent } from "./cni-agent.ts";
 import { FakeCluster } from "./testing/fake-cluster.ts";
 import { askOnce, askUdp, TestClient, TestNode, type TestPodHost } from "./testing/test-node.ts";
+import { requireOwnNetwork } from "../net/testing/index.ts";
+
+requireOwnNetwork();
 
 const redirection = "ambient.istio.io/redirection";
 const owner = "serin.dev/ztunnel-owner";

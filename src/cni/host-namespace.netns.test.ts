@@ -3,6 +3,9 @@ import { execFileSync } from "node:child_process";
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { requireOwnNetwork } from "../net/testing/index.ts";
+
+requireOwnNetwork();
 
 const program = join(import.meta.dirname, "testing/print-host-namespace.ts");
 const home = statSync("/proc/self/ns/net").ino;

@@ -7,6 +7,9 @@ import { NetworkNamespace } from "./network-namespace.ts";
 import { NftNetlink } from "./nft-netlink.ts";
 import { RouteNetlink } from "./route-netlink.ts";
 import { action, match, NftTransaction } from "../wire/netlink/index.ts";
+import { requireOwnNetwork } from "./testing/own-network.ts";
+
+requireOwnNetwork();
 
 const home = readlinkSync("/proc/thread-self/ns/net");
 

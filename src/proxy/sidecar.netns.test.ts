@@ -9,6 +9,9 @@ import { weightedRoute } from "./testing/ads-server.ts";
 import { eventually, fetchOnce } from "./testing/harness.ts";
 import { blackHole, inboundCluster, meshEndpoint, outboundCluster, outboundHttp, outboundTcp, passthrough, virtualInbound, virtualOutbound } from "./testing/mesh-config.ts";
 import { TestProxy } from "./testing/test-proxy.ts";
+import { requireOwnNetwork } from "../net/testing/index.ts";
+
+requireOwnNetwork();
 
 // Two pods in one network namespace: what goes to the services' addresses is redirected to the client's sidecar, what goes to
 // the server's address to the server's. Their own connections are marked, or come from 127.0.0.6.

@@ -10,6 +10,9 @@ import { formatBaggage } from "../wire/hbone/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { connectionManager, downstreamTls, router, tcpProxy } from "./testing/mesh-config.ts";
 import { freePort, TestProxy } from "./testing/test-proxy.ts";
+import { requireOwnNetwork } from "../net/testing/index.ts";
+
+requireOwnNetwork();
 
 const type = "type.googleapis.com";
 const hboneIdentity = "spiffe://cluster.local/ns/test/sa/app";

@@ -17,6 +17,9 @@ import {
 } from "../net/index.ts";
 import { decodeZdsHello, decodeZdsResponse, encodeZdsRequest, type ZdsListenerRole, type ZdsRequest } from "../wire/zds/index.ts";
 import { clientAddress, podPair, serverAddress, serviceAddress } from "./testing/pod-pair.ts";
+import { requireOwnNetwork } from "../net/testing/index.ts";
+
+requireOwnNetwork();
 
 const root = join(import.meta.dirname, "../..");
 const directory = mkdtempSync(join(tmpdir(), "serin-ztunnel-"));

@@ -7,6 +7,9 @@ import { systemClock } from "../../base/index.ts";
 import { ContainerLog, readLogText } from "./container-log.ts";
 import { adoptContainer, isAlive, programPidOf, spawnContainer, startTicksOf, type SpawnedContainer } from "./container-process.ts";
 import { buildContainerRoot } from "./container-root.ts";
+import { requireOwnNetwork } from "../../net/testing/index.ts";
+
+requireOwnNetwork();
 
 const everything = { follow: false, timestamps: false, tailLines: undefined, sinceMs: undefined, limitBytes: undefined };
 

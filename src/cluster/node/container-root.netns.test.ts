@@ -6,6 +6,9 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { buildContainerRoot, type ContainerMount } from "./container-root.ts";
 import { inNewNamespaces, withNamespaces } from "./namespaces.ts";
+import { requireOwnNetwork } from "../../net/testing/index.ts";
+
+requireOwnNetwork();
 
 function scratch(): string {
   return mkdtempSync(join(tmpdir(), "serin-root-"));

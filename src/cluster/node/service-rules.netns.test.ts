@@ -6,6 +6,9 @@ import { listenTcpInNamespace, NetworkNamespace, openTcpSocketInNamespace, Route
 import { createPodNetwork, type PodAddress } from "./pod-network.ts";
 import type { PlannedPort } from "./service-plan.ts";
 import { ServiceRules } from "./service-rules.ts";
+import { requireOwnNetwork } from "../../net/testing/index.ts";
+
+requireOwnNetwork();
 
 /** This test's own namespace is the node; these are its pods. */
 const addresses: PodAddress[] = [1, 2, 3].map((serial) => ({ ip: `10.244.1.${serial + 1}`, serial }));

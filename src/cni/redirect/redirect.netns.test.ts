@@ -6,6 +6,9 @@ import { bindUdpInNamespace } from "../../net/index.ts";
 import { askOnce, askUdp, TestNode } from "../testing/test-node.ts";
 import { systemClock } from "../../base/index.ts";
 import { applyRedirect, checkRedirect, hasRedirect, planRedirect, readRedirectCommand, removeRedirect } from "./index.ts";
+import { requireOwnNetwork } from "../../net/testing/index.ts";
+
+requireOwnNetwork();
 
 const injected = ["-p", "15001", "-z", "15006", "-u", "1337", "-m", "REDIRECT", "-i", "*", "-x", "", "-b", "*", "-d", "15090,15021,15020"];
 const mark = 0x539;

@@ -1,2 +1,3 @@
 // What tests of other parts need of this one.
 export { TestAuthority, type Issued } from "./certificates.ts";
+export { requireOwnNetwork } from "./own-network.ts";

@@ -12,6 +12,9 @@ import { ConnectionTelemetry } from "./connection-record.ts";
 import { IdentityUsers } from "./identity-users.ts";
 import type { LiveConnection, ProxyEnvironment } from "./pod-context.ts";
 import { PodProxy, type PassedListener } from "./pod-proxy.ts";
+import { requireOwnNetwork } from "../../net/testing/index.ts";
+
+requireOwnNetwork();
 
 const mesh = (policies = "") => `
 workloads:

@@ -13,6 +13,9 @@ import { ConnectionTelemetry } from "./connection-record.ts";
 import { IdentityUsers } from "./identity-users.ts";
 import type { LiveConnection, ProxyEnvironment } from "./pod-context.ts";
 import { PodProxy } from "./pod-proxy.ts";
+import { requireOwnNetwork } from "../../net/testing/index.ts";
+
+requireOwnNetwork();
 
 const strictKey = "istio-system/istio_converted_static_strict";
 /** As a control plane sends it for STRICT. */
