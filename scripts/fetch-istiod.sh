@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts upstream's control plane, built from its Go module, and the charts of that module into .cache/interop/{pilot-discovery,istio-charts}.
+# Puts upstream's control plane and command line, built from their Go module, and its charts into .cache/interop/{pilot-discovery,istioctl,istio-charts}.
 # What is there already stays. Needs Go; the build takes some minutes. For: ISTIOD=.cache/interop/pilot-discovery npm run interop
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,15 +20,16 @@ build() {
     go mod edit "-require=istio.io/istio@$istio" "-replace=istio.io/api=istio.io/api@$api" "-replace=istio.io/client-go=istio.io/client-go@$api" \
       -replace=github.com/envoyproxy/go-control-plane/envoy=github.com/envoyproxy/go-control-plane/envoy@v1.40.0 \
       -replace=github.com/envoyproxy/go-control-plane/contrib=github.com/envoyproxy/go-control-plane/contrib@v1.36.1-0.20260729145720-a2d8c7492908
-    printf '//go:build tools\n\npackage tools\n\nimport _ "istio.io/istio/pilot/cmd/pilot-discovery"\n' >tools.go
+    printf '//go:build tools\n\npackage tools\n\nimport (\n\t_ "istio.io/istio/istioctl/cmd/istioctl"\n\t_ "istio.io/istio/pilot/cmd/pilot-discovery"\n)\n' >tools.go
     go mod tidy -e 2>/dev/null
     rm -rf "$target/istio-charts"
     cp -r "$(go list -m -f '{{.Dir}}' istio.io/istio)/manifests/charts" "$target/istio-charts"
     chmod -R u+w "$target/istio-charts"
     [[ -x $target/pilot-discovery ]] || go build -trimpath -ldflags "-s -w" -o "$target/pilot-discovery" istio.io/istio/pilot/cmd/pilot-discovery
+    [[ -x $target/istioctl ]] || go build -trimpath -ldflags "-s -w" -o "$target/istioctl" istio.io/istio/istioctl/cmd/istioctl
   )
   rm -rf "$scratch"
 }
 
-[[ -x $target/pilot-discovery && -d $target/istio-charts ]] || build
-printf '.cache/interop/pilot-discovery: istio.io/istio %s\n' "$istio"
+[[ -x $target/pilot-discovery && -x $target/istioctl && -d $target/istio-charts ]] || build
+printf '.cache/interop/{pilot-discovery,istioctl}: istio.io/istio %s\n' "$istio"
