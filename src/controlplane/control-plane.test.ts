@@ -5,6 +5,7 @@ import https from "node:https";
 import { after, test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
+import { freePort } from "../net/testing/index.ts";
 import { gatewayKind, httpRouteKind } from "../api/gateway/index.ts";
 import { destinationRuleKind } from "../api/istio/index.ts";
 import { configMapKind, deploymentKind, type Deployment, namespaceKind, podKind, serviceKind } from "../api/kubernetes/index.ts";
@@ -31,16 +32,7 @@ async function until<Value>(look: () => Value | undefined | Promise<Value | unde
 }
 
 /** A free port: the system gives one, and hardly gives it again at once. */
-async function freePort(): Promise<number> {
-  const server = new grpc.Server();
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, bound) => (error === null ? resolve(bound) : reject(error)));
-  });
-  server.forceShutdown();
-  return port;
-}
-
-for (const name of Object.keys(ports) as (keyof typeof ports)[]) ports[name] = await freePort();
+for (const name of Object.keys(ports) as (keyof typeof ports)[]) ports[name] = await freePort("127.0.0.1");
 const kube = new FakeKubeClient();
 kube.put(namespaceKind, namespace("istio-system"));
 kube.put(namespaceKind, namespace("shop"));

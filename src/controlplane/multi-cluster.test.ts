@@ -4,6 +4,7 @@ import { after, test } from "node:test";
 import { create, fromBinary, toBinary, toJson } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 import { stringify } from "yaml";
+import { freePort } from "../net/testing/index.ts";
 import { configMapKind, endpointSliceKind, namespaceKind, podKind, secretKind, serviceKind } from "../api/kubernetes/index.ts";
 import type { KubernetesObject } from "../api/index.ts";
 import { ShutdownController, silentLogger, systemClock, transientError } from "../base/index.ts";
@@ -27,13 +28,6 @@ async function until<Value>(look: () => Value | undefined | Promise<Value | unde
     if (found !== undefined) return found;
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = new grpc.Server();
-  const port = await new Promise<number>((resolve, reject) => server.bindAsync(`${address}:0`, grpc.ServerCredentials.createInsecure(), (error, bound) => (error === null ? resolve(bound) : reject(error))));
-  server.forceShutdown();
-  return port;
 }
 
 /** An API server that can be closed, and that may not be there. */
@@ -82,7 +76,7 @@ const client = pod("shop/client", "10.2.0.8", { labels: { app: "client" }, accou
 west.put(podKind, { ...client, spec: { ...client.spec, containers: [{ name: "istio-proxy" }] } } as KubernetesObject);
 west.tokens.set("west-token", { username: "system:serviceaccount:shop:client", pod: "client" });
 
-const bound = { http: await freePort(), grpc: await freePort(), secure: await freePort(), webhooks: await freePort(), monitoring: await freePort() };
+const bound = { http: await freePort(address), grpc: await freePort(address), secure: await freePort(address), webhooks: await freePort(address), monitoring: await freePort(address) };
 const settings = readControlPlaneSettings(
   ["discovery", `--httpAddr=${address}:${bound.http}`, `--grpcAddr=${address}:${bound.grpc}`, `--secureGRPCAddr=${address}:${bound.secure}`, `--httpsAddr=${address}:${bound.webhooks}`, `--monitoringAddr=${address}:${bound.monitoring}`, "--meshConfig", "/nonexistent/mesh", "--networksConfig", "/nonexistent/meshNetworks"],
   { HUB: "lab", TAG: "1.2.3", POD_NAME: "istiod-1", PILOT_REMOTE_CLUSTER_TIMEOUT: "20ms" },

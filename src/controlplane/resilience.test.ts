@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import * as grpc from "@grpc/grpc-js";
+import { freePort } from "../net/testing/index.ts";
 import type { KindDefinition, KubernetesObject } from "../api/index.ts";
 import { gatewayKind, httpRouteKind } from "../api/gateway/index.ts";
 import { destinationRuleKind } from "../api/istio/index.ts";
@@ -97,15 +97,6 @@ class Connection implements KubeClient {
   }
 }
 
-async function freePort(): Promise<number> {
-  const server = new grpc.Server();
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(`${address}:0`, grpc.ServerCredentials.createInsecure(), (error, bound) => (error === null ? resolve(bound) : reject(error)));
-  });
-  server.forceShutdown();
-  return port;
-}
-
 async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await holds())) await pause(5);
 }
@@ -127,7 +118,7 @@ after(async () => {
 });
 
 async function startReplica(server: FakeKubeClient, podName: string, prepare: (connection: Connection) => void = () => undefined, clock: Clock = systemClock): Promise<Replica> {
-  const ports = { http: await freePort(), grpc: await freePort(), secure: await freePort(), webhooks: await freePort(), monitoring: await freePort() };
+  const ports = { http: await freePort(address), grpc: await freePort(address), secure: await freePort(address), webhooks: await freePort(address), monitoring: await freePort(address) };
   const settings = readControlPlaneSettings(
     ["discovery", `--httpAddr=${address}:${ports.http}`, `--grpcAddr=${address}:${ports.grpc}`, `--secureGRPCAddr=${address}:${ports.secure}`, `--httpsAddr=${address}:${ports.webhooks}`, `--monitoringAddr=${address}:${ports.monitoring}`, "--meshConfig", "/nonexistent/mesh"],
     { POD_NAME: podName },

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { createServer, type AddressInfo } from "node:net";
 import { test } from "node:test";
+import { freePort } from "../net/testing/index.ts";
 import { namespaceKind, podKind, serviceKind } from "../api/kubernetes/index.ts";
 import { ShutdownController, silentLogger, systemClock } from "../base/index.ts";
 import { MetricsRegistry } from "../telemetry/index.ts";
@@ -27,21 +27,13 @@ class WatchedKubeClient extends FakeKubeClient {
   override delete = async (): Promise<never> => this.#note("delete");
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 test("a shadow answers without TLS what proxies would get, and writes nothing", async () => {
   const kube = new WatchedKubeClient();
   kube.put(namespaceKind, namespace("istio-system"));
   kube.put(namespaceKind, namespace("shop"));
   kube.put(serviceKind, service("shop/web", "10.96.0.5", { app: "web" }, [{ name: "http", port: 80, targetPort: 8080 }]));
   kube.put(podKind, pod("shop/web-1", "10.244.1.5", { labels: { app: "web" }, account: "web" }));
-  const [http, discovery] = [await freePort(), await freePort()];
+  const [http, discovery] = [await freePort("127.0.0.1"), await freePort("127.0.0.1")];
   const settings = readControlPlaneSettings(["discovery", "--shadow", "--httpAddr", `127.0.0.1:${http}`, "--grpcAddr", `127.0.0.1:${discovery}`, "--meshConfig", "/nonexistent/mesh"], {}, "1.0.0");
   const shutdown = new ShutdownController();
   const done = new ControlPlane({ client: kube, settings, version: "1.0.0", metrics: new MetricsRegistry(), clock: systemClock, log: silentLogger }).run(shutdown);

@@ -7,12 +7,12 @@ import { test } from "node:test";
 import type { TLSSocket } from "node:tls";
 import type { JsonValue } from "@bufbuild/protobuf";
 import { FakeCertificateAuthority } from "../dataplane/index.ts";
-import { TestAuthority, type Issued } from "../net/testing/index.ts";
+import { freePort, TestAuthority, type Issued } from "../net/testing/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { plainEndpoints, weightedRoute } from "./testing/ads-server.ts";
 import { eventually } from "./testing/harness.ts";
 import { connectionManager, gatewayTls, outboundCluster, router } from "./testing/mesh-config.ts";
-import { freePort, TestProxy } from "./testing/test-proxy.ts";
+import { TestProxy } from "./testing/test-proxy.ts";
 
 const certificateSecret = (name: string, issued: Issued): JsonValue => ({
   name,

@@ -14,7 +14,7 @@ import { readSettings } from "./proxy-settings.ts";
 import { Proxy } from "./proxy.ts";
 import { AdsServer, edsCluster, httpListener, plainEndpoints, tunnelEndpoint, weightedRoute } from "./testing/ads-server.ts";
 import { eventually, fetchOnce } from "./testing/harness.ts";
-import { freePort } from "./testing/test-proxy.ts";
+import { freePort } from "../net/testing/index.ts";
 
 class Mesh implements AsyncDisposable {
   readonly authority = new FakeCertificateAuthority();

@@ -5,12 +5,12 @@ import { test } from "node:test";
 import { TLSSocket, createSecureContext } from "node:tls";
 import type { JsonValue } from "@bufbuild/protobuf";
 import { FakeCertificateAuthority } from "../dataplane/index.ts";
-import { TestAuthority } from "../net/testing/index.ts";
+import { freePort, TestAuthority } from "../net/testing/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { httpListener, plainEndpoints, weightedRoute } from "./testing/ads-server.ts";
 import { RawClient } from "./testing/harness.ts";
 import { tcpProxy } from "./testing/mesh-config.ts";
-import { freePort, TestProxy } from "./testing/test-proxy.ts";
+import { TestProxy } from "./testing/test-proxy.ts";
 
 const type = "type.googleapis.com";
 const raw = { name: "raw", typedConfig: { "@type": `${type}/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer` } };

@@ -9,8 +9,8 @@ import { connectTcp, listenTcp, RouteNetlink, secureServer, type ByteStream } fr
 import { formatBaggage } from "../wire/hbone/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { connectionManager, downstreamTls, router, tcpProxy } from "./testing/mesh-config.ts";
-import { freePort, TestProxy } from "./testing/test-proxy.ts";
-import { requireOwnNetwork } from "../net/testing/index.ts";
+import { TestProxy } from "./testing/test-proxy.ts";
+import { freePort, requireOwnNetwork } from "../net/testing/index.ts";
 
 requireOwnNetwork();
 

@@ -10,7 +10,8 @@ import { FakeCertificateAuthority } from "../../dataplane/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { plainEndpoints } from "../testing/ads-server.ts";
 import { outboundCluster } from "../testing/mesh-config.ts";
-import { freePort, TestProxy } from "../testing/test-proxy.ts";
+import { freePort } from "../../net/testing/index.ts";
+import { TestProxy } from "../testing/test-proxy.ts";
 
 const type = "type.googleapis.com/envoy.extensions";
 

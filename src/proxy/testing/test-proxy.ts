@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { createServer, type AddressInfo } from "node:net";
 import { createLogger, seededRandom, ShutdownController, systemClock } from "../../base/index.ts";
 import type { CertificateAuthority } from "../../dataplane/index.ts";
 import { listenTcp } from "../../net/index.ts";
+import { freePort } from "../../net/testing/index.ts";
 import { parsePrometheus, type PrometheusSample } from "../../telemetry/index.ts";
 import { readSettings, type ProxySettings } from "../proxy-settings.ts";
 import { Proxy } from "../proxy.ts";
@@ -16,15 +16,6 @@ export interface TestProxyOptions {
   readonly address?: string;
   readonly authority: CertificateAuthority;
   readonly environment?: Readonly<Record<string, string>>;
-}
-
-/** Free on every address: a connection that has just ended on one of them keeps its port from who listens on all. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "0.0.0.0", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /** A whole proxy in this process, with a control plane of its own. */
@@ -68,7 +59,7 @@ export class TestProxy implements AsyncDisposable {
   }
 
   static async start(options: TestProxyOptions): Promise<TestProxy> {
-    return new TestProxy(options, await AdsServer.start(), await Promise.all(Array.from({ length: 4 }, freePort)));
+    return new TestProxy(options, await AdsServer.start(), await Promise.all(Array.from({ length: 4 }, async () => await freePort())));
   }
 
   async ready(): Promise<void> {

@@ -8,7 +8,8 @@ import { typeUrls } from "../../wire/xds/index.ts";
 import { edsCluster, httpListener, plainEndpoints } from "../testing/ads-server.ts";
 import { eventually, fetchOnce } from "../testing/harness.ts";
 import { SpanCollector } from "../testing/span-collector.ts";
-import { freePort, TestProxy } from "../testing/test-proxy.ts";
+import { freePort } from "../../net/testing/index.ts";
+import { TestProxy } from "../testing/test-proxy.ts";
 
 const collector = await SpanCollector.start();
 let seen: IncomingHttpHeaders = {};
