@@ -51,16 +51,21 @@ export function loadAssignment(name: string, groups: readonly LocalityGroup[]): 
   return create(ClusterLoadAssignmentSchema, { clusterName: name, endpoints: groups.map(({ resource }) => resource) });
 }
 
-/** A sidecar that takes both gets Istio's mutual TLS, by its label and whatever policies say of it. */
+/** Whether a sidecar says of itself that it takes Istio's mutual TLS. */
+export function takesIstioTls({ labels }: EndpointModel): boolean {
+  return labels[tlsModeLabel] === "istio";
+}
+
+/** A sidecar that takes both gets Istio's mutual TLS, whatever policies say of it. */
 function isTunnelled(endpoint: EndpointModel, hbone: AssignmentOptions["hbone"]): boolean {
-  return endpoint.hbone && (hbone === "always" || (hbone === "needed" && endpoint.labels[tlsModeLabel] !== "istio"));
+  return endpoint.hbone && (hbone === "always" || (hbone === "needed" && !takesIstioTls(endpoint)));
 }
 
 /** Whether clients speak Istio's mutual TLS to it: as a rule says, else as the workload's policies let them. */
 export function speaksMutualTls(endpoint: EndpointModel, { ruleTls, hbone }: AssignmentOptions): boolean {
   if (isTunnelled(endpoint, hbone)) return false;
   if (ruleTls === undefined) return endpoint.mutualTls;
-  return ruleTls === "ISTIO_MUTUAL" && (endpoint.mutualTls || endpoint.labels[tlsModeLabel] === "istio");
+  return ruleTls === "ISTIO_MUTUAL" && (endpoint.mutualTls || takesIstioTls(endpoint));
 }
 
 function lbEndpoint(endpoint: EndpointModel, options: AssignmentOptions): LbEndpoint {

@@ -97,9 +97,11 @@ test("sidecars that also take HBONE are spoken to by mutual TLS, and so are reac
   const tunnelled = { ...injected, "networking.istio.io/tunnel": "http" };
   fixture.apply(pod("shop/web-0", "10.1.0.1", { labels: tunnelled, account: "web", redirected: false, node: "home-node" }));
   west.apply(...["10.2.0.1", "10.2.0.2"].map((address, index) => pod(`shop/web-${index}`, address, { labels: tunnelled, account: "web", redirected: false, node: "west-node" })));
-  const served = fixture.serve({ network: "net-home", hbone: true }).endpoints()[web];
+  const proxy = fixture.serve({ network: "net-home", hbone: true });
+  const served = proxy.endpoints()[web];
   assert.deepEqual(addressesOf(served), ["10.1.0.1:8080 1", "192.0.2.8:15443 2"]);
   assert.equal(JSON.stringify(served).match(/"tlsMode":"istio"/g)?.length, 2);
+  assert.doesNotMatch(JSON.stringify(proxy.clusters()[web]), /disable_mx/, "no tunnel says who asks, so headers must");
 });
 
 test("a proxy that asks for a view of networks sees no others", () => {

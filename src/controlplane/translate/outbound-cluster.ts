@@ -39,7 +39,7 @@ export interface OutboundClusterOptions {
   readonly identities: readonly string[];
   /** Whether endpoints that can speak mutual TLS should be spoken to so when no policy says otherwise. */
   readonly automaticTls: boolean;
-  /** Every endpoint is captured by a ztunnel: peers then know of each other otherwise. */
+  /** Every endpoint is reached by a tunnel: peers then know of each other otherwise. Where one is spoken to by mutual TLS only the headers tell it who asks. */
   readonly allCaptured: boolean;
   /** Of types that carry their endpoints themselves. */
   readonly assignment: ClusterLoadAssignment | undefined;

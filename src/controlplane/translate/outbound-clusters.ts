@@ -13,7 +13,7 @@ import { Remembered } from "../model/remembered.ts";
 import { registeredService, type ServiceModel, type ServiceRegistry } from "../model/service-model.ts";
 import type { Waypoints } from "../model/waypoint.ts";
 import type { OutboundScope } from "../model/sidecar-scope.ts";
-import { loadAssignment, localityGroups } from "./endpoints.ts";
+import { loadAssignment, localityGroups, takesIstioTls } from "./endpoints.ts";
 import { deriveScopeServices, type ClientService, type ScopeServices } from "./outbound-client.ts";
 import { byLocality, dependsOnPlace } from "./outbound-locality.ts";
 import { isSeenBy } from "./network-endpoints.ts";
@@ -187,7 +187,7 @@ function encodeCluster(variant: ClusterVariant, key: string, sources: ClusterSou
     hbone: variant.hbone,
     identities: identitiesOf(service, mesh, sources.endpoints, sources.inputs, reader),
     automaticTls: takesMutualTls(service.namespace, mesh, sources.inputs, reader) && (!passthrough || everyone(known?.all ?? [], (endpoint) => endpoint.mutualTls)),
-    allCaptured: variant.hbone && everyone(known?.all ?? [], (endpoint) => endpoint.captured),
+    allCaptured: variant.hbone && everyone(known?.all ?? [], (endpoint) => endpoint.captured && !takesIstioTls(endpoint)),
     assignment: carries ? assignmentOf(variant, known ?? found, false, sources, reader) : undefined,
   });
   return cluster === undefined ? [] : [[key, encodeResource(ClusterSchema, variant.name, cluster)]];
