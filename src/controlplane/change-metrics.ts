@@ -1,5 +1,5 @@
 import type { Collection } from "../kube/index.ts";
-import type { MetricsRegistry } from "../telemetry/index.ts";
+import type { Counter, MetricFamily, MetricsRegistry } from "../telemetry/index.ts";
 import type { MeshInputs } from "./model/index.ts";
 
 type Registered = "Services" | "EndpointSlice" | "Pods" | "Nodes";
@@ -14,11 +14,12 @@ export function countChanges(inputs: MeshInputs, metrics: MetricsRegistry): void
   const configured = metrics.counter("pilot_k8s_cfg_events", "Objects of configuration that came, changed or went.", ["type", "event"]);
   const triggers = metrics.counter("pilot_push_triggers", "Changes that may be for proxies, by reason.", ["type"]);
   const count = (collection: Collection<unknown>, reason: Reason, counter?: { readonly of: typeof registered; readonly type: string }): void => {
+    const triggered = heldHandle(triggers, reason);
+    const counted = counter === undefined ? undefined : eventCounters(counter.of, counter.type);
     collection.onChange((changes) => {
-      for (const change of changes) {
-        triggers.labels(reason).increment();
-        counter?.of.labels(counter.type, change.type === "delete" ? events.deleted : change.previous === undefined ? events.added : events.updated).increment();
-      }
+      triggered().add(changes.length);
+      if (counted === undefined) return;
+      for (const change of changes) counted[change.type === "delete" ? "deleted" : change.previous === undefined ? "added" : "updated"]().increment();
     });
   };
   const register = (collection: Collection<unknown>, reason: Reason, type: Registered): void => count(collection, reason, { of: registered, type });
@@ -56,4 +57,14 @@ export function countChanges(inputs: MeshInputs, metrics: MetricsRegistry): void
     WasmPlugin: inputs.extensions.wasmPlugins,
     WorkloadEntry: inputs.workloadEntries,
   });
+}
+
+function eventCounters(family: MetricFamily<Counter>, type: string): Readonly<Record<keyof typeof events, () => Counter>> {
+  return { added: heldHandle(family, type, events.added), updated: heldHandle(family, type, events.updated), deleted: heldHandle(family, type, events.deleted) };
+}
+
+/** Asked for once, and not before the first use: what nothing was counted for is not shown. */
+function heldHandle(family: MetricFamily<Counter>, ...values: readonly string[]): () => Counter {
+  let handle: Counter | undefined;
+  return () => (handle ??= family.labels(...values));
 }

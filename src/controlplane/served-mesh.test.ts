@@ -178,6 +178,7 @@ test("what changes in the mesh is counted by kind and by reason, and an object t
   for (const line of ['pilot_k8s_cfg_events{type="VirtualService",event="add"} 1', 'pilot_k8s_cfg_events{type="VirtualService",event="update"} 1', 'pilot_k8s_reg_events{type="Services",event="add"} 2', 'pilot_push_triggers{type="config"} 2', 'pilot_push_triggers{type="endpoint"} 2']) {
     assert.ok(text.split("\n").includes(line), `${line}\n${text.split("\n").filter((found) => found.startsWith("pilot_")).join("\n")}`);
   }
+  assert.doesNotMatch(text, /event="delete"/, "what has not come is not shown");
 });
 
 test("in whatever order objects are read, versions are the same, and who has them is sent nothing", () => {

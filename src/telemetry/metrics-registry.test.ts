@@ -70,6 +70,11 @@ test("series that stand still make room once their metric is half full, and who 
   assert.deepEqual(shown(registry, "serin_metrics_forgotten_series_total"), [["hits_total", 2]]);
 });
 
+test("another number of values than a metric has labels is refused in words that name them", () => {
+  const family = new MetricsRegistry().counter("hits_total", "Hits.", ["path", "code"]);
+  assert.throws(() => family.labels("/"), /hits_total has the labels path, code; got 1 value\(s\)/);
+});
+
 test("a bad line of a scrape is named by its number", () => {
   assert.throws(() => parsePrometheus("ok 1\nbroken{a=1} 2\n"), /metrics line 2: expected labels/);
   assert.throws(() => parsePrometheus("ok one"), /metrics line 1: expected a number/);

@@ -157,10 +157,8 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
    * dropped-series metric counts the call.
    */
   labels(...values: readonly string[]): Handle {
-    invariant(
-      values.length === this.labelNames.length,
-      `${this.name} has the labels ${this.labelNames.join(", ")}; got ${values.length} value(s)`,
-    );
+    // Words are made only when it fails: this is called for each request and each object.
+    if (values.length !== this.labelNames.length) invariant(false, `${this.name} has the labels ${this.labelNames.join(", ")}; got ${values.length} value(s)`);
     const key = values.length === 1 ? (values[0] ?? "") : values.join("\u0000");
     const known = this.#series.get(key);
     if (known !== undefined) return known.handle;
