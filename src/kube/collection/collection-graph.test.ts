@@ -179,6 +179,42 @@ function sortedEntries(collection: Collection<unknown>): unknown[] {
   return [...collection.entries()].sort(([left], [right]) => (left < right ? -1 : 1));
 }
 
+test("a collection that is made late, be it by a subscriber while others are told, is whole after that settling and current from then on", () => {
+  const scheduled: (() => void)[] = [];
+  const graph = new CollectionGraph({ schedule: (settle) => void scheduled.push(settle) });
+  const numbers = graph.source<number>("numbers");
+  const late: Collection<number>[] = [];
+  const told: (readonly string[])[] = [];
+  // Two that depend on each other, and an index of a collection that was there before.
+  const derive = (): Collection<number> => {
+    const byParity = numbers.index("parity", (value) => [String(value % 2)]);
+    const doubled = graph.derive("doubled", numbers, (value, _reader, key) => [[key, value * 2]]);
+    return graph.derive("peers", doubled, (value, reader, key) => [[key, reader.lookup(byParity, String((value / 2) % 2)).length]]);
+  };
+  numbers.onChange((changes) => {
+    if (late.length > 0 || !changes.some(({ key }) => key === "sign")) return;
+    const made = derive();
+    late.push(made);
+    made.onChange((changed) => told.push(changed.map(({ key }) => key)));
+  });
+  graph.batch(() => {
+    numbers.set("a", 1);
+    numbers.set("b", 2);
+  });
+  assert.deepEqual(graph.collections.map(({ name }) => name), ["numbers"]);
+  graph.batch(() => numbers.set("sign", 3));
+  assert.deepEqual(["a", "b", "sign"].map((key) => late[0]?.get(key)), [2, 1, 2]);
+  numbers.set("c", 4);
+  scheduled.splice(0).forEach((settle) => settle());
+  assert.deepEqual([late[0]?.get("b"), late[0]?.get("c")], [2, 2]);
+  assert.deepEqual(told.map((keys) => [...keys].sort()), [["a", "b", "sign"], ["b", "c"]]);
+  // Made between settlings it asks for one.
+  const another = graph.derive("another", numbers, (value, _reader, key) => [[key, value]]);
+  assert.deepEqual([another.size, scheduled.length], [0, 1]);
+  graph.settle();
+  assert.equal(another.size, 4);
+});
+
 test("a subscriber that throws keeps nothing from the others, nor from later changes", () => {
   const failures: string[] = [];
   for (const subscriberFailed of [undefined, (collection: string, error: unknown) => void failures.push(`${collection}: ${String(error)}`)]) {

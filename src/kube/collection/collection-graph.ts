@@ -21,7 +21,8 @@ export interface CollectionGraphOptions {
 /**
  * Collections that depend on each other. Writes to sources are taken in batches; a batch settles in the order of
  * construction, which is a topological one, since a collection may only read what was made before it. Subscribers are
- * told after all has settled, so they never see a mixture of old and new.
+ * told after all has settled, so they never see a mixture of old and new. Collections may be made at any time: what nobody needs yet need not
+ * be derived. One that is made late is whole after the next settling, which its making asks for.
  */
 export class CollectionGraph {
   readonly #options: CollectionGraphOptions;
