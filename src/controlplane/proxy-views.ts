@@ -8,7 +8,8 @@ import { AnnouncedTableView, CollectionView, emptyView, GrpcListenerView, GrpcRo
 import { fixedClusterNames, grpcCluster, grpcEndpoints, waypointPodScope, withoutIstioFilters, type AmbientResources, type ClassicGatewayResources, type EncodedResource, type InboundResources, type OutboundResources, type RouterResources, type ScopedEncodedResource, type WaypointResources } from "./translate/index.ts";
 
 export interface ServedResources {
-  readonly ambient: AmbientResources;
+  /** Complete when it answers; not asked for before a ztunnel is there. */
+  readonly ambient: () => AmbientResources;
   readonly outbound: OutboundResources;
   readonly inbound: InboundResources;
   /** Of pods in other clusters. */
@@ -34,18 +35,14 @@ const hostTypes: ReadonlySet<string> = new Set([typeUrls.route, typeUrls.virtual
 export class ProxyViews {
   readonly #scopes: ProxyScopes;
   readonly #resources: ServedResources;
-  readonly #ambient: ReadonlyMap<string, ResourceView>;
   readonly #fixedClusters: ResourceView;
   readonly #trustBundles: ResourceView;
   readonly #sharedViews = new Map<string, SharedView>();
+  #ambient: ReadonlyMap<string, ResourceView> | undefined;
 
   constructor(scopes: ProxyScopes, resources: ServedResources) {
     this.#scopes = scopes;
     this.#resources = resources;
-    this.#ambient = new Map<string, ResourceView>([
-      [typeUrls.address, new SharedView(new CollectionView(resources.ambient.addresses))],
-      [typeUrls.authorization, new SharedView(new CollectionView(resources.ambient.authorizations))],
-    ]);
     this.#trustBundles = new CollectionView([resources.trustBundles]);
     this.#fixedClusters = new CollectionView([resources.outbound.fixedClusters]);
   }
@@ -89,7 +86,7 @@ export class ProxyViews {
     if (typeUrl === typeUrls.secret) return proxy.verified ? new SecretView(this.#resources.secrets, proxy.namespace) : emptyView;
     switch (proxy.type) {
       case "ztunnel":
-        return this.#ambient.get(typeUrl) ?? emptyView;
+        return this.#ambientViews().get(typeUrl) ?? emptyView;
       case "sidecar":
         return this.#placed(proxy, scopeKey, (place) => this.#sidecarView(place, proxy, typeUrl));
       case "router":
@@ -99,6 +96,16 @@ export class ProxyViews {
       default:
         return emptyView;
     }
+  }
+
+  #ambientViews(): ReadonlyMap<string, ResourceView> {
+    if (this.#ambient !== undefined) return this.#ambient;
+    const { addresses, authorizations } = this.#resources.ambient();
+    this.#ambient = new Map([
+      [typeUrls.address, new SharedView(new CollectionView(addresses))],
+      [typeUrls.authorization, new SharedView(new CollectionView(authorizations))],
+    ]);
+    return this.#ambient;
   }
 
   /** One view for all proxies that see the same; a key says all that the view depends on. */

@@ -3,6 +3,7 @@ import { CollectionGraph, type Collection, type SourceCollection } from "../kube
 import type { MetricsRegistry } from "../telemetry/index.ts";
 import {
   createMeshInputs,
+  deriveAmbientStatuses,
   deriveBackendTlsStatuses,
   deriveConfigMapReferences,
   deriveGatewayPlacements,
@@ -12,6 +13,7 @@ import {
   deriveRouteStatuses,
   deriveSecretReferences,
   deriveUdpRouteStatuses,
+  WaypointBindings,
   type ConfigMapReference,
   type AmbientStatuses,
   type GatewayPlacement,
@@ -27,9 +29,10 @@ import {
 import { countChanges } from "./change-metrics.ts";
 import { ProxyScopes } from "./proxy-scopes.ts";
 import { ProxyViews } from "./proxy-views.ts";
+import { ServedAmbient } from "./served-ambient.ts";
 import { servedExtensions } from "./served-extensions.ts";
 import { createDiscoveryMetrics, DiscoveryServer, type DebugAnswerer, type ProxyIdentity, type WorkloadProxies } from "./serve/index.ts";
-import { deriveAmbientResources, deriveClassicGatewayResources, deriveInboundResources, deriveRemoteInboundResources, deriveMeshModel, deriveOutboundResources, deriveRouterResources, deriveWaypointResources, type EncodedResource } from "./translate/index.ts";
+import { deriveClassicGatewayResources, deriveInboundResources, deriveRemoteInboundResources, deriveMeshModel, deriveOutboundResources, deriveRouterResources, deriveWaypointResources, type EncodedResource } from "./translate/index.ts";
 
 export interface ServedMeshOptions {
   readonly revision: string;
@@ -103,9 +106,9 @@ export class ServedMesh {
     const scopes = new ProxyScopes({ inputs, scopes: model.scopes, settle: () => graph.settle(), clock });
     const classic = deriveClassicGatewayResources(graph, model);
     const references = deriveSecretReferences(graph, { inputs, groups: model.scopes.groups, mergedGateways: classic.merged });
-    const ambient = deriveAmbientResources(graph, inputs, waypoints);
+    const ambient = new ServedAmbient(graph, inputs, waypoints);
     const views = new ProxyViews(scopes, {
-      ambient,
+      ambient: () => ambient.resources(),
       outbound: deriveOutboundResources(graph, model),
       inbound: deriveInboundResources(graph, model),
       remoteInbound: deriveRemoteInboundResources(graph, model),
@@ -124,7 +127,7 @@ export class ServedMesh {
     this.configMaps = deriveConfigMapReferences(graph, inputs);
     const statusSources = { inputs, routes: [...routes, ...l4Routes], waypoints, revision };
     this.wanted = {
-      ambientStatuses: ambient.statuses,
+      ambientStatuses: deriveAmbientStatuses(graph, { inputs, waypoints, bindings: new WaypointBindings(inputs, waypoints) }),
       placements: deriveGatewayPlacements(graph, inputs, waypoints, revision),
       gatewayStatuses: deriveGatewayStatuses(graph, statusSources),
       listenerSetStatuses: deriveListenerSetStatuses(graph, statusSources),

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { KubernetesObject } from "../../api/index.ts";
 import { config, createModelFixture, namespace, service, slice } from "../testing/model-fixture.ts";
-import { deriveAmbientEntries } from "./ambient-service.ts";
 import { deriveAmbientStatuses, type AmbientStatusKind } from "./ambient-status.ts";
 import { deriveWaypoints, WaypointBindings } from "./waypoint.ts";
 
@@ -10,7 +9,7 @@ function statuses() {
   const fixture = createModelFixture();
   const { graph, inputs } = fixture;
   const waypoints = deriveWaypoints(graph, inputs);
-  const found = deriveAmbientStatuses(graph, { inputs, waypoints, bindings: new WaypointBindings(inputs, waypoints), entries: deriveAmbientEntries(graph, inputs) });
+  const found = deriveAmbientStatuses(graph, { inputs, waypoints, bindings: new WaypointBindings(inputs, waypoints) });
   return { ...fixture, of: (kind: AmbientStatusKind, key: string) => found[kind].get(key)?.conditions.map(({ type, status, reason }) => [type, status, reason]) };
 }
 

@@ -1,7 +1,6 @@
 import { istioLabels } from "../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
 import { isForZtunnel, requestAttributes } from "./ambient-policy.ts";
-import type { AmbientEntries } from "./ambient-service.ts";
 import { isDryRun } from "./authorization-selection.ts";
 import { factsKey, meshKey, type AuthorizationPolicyFacts, type Labels } from "./facts.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
@@ -57,7 +56,6 @@ export interface AmbientStatusSources {
   readonly inputs: MeshInputs;
   readonly waypoints: Waypoints;
   readonly bindings: WaypointBindings;
-  readonly entries: AmbientEntries;
 }
 
 export function deriveAmbientStatuses(graph: CollectionGraph, sources: AmbientStatusSources): AmbientStatuses {

@@ -2,8 +2,9 @@ export { meshKey, type GatewayFacts, type MeshSettings, type PodFacts, type Work
 export type { RouteModel, RouteModels } from "./gateway-model.ts";
 export { type L4RouteModel } from "./l4-route-model.ts";
 export { eastWestClassName, eastWestControllerName, gatewayControllerName, isWaypointClass, meshClassName, meshControllerName } from "./gateway-class.ts";
-export { ambientConditionTypes, ambientSubjects, type AmbientCondition, type AmbientStatuses, type AmbientStatusKind } from "./ambient-status.ts";
-export { waypointKeyOf } from "./waypoint.ts";
+export { watchForAmbient } from "./ambient-signs.ts";
+export { ambientConditionTypes, ambientSubjects, deriveAmbientStatuses, type AmbientCondition, type AmbientStatuses, type AmbientStatusKind } from "./ambient-status.ts";
+export { WaypointBindings, waypointKeyOf, type Waypoints } from "./waypoint.ts";
 export { deriveGatewayPlacements, type GatewayPlacement, type GatewayPort, type WaypointDeployment } from "./gateway-placement.ts";
 export { gatewayAccountName, gatewayServiceName } from "./gateway-addresses.ts";
 export { deriveBackendTlsStatuses, type WantedPolicyStatus } from "./backend-tls-status.ts";

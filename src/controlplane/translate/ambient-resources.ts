@@ -1,7 +1,6 @@
 import type { Collection, CollectionGraph } from "../../kube/index.ts";
 import { AuthorizationSchema } from "../../wire/workload/index.ts";
 import { deriveAmbientEntries } from "../model/ambient-service.ts";
-import { deriveAmbientStatuses, type AmbientStatuses } from "../model/ambient-status.ts";
 import { factsKey, meshKey } from "../model/facts.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { inheritedStrict, peerAuthenticationsFor } from "../model/peer-authentication.ts";
@@ -18,8 +17,6 @@ import { encodeResource, sameResource, type EncodedResource } from "./resource.t
 export interface AmbientResources {
   readonly addresses: readonly Collection<EncodedResource>[];
   readonly authorizations: readonly Collection<EncodedResource>[];
-  /** What objects say of it. */
-  readonly statuses: AmbientStatuses;
 }
 
 export function deriveAmbientResources(graph: CollectionGraph, inputs: MeshInputs, waypoints: Waypoints = deriveWaypoints(graph, inputs)): AmbientResources {
@@ -27,7 +24,6 @@ export function deriveAmbientResources(graph: CollectionGraph, inputs: MeshInput
   return {
     addresses: [...deriveAmbientServices(graph, sources), ...deriveAmbientWorkloads(graph, sources), ...deriveAmbientNetworks(graph, sources)],
     authorizations: deriveAuthorizations(graph, inputs),
-    statuses: deriveAmbientStatuses(graph, sources),
   };
 }
 
