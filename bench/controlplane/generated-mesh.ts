@@ -10,6 +10,8 @@ export interface MeshSize {
   readonly namespaces: number;
   /** Every so many services have a VirtualService and a DestinationRule. */
   readonly routedEvery: number;
+  /** Its namespaces and pods are in ambient. */
+  readonly ambient: boolean;
 }
 
 const nodes = 10;
@@ -32,10 +34,10 @@ export class GeneratedMesh {
 
   /** Everything, as one change. */
   fill(): void {
-    const { services, podsPerService, namespaces, routedEvery } = this.size;
+    const { services, podsPerService, namespaces, routedEvery, ambient } = this.size;
     this.#apply(() => {
       this.#take(namespace("istio-system"));
-      for (let index = 0; index < namespaces; index += 1) this.#take(namespace(this.#namespaceOf(index), { "istio.io/dataplane-mode": "ambient" }));
+      for (let index = 0; index < namespaces; index += 1) this.#take(namespace(this.#namespaceOf(index), ambient ? { "istio.io/dataplane-mode": "ambient" } : { "istio-injection": "enabled" }));
       for (let index = 0; index < nodes; index += 1) this.#take(node(`node-${index}`, `zone-${index % zones}`));
       for (let index = 0; index < services; index += 1) {
         this.#take(this.#service(index, nameOf(index)));
@@ -92,7 +94,7 @@ export class GeneratedMesh {
   }
 
   #pod(index: number, replica: number, labels: Record<string, string> = {}): KubernetesObject {
-    return pod(podKey(this.#namespaceOf(index), index, replica), addressOf(index * this.size.podsPerService + replica), { labels: { ...labelsOf(index, replica), ...labels }, node: nodeOf(index, replica), account: nameOf(index) });
+    return pod(podKey(this.#namespaceOf(index), index, replica), addressOf(index * this.size.podsPerService + replica), { labels: { ...labelsOf(index, replica), ...labels }, node: nodeOf(index, replica), account: nameOf(index), redirected: this.size.ambient });
   }
 
   #slice(index: number, replicas: number): KubernetesObject {

@@ -1,5 +1,5 @@
 // What a change costs with 100, 1,000 and 10,000 services, without any network: CPU of this process, clients included.
-//   npm run bench:controlplane:growth -- [--services 100,1000,10000] [--pods 5] [--sidecars 50] [--kinds sidecar,vhds,ztunnel] [--rounds 9]
+//   npm run bench:controlplane:growth -- [--services 100,1000,10000] [--pods 5] [--sidecars 50] [--kinds sidecar,vhds,ztunnel] [--rounds 9] [--no-ambient]
 // Each size and kind of client runs in a process of its own.
 import { execFileSync } from "node:child_process";
 import { parseArgs } from "node:util";
@@ -13,12 +13,15 @@ import { GeneratedMesh } from "./generated-mesh.ts";
 import { SilentClient, type Script } from "./silent-client.ts";
 
 const { values: options } = parseArgs({
+  allowNegative: true,
   options: {
     services: { type: "string", default: "100,1000,10000" },
     pods: { type: "string", default: "5" },
     sidecars: { type: "string", default: "50" },
     kinds: { type: "string", default: "sidecar,vhds,ztunnel" },
     rounds: { type: "string", default: "9" },
+    /** The mesh is one of ambient; ztunnels may ask in any. */
+    ambient: { type: "boolean", default: true },
     kind: { type: "string" },
   },
 });
@@ -54,7 +57,7 @@ class Run {
     this.#kind = kind;
     this.#mesh = new ServedMesh({ revision: "default", metrics: new MetricsRegistry(), clock: systemClock, log: silentLogger, settled: () => undefined });
     this.#mesh.inputs.mesh.set(meshKey, testMesh);
-    this.#generated = new GeneratedMesh(this.#mesh, { services, podsPerService: Number(options.pods), namespaces: 20, routedEvery: 10 });
+    this.#generated = new GeneratedMesh(this.#mesh, { services, podsPerService: Number(options.pods), namespaces: 20, routedEvery: 10, ambient: options.ambient });
   }
 
   measure(): void {
@@ -112,7 +115,7 @@ if (options.kind === undefined) {
   process.stdout.write("| clients | services | change | CPU ms | bytes a client |\n| --- | --- | --- | --- | --- |\n");
   for (const kind of options.kinds.split(",")) {
     for (const services of options.services.split(",")) {
-      const args = [import.meta.filename, "--kind", kind, "--services", services, "--pods", options.pods, "--sidecars", options.sidecars, "--rounds", options.rounds];
+      const args = [import.meta.filename, "--kind", kind, "--services", services, "--pods", options.pods, "--sidecars", options.sidecars, "--rounds", options.rounds, options.ambient ? "--ambient" : "--no-ambient"];
       const costs = JSON.parse(execFileSync(process.execPath, args, { encoding: "utf8" })) as readonly Cost[];
       for (const { what, cpuMs: cost, bytesPerClient } of costs) process.stdout.write(`| ${kind} | ${services} | ${what} | ${cost.toFixed(1)} | ${bytesPerClient.toFixed(0)} |\n`);
     }
