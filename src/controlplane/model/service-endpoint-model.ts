@@ -56,3 +56,8 @@ export function localityFromText(text: string): LocalityModel {
 export function localityText({ region, zone, subzone }: LocalityModel): string {
   return `${region}/${zone}/${subzone}`;
 }
+
+/** Whether a sidecar says of itself that it takes Istio's mutual TLS. */
+export function takesIstioTls({ labels }: EndpointModel): boolean {
+  return labels[tlsModeLabel] === "istio";
+}

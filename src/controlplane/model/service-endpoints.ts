@@ -5,8 +5,9 @@ import { clusterView, type ClusterView } from "./cluster-view.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import type { OfCluster } from "./remote-inputs.ts";
 import { mutualTlsModeOf, peerAuthenticationsFor, workloadMutualTls } from "./peer-authentication.ts";
-import { identityOf, localityFromLabel, localityText, nowhere, tlsModeLabel, workloadText, type EndpointModel } from "./service-endpoint-model.ts";
+import { identityOf, localityFromLabel, localityText, nowhere, takesIstioTls, tlsModeLabel, workloadText, type EndpointModel } from "./service-endpoint-model.ts";
 import { entryEndpoints, workloadEntryEndpoint } from "./service-entry-endpoints.ts";
+import { registeredService, type ServiceModel, type ServiceRegistry } from "./service-model.ts";
 
 /** Endpoints by {@link endpointsKey}; every port of every service has an item, be it empty. */
 export interface ServiceEndpoints {
@@ -215,6 +216,55 @@ function aliasedIdentities(identity: string, { trustDomain, trustDomainAliases }
   const [domain = "", ...rest] = identity.slice(spiffePrefix.length).split("/");
   const domains = [trustDomain, ...trustDomainAliases];
   return domains.includes(domain) ? domains.map((each) => [`${spiffePrefix}${each}`, ...rest].join("/")) : [identity];
+}
+
+/** What clusters say of a service's servers: which endpoints there are seldom changes it. */
+export interface ServiceServers {
+  readonly identities: readonly string[];
+  /** Ports that have endpoints, all of which take Istio's mutual TLS. */
+  readonly mutualTlsPorts: readonly number[];
+  /** Ports that have endpoints, all of which are spoken to by a tunnel. */
+  readonly tunnelledPorts: readonly number[];
+}
+
+interface RegisteredKey {
+  readonly registry: ServiceModel["registry"];
+  /** `namespace/hostname`. */
+  readonly key: string;
+}
+
+interface ServerSources {
+  readonly inputs: MeshInputs;
+  readonly registry: ServiceRegistry;
+  readonly endpoints: ServiceEndpoints;
+}
+
+/** Of those services alone that are asked for, so that a change of endpoints ends here where it changes nothing that clusters say. */
+export class ServersOfServices {
+  readonly #servers: Collection<ServiceServers>;
+
+  /** Several of the services asked for may be one. */
+  constructor(graph: CollectionGraph, asked: Collection<{ readonly service: RegisteredKey }>, { inputs, registry, endpoints }: ServerSources) {
+    const services = graph.flatten("served-services", asked, ({ service }) => [service], serversKey);
+    this.#servers = graph.derive("service-servers", services, (wanted, reader, key) => {
+      const mesh = reader.get(inputs.mesh, meshKey);
+      const service = registeredService(wanted, registry, reader);
+      if (mesh === undefined || service === undefined) return [];
+      const ports = service.ports.map(({ port }) => ({ port, found: getEndpoints(endpoints, service, port, reader) }));
+      const portsWhere = (holds: Parameters<typeof everyone>[1]): readonly number[] => ports.flatMap(({ port, found }) => (everyone(found, holds) ? [port] : []));
+      return [[key, { identities: identitiesOf(service, mesh, endpoints, inputs, reader), mutualTlsPorts: portsWhere(({ mutualTls }) => mutualTls), tunnelledPorts: portsWhere((endpoint) => endpoint.captured && !takesIstioTls(endpoint)) }]];
+    });
+  }
+
+  get(service: RegisteredKey, reader: CollectionReader): ServiceServers {
+    return reader.get(this.#servers, serversKey(service)) ?? nobody;
+  }
+}
+
+const nobody: ServiceServers = { identities: [], mutualTlsPorts: [], tunnelledPorts: [] };
+
+function serversKey({ registry, key }: RegisteredKey): string {
+  return `${registry} ${key}`;
 }
 
 export function podsByLabel(inputs: MeshInputs) {

@@ -2,7 +2,7 @@ import { create, type JsonObject } from "@bufbuild/protobuf";
 import type { ClientTls } from "../../api/istio/index.ts";
 import { ClusterLoadAssignmentSchema, HealthStatus, LbEndpointSchema, LocalityLbEndpointsSchema, type ClusterLoadAssignment, type LbEndpoint, type LocalityLbEndpoints } from "../../wire/envoy/index.ts";
 import { formatAuthority } from "../../wire/hbone/index.ts";
-import { localityText, tlsModeLabel, type EndpointModel } from "../model/service-endpoint-model.ts";
+import { localityText, takesIstioTls, type EndpointModel } from "../model/service-endpoint-model.ts";
 import { connectOriginateName, originalDestinationFilter } from "./cluster.ts";
 import { internalAddress, tcpAddress } from "./envoy-address.ts";
 import { filterMetadata } from "./envoy-any.ts";
@@ -49,11 +49,6 @@ export function localityGroup(endpoints: LocalityGroup["endpoints"], resources: 
 
 export function loadAssignment(name: string, groups: readonly LocalityGroup[]): ClusterLoadAssignment {
   return create(ClusterLoadAssignmentSchema, { clusterName: name, endpoints: groups.map(({ resource }) => resource) });
-}
-
-/** Whether a sidecar says of itself that it takes Istio's mutual TLS. */
-export function takesIstioTls({ labels }: EndpointModel): boolean {
-  return labels[tlsModeLabel] === "istio";
 }
 
 /** A sidecar that takes both gets Istio's mutual TLS, whatever policies say of it. */

@@ -8,12 +8,12 @@ import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { gatewaysOf, type NetworkGatewaysModel } from "../model/network-gateways.ts";
 import { namespaceMutualTls, peerAuthenticationsFor } from "../model/peer-authentication.ts";
 import { nowhere, type EndpointModel, type LocalityModel } from "../model/service-endpoint-model.ts";
-import { everyone, getEndpoints, identitiesOf, ofSubset, type ServiceEndpoints } from "../model/service-endpoints.ts";
+import { getEndpoints, ofSubset, ServersOfServices, type ServiceEndpoints } from "../model/service-endpoints.ts";
 import { Remembered } from "../model/remembered.ts";
 import { registeredService, type ServiceModel, type ServiceRegistry } from "../model/service-model.ts";
 import type { Waypoints } from "../model/waypoint.ts";
 import type { OutboundScope } from "../model/sidecar-scope.ts";
-import { loadAssignment, localityGroups, takesIstioTls } from "./endpoints.ts";
+import { loadAssignment, localityGroups } from "./endpoints.ts";
 import { deriveScopeServices, type ClientService, type ScopeServices } from "./outbound-client.ts";
 import { byLocality, dependsOnPlace } from "./outbound-locality.ts";
 import { isSeenBy } from "./network-endpoints.ts";
@@ -84,13 +84,14 @@ export function deriveOutboundClusters(graph: CollectionGraph, outboundScopes: C
   // One item a service, so that a change of one leaves the others alone; for all scopes that see it alike.
   const wanted = graph.flatten("client-services", reached, ({ services }) => services, ({ key }) => key);
   const services = graph.derive("service-clusters", wanted, (entry, reader, key) => [[key, { hostname: entry.service.hostname, clusters: serviceClusters(entry, sources, reader) }]], sameClusters);
+  const servers = new ServersOfServices(graph, wanted, sources);
   const wantedClusters = graph.flatten("cluster-variants", services, ({ clusters }) => clusters, ({ cluster }) => cluster);
   const wantedAssignments = graph.flatten("assignment-variants", services, ({ clusters }) => told.of(clusters, "", () => clusters.filter(({ endpoints }) => endpoints !== undefined)), ({ endpoints }) => endpoints ?? "");
   return {
     // Told after the services that they name.
     scopes: graph.derive("scope-clusters", reached, (scope, _reader, key) => [[key, scope]], Object.is),
     services,
-    clusters: graph.derive("cds-outbound", wantedClusters, ({ variant }, reader, key) => encodeCluster(variant, key, sources, reader), sameResource),
+    clusters: graph.derive("cds-outbound", wantedClusters, ({ variant }, reader, key) => encodeCluster(variant, key, { ...sources, servers }, reader), sameResource),
     assignments: graph.derive("eds", wantedAssignments, ({ variant }, reader, key) => encodeAssignment(variant, key, sources, reader), sameResource),
   };
 }
@@ -152,8 +153,6 @@ interface ResolvedVariant {
   readonly mesh: MeshSettings;
   readonly service: ServiceModel;
   readonly rule: DestinationRuleModel | undefined;
-  /** Of the port, before a subset takes its part. */
-  readonly all: readonly EndpointModel[];
   readonly endpoints: readonly EndpointModel[];
 }
 
@@ -164,10 +163,10 @@ function resolve(variant: ClusterVariant, sources: ClusterSources, reader: Colle
   const rule = variant.client === undefined ? undefined : destinationRuleFor(service, variant.client, mesh, sources.destinationRules, reader);
   const all = withEndpoints ? getEndpoints(sources.endpoints, service, variant.port, reader) : [];
   const endpoints = ofSubset(all, rule?.subsets.find((subset) => subset.name === variant.subset));
-  return { mesh, service, rule, all, endpoints };
+  return { mesh, service, rule, endpoints };
 }
 
-function encodeCluster(variant: ClusterVariant, key: string, sources: ClusterSources, reader: CollectionReader): Iterable<readonly [string, EncodedResource]> {
+function encodeCluster(variant: ClusterVariant, key: string, sources: ClusterSources & { readonly servers: ServersOfServices }, reader: CollectionReader): Iterable<readonly [string, EncodedResource]> {
   const found = resolve(variant, sources, reader, false);
   const port = found?.service.ports.find((candidate) => candidate.port === variant.port);
   if (found === undefined || port === undefined) return [];
@@ -176,7 +175,7 @@ function encodeCluster(variant: ClusterVariant, key: string, sources: ClusterSou
   const policy = effectivePolicy(rule, variant.subset, variant.port, mesh);
   const passthrough = service.resolution === "passthrough" || policy.loadBalancer?.simple === "PASSTHROUGH";
   const carries = type === Cluster_DiscoveryType.STRICT_DNS || type === Cluster_DiscoveryType.LOGICAL_DNS;
-  const known = passthrough || carries || variant.hbone ? resolve(variant, sources, reader, true) : found;
+  const { identities, mutualTlsPorts, tunnelledPorts } = sources.servers.get({ registry: variant.registry, key: variant.service }, reader);
   const cluster = outboundCluster({
     service,
     port,
@@ -185,10 +184,10 @@ function encodeCluster(variant: ClusterVariant, key: string, sources: ClusterSou
     mesh,
     isSidecar: variant.isSidecar,
     hbone: variant.hbone,
-    identities: identitiesOf(service, mesh, sources.endpoints, sources.inputs, reader),
-    automaticTls: takesMutualTls(service.namespace, mesh, sources.inputs, reader) && (!passthrough || everyone(known?.all ?? [], (endpoint) => endpoint.mutualTls)),
-    allCaptured: variant.hbone && everyone(known?.all ?? [], (endpoint) => endpoint.captured && !takesIstioTls(endpoint)),
-    assignment: carries ? assignmentOf(variant, known ?? found, false, sources, reader) : undefined,
+    identities,
+    automaticTls: takesMutualTls(service.namespace, mesh, sources.inputs, reader) && (!passthrough || mutualTlsPorts.includes(variant.port)),
+    allCaptured: variant.hbone && tunnelledPorts.includes(variant.port),
+    assignment: carries ? assignmentOf(variant, resolve(variant, sources, reader, true) ?? found, false, sources, reader) : undefined,
   });
   return cluster === undefined ? [] : [[key, encodeResource(ClusterSchema, variant.name, cluster)]];
 }

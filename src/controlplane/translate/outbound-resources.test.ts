@@ -219,9 +219,38 @@ test("a change of a service's endpoints computes its own assignment and nothing 
   apply(slice("shop/web", { name: "http", port: 8080 }, [{ address: "10.244.1.5", pod: "web-1" }]));
   const after = counts();
   const grown = Object.keys(after).filter((name) => after[name] !== before[name]);
-  assert.deepEqual(grown.filter((name) => !/^(wds|endpoints-kubernetes|cds-outbound|eds)/.test(name)), []);
-  // Two namespaces see one assignment; the cluster was looked at for its identities only.
+  assert.deepEqual(grown.filter((name) => !/^(wds|endpoints-kubernetes|service-servers|eds)/.test(name)), []);
+  // Two namespaces see one assignment, and who the servers are was looked at once for both; no cluster says how many there are.
+  assert.equal((after["service-servers"] ?? 0) - (before["service-servers"] ?? 0), 1);
   assert.equal((after["eds"] ?? 0) - (before["eds"] ?? 0), 1);
+});
+
+test("a cluster is computed again when who serves changes, or how: an identity, capture by ztunnels, mutual TLS where connections pass through", () => {
+  const { apply, serve, graph } = createOutboundFixture();
+  const [both, one] = [[{ address: "10.244.1.5", pod: "web-1" }, { address: "10.244.2.6", pod: "web-2", node: "node-2" }], [{ address: "10.244.1.5", pod: "web-1" }]];
+  const endpoints = (...found: Parameters<typeof slice>[2]): KubernetesObject => slice("shop/web", { name: "http", port: 8080 }, found);
+  const captured = (name: string, address: string, redirected: boolean): KubernetesObject => pod(`shop/${name}`, address, { labels: { app: "web", ...sidecarLabel }, account: "web", redirected });
+  apply(...base);
+  const served = serve({ hbone: true });
+  const web = (): JsonObject | undefined => served.clusters()["outbound|80||web.shop.svc.cluster.local"];
+  const identities = (): readonly string[] => [...new Set(JSON.stringify(web()).match(/spiffe:[^"]+/g))];
+  const isCaptured = (): boolean => valueAt(web(), "metadata", "filterMetadata", "istio", "disable_mx") === true;
+  const computed = (): number => graph.collections.find(({ name }) => name === "cds-outbound")?.stats.recomputations ?? 0;
+  assert.deepEqual([identities(), isCaptured()], [["spiffe://cluster.local/ns/shop/sa/web"], false]);
+  const before = computed();
+  apply(endpoints(...one));
+  apply(endpoints(...both));
+  apply(captured("web-1", "10.244.1.5", true));
+  assert.deepEqual([computed() - before, isCaptured()], [0, false]);
+  apply(captured("web-2", "10.244.2.6", true));
+  assert.deepEqual([computed() - before, isCaptured()], [1, true]);
+  apply(pod("shop/web-3", "10.244.1.9", { labels: { app: "web" }, account: "guest", ready: false }));
+  assert.deepEqual([computed() - before, identities()], [2, ["spiffe://cluster.local/ns/shop/sa/guest", "spiffe://cluster.local/ns/shop/sa/web"]]);
+  apply(config("DestinationRule", "shop/web", { host: "web", trafficPolicy: { loadBalancer: { simple: "PASSTHROUGH" } } }));
+  const speaksTls = (): boolean => identities().length > 0;
+  assert.equal(speaksTls(), true);
+  apply(endpoints(...both, { address: "10.244.9.9" }));
+  assert.deepEqual([speaksTls(), isCaptured()], [false, false]);
 });
 
 test("an HTTP route leaves listeners alone, and a rule for one TCP service the listeners of the others", () => {
