@@ -25,6 +25,8 @@ export interface ControlPlaneSettings {
   /** Validating webhooks that lead here are made to fail closed once they are shown to work; not where VALIDATION_WEBHOOK_CONFIG_NAME is empty. */
   readonly validationFailsClosed: boolean;
   readonly clusters: ClusterSettings;
+  /** ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS: server names lead waypoints to hosts of DYNAMIC_DNS. */
+  readonly wildcardTlsAtWaypoints?: boolean;
   readonly meshConfigPath: string;
   readonly meshNetworksPath: string;
   readonly http: ListenAddress;
@@ -91,6 +93,7 @@ export function readControlPlaneSettings(args: readonly string[], env: Environme
     // Upstream has a name as its default, so that only an empty one turns it off.
     validationFailsClosed: env["VALIDATION_WEBHOOK_CONFIG_NAME"] !== "",
     clusters: readClusterSettings(env),
+    wildcardTlsAtWaypoints: envBoolean(env, "ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS", false),
     meshConfigPath: flag("--meshConfig"),
     meshNetworksPath: flag("--networksConfig"),
     http: listenAddress("--httpAddr", shadow === undefined ? flag("--httpAddr") : (given.get("--httpAddr") ?? shadowHttpAddress)),

@@ -76,3 +76,15 @@ test("a chain that forwards by server name keeps the port of its filter; cluster
   assert.equal(tls.discovery.kind === "forward" ? tls.discovery.rules.defaultPort : 0, 443);
   assert.throws(() => compile(forwardCluster({ clusterType: { name: "envoy.clusters.redis" } })), /clusterType envoy.clusters.redis is not supported/);
 });
+
+test("a waypoint's cluster, meant for internal addresses, reaches what a name resolves to as what runs inside says", () => {
+  const internal = (inner: JsonObject): JsonObject => ({
+    transportSocket: { name: "internal_upstream", typedConfig: { "@type": `${type}/envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport`, transportSocket: inner } },
+  });
+  const seen = (config: JsonObject): unknown => {
+    const { config: cluster, discovery } = compile(config);
+    return [cluster.originalDestination?.transport.kind, discovery.kind === "forward" ? discovery.rules.defaultPort : undefined];
+  };
+  assert.deepEqual(seen(forwardCluster(internal({ name: "raw", typedConfig: { "@type": `${type}/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer` } }))), ["plain", 80]);
+  assert.deepEqual(seen(forwardCluster(internal({ name: "tls", typedConfig: { "@type": `${type}/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext`, commonTlsContext: {} } }))), ["tls", 443]);
+});

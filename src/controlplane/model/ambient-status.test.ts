@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { KubernetesObject } from "../../api/index.ts";
-import { config, createModelFixture, namespace, service, slice } from "../testing/model-fixture.ts";
+import { config, createModelFixture, namespace, service, slice, testMesh } from "../testing/model-fixture.ts";
 import { deriveAmbientStatuses, type AmbientStatusKind } from "./ambient-status.ts";
+import { meshKey } from "./facts.ts";
 import { deriveWaypoints, WaypointBindings } from "./waypoint.ts";
 
 function statuses() {
@@ -10,7 +11,7 @@ function statuses() {
   const { graph, inputs } = fixture;
   const waypoints = deriveWaypoints(graph, inputs);
   const found = deriveAmbientStatuses(graph, { inputs, waypoints, bindings: new WaypointBindings(inputs, waypoints) });
-  return { ...fixture, of: (kind: AmbientStatusKind, key: string) => found[kind].get(key)?.conditions.map(({ type, status, reason }) => [type, status, reason]) };
+  return { ...fixture, of: (kind: AmbientStatusKind, key: string) => found[kind].get(key)?.conditions.map(({ type, status, reason }) => [type, status, reason]), message: (kind: AmbientStatusKind, key: string) => found[kind].get(key)?.conditions[0]?.message ?? "" };
 }
 
 function waypoint(key: string, labels: Record<string, string> = {}, from = "Same"): readonly KubernetesObject[] {
@@ -43,6 +44,17 @@ test("a ServiceEntry with a wildcard says that it has no waypoint, and a Workloa
   apply(namespace("shop", { "istio.io/use-waypoint": "waypoint" }), ...waypoint("shop/waypoint"));
   assert.deepEqual(of("ServiceEntry", "shop/wild"), [[bound, "True", "WaypointAccepted"]]);
   assert.equal(of("WorkloadEntry", "shop/vm"), undefined);
+});
+
+test("a ServiceEntry of DYNAMIC_DNS says what its waypoint does not take", () => {
+  const { apply, message, inputs, graph } = statuses();
+  const entry = (location: string) => config("ServiceEntry", "shop/wild", { hosts: ["*.example.com"], location, resolution: "DYNAMIC_DNS", ports: [{ number: 80, name: "http", protocol: "HTTP" }, { number: 443, name: "tls", protocol: "TLS" }] });
+  apply(namespace("shop", { "istio.io/use-waypoint": "waypoint" }), ...waypoint("shop/waypoint"), entry("MESH_EXTERNAL"));
+  assert.match(message("ServiceEntry", "shop/wild"), /takes no connections to TLS ports \(443\).*ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS/);
+  graph.batch(() => inputs.mesh.set(meshKey, { ...testMesh, wildcardTlsAtWaypoints: true }));
+  assert.doesNotMatch(message("ServiceEntry", "shop/wild"), /takes no/);
+  apply(entry("MESH_INTERNAL"));
+  assert.match(message("ServiceEntry", "shop/wild"), /takes no requests for it.*MESH_EXTERNAL/);
 });
 
 test("a policy says what ztunnel or the waypoints of its targets make of it", () => {

@@ -2,7 +2,7 @@ import { istioLabels } from "../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
 import { isForZtunnel, requestAttributes } from "./ambient-policy.ts";
 import { isDryRun } from "./authorization-selection.ts";
-import { factsKey, meshKey, type AuthorizationPolicyFacts, type Labels } from "./facts.ts";
+import { factsKey, meshKey, type AuthorizationPolicyFacts, type Labels, type ServiceEntryFacts } from "./facts.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { isTrueText } from "./true-text.ts";
 import { waypointNotReady, type WaypointBinding, type WaypointBindings, type WaypointFault, type Waypoints } from "./waypoint.ts";
@@ -68,7 +68,7 @@ export function deriveAmbientStatuses(graph: CollectionGraph, sources: AmbientSt
     ),
     ServiceEntry: graph.derive("status-service-entries", inputs.serviceEntries, (entry, reader) => {
       const subject = { namespace: entry.namespace, labels: entry.labels, selector: {}, waypointCanaryWeight: entry.annotations["istio.io/use-waypoint-canary-weight"] };
-      const conditions = bound(bindings.bindingOfService(subject, reader), ingressRemark(entry, inputs, reader));
+      const conditions = bound(bindings.bindingOfService(subject, reader), `${ingressRemark(entry, inputs, reader)}${forwardingRemark(entry, reader.get(inputs.mesh, meshKey)?.wildcardTlsAtWaypoints === true)}`);
       const isWildcard = entry.spec.hosts.some((host) => host.startsWith("*"));
       const isBound = conditions.some(({ status }) => status === "True");
       return item(entry, isWildcard && !isBound ? [...conditions, missingForWildcard] : conditions);
@@ -92,6 +92,14 @@ function ingressRemark({ namespace, labels }: { readonly namespace: string; read
   const said = labels[istioLabels.ingressUseWaypoint] ?? reader.get(namespaces, namespace)?.labels[istioLabels.ingressUseWaypoint];
   if (said === undefined) return "";
   return isTrueText(said) ? "; traffic from ingress gateways goes through it too" : `; traffic from ingress gateways passes it by, as ${istioLabels.ingressUseWaypoint} is not true`;
+}
+
+/** What a waypoint does not take of a host that clients complete. */
+function forwardingRemark({ spec: { resolution, location, ports } }: ServiceEntryFacts, takesServerNames: boolean): string {
+  if (resolution !== "DYNAMIC_DNS") return "";
+  if (location === "MESH_INTERNAL") return "; it takes no requests for it, as DYNAMIC_DNS is forwarded to what is MESH_EXTERNAL alone";
+  const left = takesServerNames ? [] : ports.filter(({ protocol }) => protocol?.toUpperCase() === "TLS").map(({ number }) => number);
+  return left.length === 0 ? "" : `; it takes no connections to TLS ports (${left.join(", ")}), as a client may write any server name: ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS of the control plane allows them`;
 }
 
 function policyCondition(policy: AuthorizationPolicyFacts, sources: AmbientStatusSources, reader: CollectionReader): AmbientCondition {

@@ -150,9 +150,10 @@ function httpFilters({ direction, mesh, security = [], grpcWeb = false, hbone = 
     ...(direction === "outbound" || direction === "gateway" ? [istioAlpn()] : []),
     filterInit("envoy.filters.http.fault", HTTPFaultSchema, {}),
     filterInit("envoy.filters.http.cors", CorsSchema, {}),
+    ...(direction === "waypoint" ? forwarded.map(forwardHttpFilter) : []),
     ...(direction === "waypoint" ? [peerMetadata("waypoint_upstream_peer_metadata", { upstream_discovery: [{ workload_discovery: {} }] })] : []),
     ...telemetry.stats(direction === "outbound" ? "client" : direction === "waypoint" ? "waypoint" : "server"),
-    ...forwarded.map(forwardHttpFilter),
+    ...(direction === "waypoint" ? [] : forwarded.map(forwardHttpFilter)),
     routerFilter(mesh),
   ];
 }

@@ -56,7 +56,6 @@ export function outboundCluster(options: OutboundClusterOptions): Cluster | unde
   const policy = effectivePolicy(rule, subset, port.port, mesh);
   const passthrough = policy.loadBalancer?.simple === "PASSTHROUGH";
   const forwarded = isForwarded(service);
-  if (forwarded && subset !== undefined) return undefined;
   const resolvesNames = !forwarded && (type === Cluster_DiscoveryType.STRICT_DNS || type === Cluster_DiscoveryType.LOGICAL_DNS);
   if (resolvesNames && !passthrough && (options.assignment?.endpoints.length ?? 0) === 0) return undefined;
   const draft: ClusterDraft = {
@@ -87,7 +86,7 @@ export function outboundCluster(options: OutboundClusterOptions): Cluster | unde
     hbone: options.hbone,
     mayReadSecrets: !options.isSidecar || rule?.selector !== undefined,
   });
-  if (forwarded) forwardDynamically(draft.cluster, service.hostname);
+  if (forwarded) forwardDynamically(draft, service.hostname, policy.tls);
   tellOfClients(draft.cluster, policy.proxyProtocol);
   return finish(draft, options, policy.tls?.mode);
 }

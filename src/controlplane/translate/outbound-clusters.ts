@@ -13,6 +13,7 @@ import { Remembered } from "../model/remembered.ts";
 import { registeredService, type ServiceModel, type ServiceRegistry } from "../model/service-model.ts";
 import type { Waypoints } from "../model/waypoint.ts";
 import type { OutboundScope } from "../model/sidecar-scope.ts";
+import { isForwarded } from "./dynamic-forward-proxy.ts";
 import { loadAssignment, localityGroups } from "./endpoints.ts";
 import { deriveScopeServices, type ClientService, type ScopeServices } from "./outbound-client.ts";
 import { byLocality, dependsOnPlace } from "./outbound-locality.ts";
@@ -171,6 +172,8 @@ function encodeCluster(variant: ClusterVariant, key: string, sources: ClusterSou
   const port = found?.service.ports.find((candidate) => candidate.port === variant.port);
   if (found === undefined || port === undefined) return [];
   const { mesh, service, rule } = found;
+  // Whatever a request asks for is no part of the service more than another.
+  if (isForwarded(service) && variant.subset !== undefined) return [];
   const type = discoveryType(service, variant.isSidecar);
   const policy = effectivePolicy(rule, variant.subset, variant.port, mesh);
   const passthrough = service.resolution === "passthrough" || policy.loadBalancer?.simple === "PASSTHROUGH";

@@ -5,7 +5,6 @@ import { destinationRulePath, type DestinationRuleModel } from "../model/destina
 import type { MeshSettings } from "../model/facts.ts";
 import type { ServiceModel, ServicePortModel } from "../model/service-model.ts";
 import { originalDestinationFilter, rawBuffer } from "./cluster.ts";
-import { isForwarded } from "./dynamic-forward-proxy.ts";
 import { filterMetadata, packed } from "./envoy-any.ts";
 import { outboundCluster } from "./outbound-cluster.ts";
 import { type TransportSocketInit, trustDomainPeers } from "./tls-context.ts";
@@ -31,8 +30,6 @@ export interface VipClusterOptions {
  */
 export function vipCluster(options: VipClusterOptions): Cluster | undefined {
   const { service, port, carries, subset, rule, mesh, identities, assignment } = options;
-  // Its requests would lead a waypoint anywhere: none are taken.
-  if (isForwarded(service)) return undefined;
   const name = vipName(port.port, carries, subset, service.hostname);
   const cluster = outboundCluster({
     service,

@@ -5,7 +5,8 @@ import type { KubernetesObject } from "../../api/index.ts";
 import type { Collection } from "../../kube/index.ts";
 import { ClusterLoadAssignmentSchema, ClusterSchema, ListenerSchema } from "../../wire/envoy/index.ts";
 import { decodeResource, valueAt } from "../testing/decode-resource.ts";
-import { config, createModelFixture, namespace, pod, service, slice } from "../testing/model-fixture.ts";
+import { config, createModelFixture, namespace, pod, service, slice, testMesh } from "../testing/model-fixture.ts";
+import { meshKey } from "../model/facts.ts";
 import { deriveMeshModel } from "./outbound-resources.ts";
 import type { ScopedEncodedResource } from "./resource.ts";
 import { deriveWaypointResources } from "./waypoint-resources.ts";
@@ -79,4 +80,63 @@ test("the server name of TLS is looked at on ports of TLS, and on no others", ()
   assert.deepEqual(names().map((filter) => (filter as unknown[])[0]), ["original_dst", "http_inspector"]);
   apply(entry("secure", { addresses: ["192.0.2.8"], resolution: "STATIC", ports: [{ number: 443, name: "tls", protocol: "TLS" }] }));
   assert.deepEqual(names().at(-1), ["tls_inspector", { destinationPortRange: { start: 80, end: 81 } }]);
+});
+
+const wild = (ports: readonly object[], more: object = {}): KubernetesObject => entry("wild", { hosts: ["*.wild.test"], location: "MESH_EXTERNAL", resolution: "DYNAMIC_DNS", ports, ...more }, { addresses: [{ value: "240.240.0.5", host: "*.wild.test" }] });
+const tls = { number: 443, name: "tls", protocol: "TLS" };
+
+test("a waypoint forwards the requests of DYNAMIC_DNS to the host that each names, within the wildcard", () => {
+  const { apply, listeners, clusters, endpoints } = waypoints();
+  apply(...base, wild([http, { number: 8080, name: "grpc", protocol: "GRPC" }]), config("DestinationRule", "shop/wild", { host: "*.wild.test", trafficPolicy: { connectionPool: { tcp: { maxConnections: 7 } } }, subsets: [{ name: "few", trafficPolicy: { connectionPool: { tcp: { maxConnections: 2 } } } }] }));
+  const cache = { name: "*.wild.test_dfp_dns_cache", dnsLookupFamily: "V4_ONLY" };
+  const cluster = clusters()["inbound-vip|80|http|*.wild.test"] ?? {};
+  assert.equal(valueAt(cluster, "clusterType", "name"), "envoy.clusters.dynamic_forward_proxy");
+  assert.deepEqual(valueAt(cluster, "clusterType", "typedConfig", "dnsCacheConfig"), cache);
+  assert.equal(valueAt(cluster, "transportSocket", "name"), "internal_upstream");
+  assert.deepEqual([cluster["lbPolicy"], cluster["type"], cluster["loadAssignment"], cluster["commonLbConfig"]], ["CLUSTER_PROVIDED", undefined, undefined, undefined]);
+  assert.equal(valueAt(cluster, "circuitBreakers", "thresholds", 0, "maxConnections"), 7);
+  assert.equal(valueAt(clusters()["inbound-vip|80|http/few|*.wild.test"] ?? {}, "circuitBreakers", "thresholds", 0, "maxConnections"), 2, "a subset is a policy of its own");
+  assert.deepEqual(endpoints(), {});
+  const main = listeners()["main_internal"] ?? {};
+  assert.deepEqual(prefixes(main), [["240.240.0.5", 32]]);
+  const [first] = (main["filterChains"] as JsonObject[]).filter(({ name }) => name === "inbound-vip|80|http|*.wild.test");
+  const manager = valueAt(first ?? {}, "filters", 0, "typedConfig") as JsonObject;
+  assert.deepEqual(valueAt(manager, "routeConfig", "virtualHosts", 0, "domains"), ["*.wild.test", "*.wild.test:80"]);
+  const filters = manager["httpFilters"] as { name: string; typedConfig: JsonObject }[];
+  const at = filters.findIndex(({ name }) => name === "envoy.filters.http.dynamic_forward_proxy");
+  assert.deepEqual(filters[at]?.typedConfig["dnsCacheConfig"], cache);
+  assert.equal(filters[at - 1]?.name, "envoy.filters.http.cors");
+  assert.ok(clusters()["inbound-vip|8080|http|*.wild.test"] !== undefined);
+});
+
+test("server names lead to hosts of DYNAMIC_DNS only where the environment asks for it, and to nothing inside of the mesh", () => {
+  const { apply, inputs, graph, listeners, clusters } = waypoints();
+  const own = (): readonly string[] => Object.keys(clusters()).filter((name) => name.includes("wild"));
+  apply(...base, wild([http, tls]));
+  assert.deepEqual(own(), ["inbound-vip|80|http|*.wild.test"]);
+  graph.batch(() => inputs.mesh.set(meshKey, { ...testMesh, wildcardTlsAtWaypoints: true }));
+  assert.deepEqual(own().toSorted(), ["inbound-vip|443|tcp|*.wild.test", "inbound-vip|80|http|*.wild.test"]);
+  const [secure] = ((listeners()["main_internal"]?.["filterChains"] ?? []) as JsonObject[]).filter(({ name }) => name === "inbound-vip|443|tcp|*.wild.test");
+  const filters = secure?.["filters"] as { name: string; typedConfig: JsonObject }[];
+  assert.deepEqual(filters.slice(-2).map(({ name }) => name.split(".").at(-1)), ["sni_dynamic_forward_proxy", "tcp_proxy"]);
+  assert.equal(filters.at(-2)?.typedConfig["portValue"], 443);
+  apply(wild([http, tls], { location: "MESH_INTERNAL" }));
+  assert.deepEqual(own(), []);
+  assert.deepEqual(prefixes(listeners()["main_internal"]), []);
+});
+
+test("TLS to hosts of DYNAMIC_DNS checks the name that is asked for; what a rule says otherwise Envoy is told to take", () => {
+  const { apply, clusters } = waypoints();
+  const rule = (settings: object): KubernetesObject => config("DestinationRule", "shop/wild", { host: "*.wild.test", trafficPolicy: { tls: { mode: "SIMPLE", ...settings } } });
+  const told = (): unknown => {
+    const cluster = clusters()["inbound-vip|80|http|*.wild.test"] ?? {};
+    const options = valueAt(cluster, "typedExtensionProtocolOptions", "envoy.extensions.upstreams.http.v3.HttpProtocolOptions", "upstreamHttpProtocolOptions") as JsonObject | undefined;
+    return [options?.["autoSni"] ?? false, options?.["autoSanValidation"] ?? false, valueAt(cluster, "clusterType", "typedConfig", "allowInsecureClusterOptions") ?? false];
+  };
+  apply(...base, wild([http]), rule({ subjectAltNames: ["a.wild.test"] }));
+  assert.deepEqual(told(), [true, true, false]);
+  apply(rule({ sni: "a.wild.test" }));
+  assert.deepEqual(told(), [false, true, true]);
+  apply(rule({ insecureSkipVerify: true }));
+  assert.deepEqual(told(), [true, false, true]);
 });

@@ -18,6 +18,7 @@ import {
 import { formatAuthority } from "../../wire/hbone/index.ts";
 import type { AppProtocol, MeshSettings } from "../model/facts.ts";
 import { serviceLogsOf2022, writesLogsOf2022 } from "./access-log-2022.ts";
+import { forwardTlsFilter } from "./dynamic-forward-proxy.ts";
 import { packed } from "./envoy-any.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
 import { httpConnectionManagerFilter } from "./http-connection-manager.ts";
@@ -54,6 +55,8 @@ export interface WaypointPort {
   readonly routes: readonly Route[];
   /** Of connections. */
   readonly targets: readonly WeightedTarget[];
+  /** Each request, or server name, says which of the wildcard's hosts is meant. */
+  readonly forwarded?: boolean;
 }
 
 export interface WaypointServiceChains {
@@ -113,32 +116,36 @@ function tlsInspectorFor(services: readonly WaypointServiceChains[]) {
 
 function serviceChain(port: WaypointPort, carries: WaypointCarries, policies: WaypointPolicies, mesh: MeshSettings): FilterChainInit {
   const name = vipName(port.port, carries, undefined, port.host);
-  const filters = carries === "http" ? [requests(name, port.port, port.routes, port.protocol, writesLogsOf2022(mesh) ? { ...policies, telemetry: { ...policies.telemetry, accessLogs: serviceLogsOf2022(port.host, port.port, mesh) } } : policies, mesh)] : connections(name, port.targets, policies);
-  return { name, filters };
+  if (carries === "tcp") return { name, filters: connections(name, port.targets, policies, port.forwarded === true ? [forwardTlsFilter(port.host, port.port)] : []) };
+  const own = writesLogsOf2022(mesh) ? { ...policies, telemetry: { ...policies.telemetry, accessLogs: serviceLogsOf2022(port.host, port.port, mesh) } } : policies;
+  return { name, filters: [requests(name, port, own, mesh)] };
 }
 
 function directChains(policies: WaypointPolicies, mesh: MeshSettings): readonly FilterChainInit[] {
   return [
     { name: directTcp, filters: [keepDestination(), ...connections(encapName, [{ name: encapName, weight: 1 }], policies)] },
-    { name: directHttp, filters: [keepDestination(), requests(encapName, 0, [plainRoute(encapName, "", 0, mesh)], "http", policies, mesh)] },
+    { name: directHttp, filters: [keepDestination(), requests(encapName, { host: "", port: 0, protocol: "http", routes: [plainRoute(encapName, "", 0, mesh)] }, policies, mesh)] },
   ];
 }
 
-function requests(name: string, port: number, routes: readonly Route[], protocol: AppProtocol, { security, telemetry }: WaypointPolicies, mesh: MeshSettings): FilterInit {
+function requests(name: string, { host, port, protocol, routes, forwarded }: Omit<WaypointPort, "targets">, { security, telemetry }: WaypointPolicies, mesh: MeshSettings): FilterInit {
+  // Who may lead a request anywhere must not lead it out of the wildcard.
+  const domains = forwarded === true ? [host, `${host}:${port}`] : undefined;
   return httpConnectionManagerFilter({
     direction: "waypoint",
     statPrefix: `inbound_0.0.0.0_${port}`,
     mesh,
-    routes: { inline: waypointRouteTable(name, port, routes) },
+    routes: { inline: waypointRouteTable(name, port, routes, domains) },
     security: security.http,
     telemetry,
+    ...(forwarded === true ? { forwarded: [host] } : {}),
     ...(protocol === "http2" || protocol === "grpc" ? { fields: { http2ProtocolOptions: {} } } : {}),
   });
 }
 
-function connections(statPrefix: string, targets: readonly WeightedTarget[], { security, telemetry }: WaypointPolicies): FilterInit[] {
+function connections(statPrefix: string, targets: readonly WeightedTarget[], { security, telemetry }: WaypointPolicies, before: readonly FilterInit[] = []): FilterInit[] {
   const proxy = filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, { statPrefix, clusterSpecifier: specifierOf(targets), accessLog: [...telemetry.accessLogs] });
-  return [tcpMetadataExchange(), ...security.tcp, ...telemetry.stats("waypoint"), proxy];
+  return [tcpMetadataExchange(), ...security.tcp, ...telemetry.stats("waypoint"), ...before, proxy];
 }
 
 /** The tunnel onwards is for the same destination as the one that it came by. */

@@ -15,6 +15,7 @@ import type { AccessLogInit } from "./access-log.ts";
 import { tunnelLogsOf2022, writesLogsOf2022 } from "./access-log-2022.ts";
 import { connectOriginateCluster } from "./cluster.ts";
 import { deriveEastWestResources } from "./east-west-resources.ts";
+import { isForwarded } from "./dynamic-forward-proxy.ts";
 import { loadAssignment, localityGroups, type LocalityGroup } from "./endpoints.ts";
 import { connectOriginateListener } from "./gateway-listener.ts";
 import { connectTerminateListener, internalListenerCluster, mainInternalName } from "./inbound-hbone.ts";
@@ -26,6 +27,7 @@ import { SecurityPolicies } from "./security-filters.ts";
 import { TelemetryPolicies } from "./telemetry-policies.ts";
 import { effectivePolicy, localitySetting } from "./traffic-policy.ts";
 import { peersOfNamespace, vipCluster } from "./waypoint-cluster.ts";
+import { waypointPortsOf } from "./waypoint-forwarding.ts";
 import { encapName, mainInternalListener, type WaypointPolicies, type WaypointPort, type WaypointServiceChains } from "./waypoint-listener.ts";
 import { carriedKinds, vipName } from "./waypoint-name.ts";
 import { nearEndpoints } from "./waypoint-network.ts";
@@ -119,7 +121,8 @@ function routeContext(waypoint: Waypoint, mesh: MeshSettings, { model, registrie
 }
 
 function portsOf(service: ServiceModel, context: WaypointRouteContext): readonly WaypointPort[] {
-  return service.ports.map(({ port, protocol }) => {
+  const forwarded = isForwarded(service);
+  return waypointPortsOf(service, context.mesh).map(({ port, protocol }) => {
     const kinds = carriedKinds(protocol);
     const fallback = (carries: "http" | "tcp"): string => vipName(port, carries, undefined, service.hostname);
     return {
@@ -128,6 +131,7 @@ function portsOf(service: ServiceModel, context: WaypointRouteContext): readonly
       protocol,
       routes: kinds.includes("http") ? waypointRoutes(service, port, fallback("http"), context) : [],
       targets: kinds.includes("tcp") ? waypointTcpTargets(service, port, fallback("tcp"), context) : [],
+      ...(forwarded ? { forwarded } : {}),
     };
   });
 }
@@ -222,9 +226,9 @@ function resolve(waypointKey: string, service: ServiceModel | undefined, { model
   return { waypoint, mesh, service, rule: destinationRuleFor(service, { namespace: waypoint.namespace, labels: {} }, mesh, model.destinationRules, reader) };
 }
 
-function variantsOf({ service, rule }: ResolvedService): readonly VipVariant[] {
+function variantsOf({ service, rule, mesh }: ResolvedService): readonly VipVariant[] {
   const subsets = [undefined, ...(rule?.subsets ?? []).map(({ name }) => name)];
-  return service.ports.flatMap((port) => carriedKinds(port.protocol).flatMap((carries) => subsets.map((subset) => ({ name: vipName(port.port, carries, subset, service.hostname), carries, port, subset }))));
+  return waypointPortsOf(service, mesh).flatMap((port) => carriedKinds(port.protocol).flatMap((carries) => subsets.map((subset) => ({ name: vipName(port.port, carries, subset, service.hostname), carries, port, subset }))));
 }
 
 function endpointsOf({ service, rule, mesh }: ResolvedService, port: number, subset: string | undefined, { model }: Sources, reader: CollectionReader): readonly EndpointModel[] {
@@ -325,6 +329,7 @@ function deriveOutboundClusters(graph: CollectionGraph, suffix: string, sources:
       const found = resolveReference(reference, sources, reader);
       if (found === undefined) return [];
       const { mesh, service, rule, port, endpoints } = found;
+      if (isForwarded(service) && reference.subset !== undefined) return [];
       const resolvesNames = discoveryType(service, false) !== Cluster_DiscoveryType.EDS;
       const cluster = outboundCluster({
         service,

@@ -43,9 +43,9 @@ export function waypointRoutes(service: ServiceModel, port: number, fallback: st
   return found.length > 0 ? found.map((route) => renamed(route, context)) : [plainRoute(fallback, service.hostname, port, context.mesh, hashOfService(service, port, context))];
 }
 
-/** The one virtual host of a port. */
-export function waypointRouteTable(name: string, port: number, routes: readonly Route[]): RouteConfigurationInit {
-  return { name, validateClusters: false, maxDirectResponseBodySizeBytes: maxDirectResponseBodyBytes, virtualHosts: [{ name: `inbound|http|${port}`, domains: ["*"], routes: [...routes] }] };
+/** The one virtual host of a port. Domains other than all are those that requests may lead to. */
+export function waypointRouteTable(name: string, port: number, routes: readonly Route[], domains: readonly string[] = ["*"]): RouteConfigurationInit {
+  return { name, validateClusters: false, maxDirectResponseBodySizeBytes: maxDirectResponseBodyBytes, virtualHosts: [{ name: `inbound|http|${port}`, domains: [...domains], routes: [...routes] }] };
 }
 
 /** Everything to one cluster; the client's side decides on timeouts. */

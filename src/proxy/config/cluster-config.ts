@@ -17,7 +17,7 @@ import type { ClusterConfig } from "../upstream/cluster.ts";
 import type { ForwardNameRules } from "../upstream/forward-names.ts";
 import { peerExchangeFilter } from "./chain-service-config.ts";
 import { checkFields, durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
-import { dnsHosts, entersTunnel, type DnsHost, type EndpointSource } from "./endpoint-config.ts";
+import { directTransport, dnsHosts, entersTunnel, type DnsHost, type EndpointSource } from "./endpoint-config.ts";
 import { compileLoadBalancing } from "./load-balancing-config.ts";
 import { compileBreaker, compileOutliers } from "./outlier-config.ts";
 import { TransportRules, unpack } from "./transport-config.ts";
@@ -62,7 +62,7 @@ export function compileCluster(message: ClusterMessage, notes: ConfigNotes): Clu
   const http = httpOptionsOf(message, where, notes);
   const transports = new TransportRules(message, where, notes);
   const breaker = compileBreaker(message.circuitBreakers, where, notes);
-  const discovery = discoveryOf(message, where, notes);
+  const discovery = discoveryOf(message, transports, where, notes);
   return {
     transports,
     config: {
@@ -103,9 +103,9 @@ function peerMetadataOf({ name, metadata }: ClusterMessage): ClusterConfig["peer
   return istio?.["external"] === true || name === passthroughCluster ? "external" : "tell";
 }
 
-function discoveryOf(message: ClusterMessage, where: string, notes: ConfigNotes): ClusterDiscovery {
+function discoveryOf(message: ClusterMessage, transports: TransportRules, where: string, notes: ConfigNotes): ClusterDiscovery {
   const type = message.clusterDiscoveryType;
-  if (type.case === "clusterType") return forwardingOf(type.value, message, where, notes);
+  if (type.case === "clusterType") return forwardingOf(type.value, transports, where, notes);
   switch (type.value ?? Cluster_DiscoveryType.STATIC) {
     case Cluster_DiscoveryType.EDS: {
       const source = message.edsClusterConfig?.edsConfig?.configSourceSpecifier.case;
@@ -138,7 +138,7 @@ const defaultHostTtlMs = 300_000;
 const defaultQueryTimeoutMs = 5000;
 const [httpPort, httpsPort] = [80, 443];
 
-function forwardingOf(type: Cluster_CustomClusterType, message: ClusterMessage, where: string, notes: ConfigNotes): ClusterDiscovery {
+function forwardingOf(type: Cluster_CustomClusterType, transports: TransportRules, where: string, notes: ConfigNotes): ClusterDiscovery {
   const config = type.typedConfig === undefined ? undefined : unpack(type.typedConfig);
   if (config?.$typeName !== DynamicForwardProxyClusterSchema.typeName) throw unsupported(where, `clusterType ${type.name}`);
   const forward = config as DynamicForwardProxyCluster;
@@ -152,7 +152,7 @@ function forwardingOf(type: Cluster_CustomClusterType, message: ClusterMessage, 
   return {
     kind: "forward",
     rules: {
-      defaultPort: message.transportSocket === undefined ? httpPort : httpsPort,
+      defaultPort: directTransport(transports.choose({})).kind === "tls" ? httpsPort : httpPort,
       maxHosts: cache.maxHosts ?? defaultMaxHosts,
       refreshMs: durationOr(cache.dnsRefreshRate, defaultForwardRefreshMs),
       idleMs: durationOr(cache.hostTtl, defaultHostTtlMs),
@@ -178,12 +178,14 @@ function originalDestinationOf(message: ClusterMessage): ClusterDiscovery {
 function originalDestinationRule(discovery: ClusterDiscovery, transports: TransportRules): ClusterConfig["originalDestination"] {
   if (discovery.kind !== "original-destination" && discovery.kind !== "forward") return undefined;
   const chosen = transports.choose({});
+  const rest = { proxyHeader: chosen.proxyHeader, socketOptions: transports.socketOptions };
+  // What a name resolves to is no internal address.
+  if (discovery.kind === "forward") return { portOverride: undefined, header: undefined, transport: directTransport(chosen), ...rest };
   return {
-    portOverride: discovery.kind === "forward" ? undefined : discovery.portOverride,
-    header: discovery.kind === "forward" ? undefined : discovery.header,
+    portOverride: discovery.portOverride,
+    header: discovery.header,
     transport: chosen.kind === "internal" ? { kind: "tunnel" } : chosen.kind === "tls" ? { kind: "tls", tls: chosen.tls } : { kind: "plain" },
-    proxyHeader: chosen.proxyHeader,
-    socketOptions: transports.socketOptions,
+    ...rest,
   };
 }
 

@@ -69,7 +69,7 @@ function addressOf(
 }
 
 /** What is meant for internal addresses means, of others, what runs inside: a waypoint reaches pods outside of the mesh so. */
-function directTransport(chosen: TransportKind): EndpointTransport {
+export function directTransport(chosen: TransportKind): Extract<EndpointTransport, { readonly kind: "plain" | "tls" }> {
   if (chosen.kind === "plain") return { kind: "plain" };
   return chosen.tls === undefined ? { kind: "plain" } : { kind: "tls", tls: chosen.tls };
 }
