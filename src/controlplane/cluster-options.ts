@@ -17,8 +17,9 @@ export interface ClusterSettings {
 }
 
 export interface AmbientMultiNetwork {
-  /** For ztunnels; waypoints and ingress gateways keep to their own network. */
   readonly enabled: boolean;
+  /** Who, beside ztunnels, reaches other networks. */
+  readonly crossing: { readonly waypoints: boolean; readonly ingress: boolean };
 }
 
 const defaultTimeoutMs = 30_000;
@@ -30,14 +31,13 @@ export function readClusterSettings(env: Environment): ClusterSettings {
     remoteTimeoutMs: envDuration(env, "PILOT_REMOTE_CLUSTER_TIMEOUT", defaultTimeoutMs),
     insecureKubeConfigOptions: insecureOptions(envString(env, "PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS", "")),
     resolveGatewayNames: envBoolean(env, "RESOLVE_HOSTNAME_GATEWAYS", true),
-    ambient: { enabled },
-    withoutEffect: [...unsupported.filter((name) => isAsked(env, name)), ...(enabled ? ambientUnsupported.filter((name) => isAsked(env, name)) : [])],
+    ambient: { enabled, crossing: { waypoints: envBoolean(env, "AMBIENT_ENABLE_MULTI_NETWORK_WAYPOINT", true), ingress: envBoolean(env, "AMBIENT_ENABLE_MULTI_NETWORK_INGRESS", false) } },
+    withoutEffect: unsupported.filter((name) => isAsked(env, name)),
   };
 }
 
 /** Services of the Multi-Cluster Services API, and other sources of kubeconfigs than Secrets. */
 const unsupported = ["ENABLE_MCS_AUTO_EXPORT", "ENABLE_MCS_SERVICE_DISCOVERY", "ENABLE_MCS_HOST", "ENABLE_MCS_CLUSTER_LOCAL", "PILOT_MULTICLUSTER_KUBECONFIG_PATH", "LOCAL_CLUSTER_SECRET_WATCHER"];
-const ambientUnsupported = ["AMBIENT_ENABLE_MULTI_NETWORK_WAYPOINT", "AMBIENT_ENABLE_MULTI_NETWORK_INGRESS"];
 
 function isAsked(env: Environment, name: string): boolean {
   const text = envString(env, name, "");

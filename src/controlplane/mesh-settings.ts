@@ -11,6 +11,7 @@ export function meshSettings(config: MeshConfig, settings: Pick<ControlPlaneSett
     trustDomain: config.trustDomain,
     networks,
     ambientMultiNetwork: settings.clusters?.ambient.enabled ?? false,
+    ...(settings.clusters === undefined ? {} : { ambientNetworkCrossing: settings.clusters.ambient.crossing }),
     wildcardTlsAtWaypoints: settings.wildcardTlsAtWaypoints ?? false,
     rootNamespace: config.rootNamespace,
     clusterId: settings.clusterId,

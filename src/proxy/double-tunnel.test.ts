@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { silentLogger, systemClock } from "../base/index.ts";
 import { CertificateManager, FakeCertificateAuthority, relay, serveHbone, type HboneRequest } from "../dataplane/index.ts";
 import { connectTcp, listenTcp, secureServer } from "../net/index.ts";
-import { ClusterLoadAssignmentSchema, ClusterSchema, envoyRegistry } from "../wire/envoy/index.ts";
+import { ClusterLoadAssignmentSchema, ClusterSchema, envoyRegistry, ListenerSchema } from "../wire/envoy/index.ts";
 import { compileCluster } from "./config/cluster-config.ts";
 import { ConfigNotes } from "./config/config-check.ts";
 import { compileEndpoints } from "./config/endpoint-config.ts";
+import { compileListener } from "./config/listener-config.ts";
 import { edsCluster } from "./testing/ads-server.ts";
 import { SecretStore } from "./tls/secret-store.ts";
 import { TlsContexts } from "./tls/tls-contexts.ts";
@@ -66,4 +68,16 @@ test("an endpoint in another network is reached by a tunnel within the one to it
 test("an endpoint that does not say where the gateway is, or what to ask it for, is refused", () => {
   assert.throws(() => endpoints({ istio: { double_hbone: { hbone_target_address: authority } } }), /no address and port of a gateway/);
   assert.throws(() => endpoints({ "envoy.filters.listener.original_dst": { local: "1.2.3.4:15008" } }), /hbone_target_address is missing/);
+});
+
+test("what a waypoint is sent for its double tunnels is taken whole", () => {
+  const golden = JSON.parse(readFileSync(new URL("../controlplane/translate/golden/networks/waypoint.json", import.meta.url), "utf8")) as Record<"listeners" | "clusters" | "endpoints", Record<string, JsonObject>>;
+  const notes: string[] = [];
+  const heard = new ConfigNotes((note) => notes.push(note));
+  for (const listener of Object.values(golden.listeners)) compileListener(fromJson(ListenerSchema, listener, { registry: envoyRegistry() }), heard);
+  for (const cluster of Object.values(golden.clusters)) compileCluster(fromJson(ClusterSchema, cluster, { registry: envoyRegistry() }), heard);
+  assert.deepEqual(notes, []);
+  const [assignment = {}] = Object.values(golden.endpoints);
+  const found = compileEndpoints(fromJson(ClusterLoadAssignmentSchema, assignment), transports, "test").map(({ transport }) => transport.kind === "hbone" && [transport.authority, `${transport.address}:${transport.port}`, transport.within]);
+  assert.deepEqual(found, [["10.1.0.1:8080", "10.1.0.1:15008", undefined], [authority, "192.0.2.3:15008", true]]);
 });

@@ -55,6 +55,8 @@ export interface MeshSettings
   readonly networks: MeshNetworks;
   /** Ambient reaches global services in all clusters and networks; absent: it does not. */
   readonly ambientMultiNetwork?: boolean;
+  /** Who of its proxies enters other networks by HBONE within HBONE, of a mesh that spans several; absent: waypoints alone. */
+  readonly ambientNetworkCrossing?: { readonly waypoints: boolean; readonly ingress: boolean };
   /** Waypoints take connections that say by their server name which host of a wildcard is meant; absent: they do not. */
   readonly wildcardTlsAtWaypoints?: boolean;
   readonly rootNamespace: string;

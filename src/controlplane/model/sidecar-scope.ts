@@ -109,7 +109,7 @@ export function deriveOutboundScopes(graph: CollectionGraph, sources: ScopeSourc
     const { localityLbSetting: locality, defaultTrafficPolicy: defaults } = mesh;
     const meshWide = locality.enabled !== false && (locality.distribute.length > 0 || defaults.outlierDetection !== undefined);
     const needsPlace = meshWide || reader.lookup(sources.destinationRules.withLocality, clientLabelsKey).length > 0 || preferring.some((index) => reader.lookup<unknown>(index, "any").length > 0);
-    const needsNetwork = needsPlace || gatewaysOf(sources.networkGateways.unresolved, reader).all.length > 0;
+    const needsNetwork = needsPlace || mesh.ambientMultiNetwork === true || gatewaysOf(sources.networkGateways.unresolved, reader).all.length > 0;
     return [[key, chooseScope(group, { needsPlace, needsNetwork }, mesh, sources, reader)]];
   });
   // One of each, however many groups chose it.

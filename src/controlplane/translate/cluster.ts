@@ -97,25 +97,25 @@ export function connectOriginateCluster(mesh: MeshSettings, peers: readonly Subj
       case: "originalDstLbConfig",
       value: { upstreamPortOverride: hbonePort, metadataKey: { key: originalDestinationFilter, path: [{ segment: { case: "key", value: "waypoint" } }] } },
     },
-    transportSocket: {
-      name: "tls",
-      configType: {
-        case: "typedConfig",
-        value: packed(UpstreamTlsContextSchema, {
-          commonTlsContext: {
-            ...meshTls(TlsParameters_TlsProtocol.TLSv1_3, ["h2"]),
-            ...meshPeers([trustDomainPeers(mesh.trustDomain), ...peers]),
-          },
-        }),
-      },
-    },
-    typedExtensionProtocolOptions: {
-      [httpOptionsName]: packed(HttpProtocolOptionsSchema, {
-        commonHttpProtocolOptions: { idleTimeout: durationOfMs(hboneIdleMs) },
-        upstreamProtocolOptions: { case: "explicitHttpConfig", value: { protocolConfig: { case: "http2ProtocolOptions", value: { allowConnect: true } } } },
-      }),
-    },
+    transportSocket: tunnelTls(mesh, peers),
+    typedExtensionProtocolOptions: tunnelOptions(),
   });
+}
+
+/** TLS of HBONE at its client. */
+export function tunnelTls(mesh: MeshSettings, peers: readonly SubjectAltNameInit[] = []): TransportSocketInit {
+  const commonTlsContext = { ...meshTls(TlsParameters_TlsProtocol.TLSv1_3, ["h2"]), ...meshPeers([trustDomainPeers(mesh.trustDomain), ...peers]) };
+  return { name: "tls", configType: { case: "typedConfig", value: packed(UpstreamTlsContextSchema, { commonTlsContext }) } };
+}
+
+/** HTTP/2 that takes CONNECT; a connection may be for one tunnel alone. */
+export function tunnelOptions(pooling: { readonly maxRequestsPerConnection?: number } = {}) {
+  return {
+    [httpOptionsName]: packed(HttpProtocolOptionsSchema, {
+      commonHttpProtocolOptions: { ...pooling, idleTimeout: durationOfMs(hboneIdleMs) },
+      upstreamProtocolOptions: { case: "explicitHttpConfig", value: { protocolConfig: { case: "http2ProtocolOptions", value: { allowConnect: true } } } },
+    }),
+  };
 }
 
 /** A cluster without endpoints, for what must go nowhere. */

@@ -5,11 +5,10 @@ import { mergeGateways, type MergedGateway } from "../model/classic-gateway.ts";
 import { byAge, meshKey, type Labels, type ServiceFacts } from "../model/facts.ts";
 import { selecting, selectorKeys } from "../model/selection.ts";
 import type { ProxyGroup } from "../model/sidecar-scope.ts";
-import { connectOriginateName } from "./cluster.ts";
 import { autoPassthroughAssignments, autoPassthroughClusters } from "./gateway-auto-passthrough.ts";
 import type { ClassicGatewayContext } from "./gateway-classic-context.ts";
 import { classicListener, classicRouteTable } from "./gateway-classic.ts";
-import { connectOriginateListener } from "./gateway-listener.ts";
+import { tunnelListeners } from "./gateway-listener.ts";
 import type { MeshModel } from "./outbound-resources.ts";
 import { type EncodedResource, encodeResource, sameScopedResource, type ScopedEncodedResource, scopedEntry } from "./resource.ts";
 import { SecurityPolicies } from "./security-filters.ts";
@@ -65,7 +64,7 @@ export function deriveClassicGatewayResources(graph: CollectionGraph, model: Mes
     listeners: perGroup("lds-classic-gateways", (gateway, context, group) => {
       const listeners = gateway.listeners.flatMap((listener) => classicListener(listener, context) ?? []);
       const encoded = listeners.map((listener) => encodeResource(ListenerSchema, listener.name, listener));
-      return group.hbone ? [...encoded, encodeResource(ListenerSchema, connectOriginateName, connectOriginateListener())] : encoded;
+      return group.hbone ? [...encoded, ...tunnelListeners(context.mesh, context.model.inputs, context.reader).map((listener) => encodeResource(ListenerSchema, listener.name, listener))] : encoded;
     }),
     clusters: perGroup("cds-auto-passthrough", (gateway, context) => autoPassthroughClusters(gateway, context).map((cluster) => encodeResource(ClusterSchema, cluster.name, cluster))),
     endpoints: perGroup("eds-auto-passthrough", (gateway, context) =>

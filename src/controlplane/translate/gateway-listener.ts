@@ -1,8 +1,12 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { CollectionReader } from "../../kube/index.ts";
 import { ListenerSchema, ProxyProtocolSchema, TcpProxySchema, TrafficDirection, type FilterChainMatchSchema, type Listener } from "../../wire/envoy/index.ts";
+import { localNetwork } from "../model/cluster-view.ts";
 import type { MeshSettings } from "../model/facts.ts";
+import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { unmatchedAccessLogs } from "./access-log.ts";
 import { connectOriginateName } from "./cluster.ts";
+import { doubleTunnelListeners, ingressCrossesNetworks } from "./double-tunnel.ts";
 import { tcpAddress } from "./envoy-address.ts";
 import { durationOfMs } from "./envoy-any.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
@@ -71,4 +75,9 @@ export function connectOriginateListener(): Listener {
     listenerFilters: [originalDestination()],
     filterChains: [{ filters: [filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, config)] }],
   });
+}
+
+/** The internal listeners of a gateway's own tunnels. */
+export function tunnelListeners(mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): readonly Listener[] {
+  return [connectOriginateListener(), ...(ingressCrossesNetworks(mesh) ? doubleTunnelListeners("gateway", localNetwork(mesh, inputs, reader)) : [])];
 }

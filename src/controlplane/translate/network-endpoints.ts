@@ -1,9 +1,12 @@
 import { create } from "@bufbuild/protobuf";
 import { LbEndpointSchema, type LbEndpoint } from "../../wire/envoy/index.ts";
+import { formatAuthority } from "../../wire/hbone/index.ts";
 import { compareText } from "../model/facts.ts";
 import { gatewaysTo, type NetworkGateway, type NetworkGateways } from "../model/network-gateways.ts";
 import type { EndpointModel } from "../model/service-endpoint-model.ts";
-import { tcpAddress } from "./envoy-address.ts";
+import { originalDestinationFilter } from "./cluster.ts";
+import { innerConnectName } from "./double-tunnel.ts";
+import { internalAddress, tcpAddress } from "./envoy-address.ts";
 import { filterMetadata } from "./envoy-any.ts";
 
 /** Where a client is, as far as networks ask. */
@@ -14,7 +17,20 @@ export interface ClientNetwork {
   /** Networks whose endpoints alone it asks for; undefined: of all. */
   readonly view: readonly string[] | undefined;
   readonly gateways: NetworkGateways;
+  /** How it enters other networks; absent: by mutual TLS that their gateways pass on. */
+  readonly crossing?: NetworkCrossing;
 }
+
+/** By HBONE through the HBONE to the other network's gateway, which is asked for a service by its host and port; or not at all: what is out of reach is left out then. */
+export type NetworkCrossing =
+  | {
+      readonly kind: "double-tunnel";
+      readonly host: string;
+      readonly port: number;
+      /** The cluster chooses transports by the endpoint's metadata. */
+      readonly matched: boolean;
+    }
+  | { readonly kind: "never" };
 
 /** An endpoint beside what proxies are told of it. A gateway stands for endpoints of another network. */
 export interface LocatedEndpoint {
@@ -31,33 +47,52 @@ export function isSeenBy(client: Pick<ClientNetwork, "clusterId" | "view">, endp
 /**
  * Endpoints of one locality as upstream divides them: those in reach stay, with weights that can be divided among any network's
  * gateways; others give theirs to the gateways of their network, as long as they take mutual TLS, which the gateways pass on by its
- * server name.
+ * server name, or whatever they take where the client enters by HBONE.
  */
-export function acrossNetworks(located: readonly (LocatedEndpoint & { readonly mutualTls: boolean })[], { network, gateways }: ClientNetwork): readonly LocatedEndpoint[] {
-  if (gateways.all.length === 0) return located;
+export function acrossNetworks(located: readonly (LocatedEndpoint & { readonly mutualTls: boolean })[], { network, gateways, crossing }: ClientNetwork): readonly LocatedEndpoint[] {
+  if (gateways.all.length === 0 && crossing === undefined) return located;
+  const portOf = ({ port, hbonePort }: NetworkGateway): number => (crossing === undefined ? port : hbonePort);
   const direct: LocatedEndpoint[] = [];
   const weights = new Map<NetworkGateway, number>();
   for (const { endpoint, resource, mutualTls } of located) {
     const weight = (resource.loadBalancingWeight ?? 1) * gateways.scale;
-    const through = gatewaysTo(gateways, endpoint.network, endpoint.clusterId).filter(({ port }) => port !== 0);
+    const through = crossing?.kind === "never" ? [] : gatewaysTo(gateways, endpoint.network, endpoint.clusterId).filter((gateway) => portOf(gateway) !== 0);
     const isNear = network === "" || endpoint.network === "" || network === endpoint.network;
+    if (crossing !== undefined && !isNear && through.length === 0) continue;
     // A client that says no network reaches what is in one by its gateways, where it has any.
     const isForced = network === "" && endpoint.network !== "" && through.length > 0;
     if (through.length === 0 || (isNear && !isForced)) direct.push({ endpoint: { ...endpoint, weight }, resource: { ...resource, loadBalancingWeight: weight } });
-    else if (mutualTls) for (const gateway of through) weights.set(gateway, (weights.get(gateway) ?? 0) + Math.floor(weight / through.length));
+    else if (mutualTls || crossing !== undefined) for (const gateway of through) weights.set(gateway, (weights.get(gateway) ?? 0) + Math.floor(weight / through.length));
   }
   const [first] = located;
   const used = [...weights].sort(([left], [right]) => compareText(left.address, right.address) || left.port - right.port);
-  return first === undefined ? direct : [...direct, ...used.map(([gateway, weight]) => gatewayEndpoint(gateway, Math.max(1, weight), first.endpoint))];
+  return first === undefined ? direct : [...direct, ...used.map(([gateway, weight]) => gatewayEndpoint(gateway, Math.max(1, weight), first.endpoint, crossing))];
 }
 
-function gatewayEndpoint(gateway: NetworkGateway, weight: number, { locality }: EndpointModel): LocatedEndpoint {
-  const { address, port, network, cluster } = gateway;
-  const endpoint = { address, port, labels: {}, identity: "", mutualTls: true, hbone: false, captured: false, locality, network, clusterId: cluster, node: "", weight, workload: `;;;;${cluster}`, isGateway: true as const };
-  const resource = create(LbEndpointSchema, {
-    hostIdentifier: { case: "endpoint", value: { address: { address: tcpAddress(address, port) } } },
-    loadBalancingWeight: weight,
-    metadata: filterMetadata({ istio: { workload: endpoint.workload }, "envoy.transport_socket_match": { tlsMode: "istio" } }),
-  });
+function gatewayEndpoint(gateway: NetworkGateway, weight: number, { locality }: EndpointModel, crossing: NetworkCrossing | undefined): LocatedEndpoint {
+  const { address, network, cluster } = gateway;
+  const tunnel = crossing?.kind === "double-tunnel" ? crossing : undefined;
+  const port = tunnel === undefined ? gateway.port : gateway.hbonePort;
+  const endpoint = { address, port, labels: {}, identity: "", mutualTls: tunnel === undefined, hbone: false, captured: false, locality, network, clusterId: cluster, node: "", weight, workload: `;;;;${cluster}`, isGateway: true as const };
+  const way = tunnel === undefined ? byMutualTls(endpoint) : byDoubleTunnel(endpoint, tunnel);
+  const resource = create(LbEndpointSchema, { hostIdentifier: { case: "endpoint", value: { address: { address: way.address } } }, loadBalancingWeight: weight, metadata: filterMetadata(way.metadata) });
   return { endpoint, resource };
+}
+
+type GatewayPlace = Pick<EndpointModel, "address" | "port" | "workload">;
+
+function byMutualTls({ address, port, workload }: GatewayPlace) {
+  return { address: tcpAddress(address, port), metadata: { istio: { workload }, "envoy.transport_socket_match": { tlsMode: "istio" } } };
+}
+
+function byDoubleTunnel({ address, port, workload }: GatewayPlace, { host, port: servicePort, matched }: Extract<NetworkCrossing, { readonly kind: "double-tunnel" }>) {
+  const local = formatAuthority(address, port);
+  return {
+    address: internalAddress(innerConnectName, local),
+    metadata: {
+      istio: { workload, double_hbone: { hbone_target_address: formatAuthority(host, servicePort) } },
+      [originalDestinationFilter]: { local },
+      ...(matched ? { "envoy.transport_socket_match": { tunnel: "http" } } : {}),
+    },
+  };
 }

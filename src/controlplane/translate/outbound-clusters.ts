@@ -17,7 +17,7 @@ import { isForwarded } from "./dynamic-forward-proxy.ts";
 import { loadAssignment, localityGroups } from "./endpoints.ts";
 import { deriveScopeServices, type ClientService, type ScopeServices } from "./outbound-client.ts";
 import { byLocality, dependsOnPlace } from "./outbound-locality.ts";
-import { isSeenBy } from "./network-endpoints.ts";
+import { isSeenBy, type NetworkCrossing } from "./network-endpoints.ts";
 import { discoveryType, outboundCluster, subsetClusterName } from "./outbound-cluster.ts";
 import { encodeResource, sameResource, type EncodedResource } from "./resource.ts";
 import { effectivePolicy, localitySetting, type EffectivePolicy } from "./traffic-policy.ts";
@@ -119,8 +119,8 @@ function serviceClusters({ client, service: { key, registry: registered, ports }
       const shared = `${name}#${key} ${registered} ${who} ${hbone ? "hbone" : ""}${from}`;
       const tells = tellsEndpoints(service, isSidecar, policy.loadBalancer?.simple);
       const cluster = [shared, isSidecar ? "" : "router", tells ? "" : place].join(" ");
-      // Gateways may go through waypoints.
-      const endpoints = tells ? [shared, hbone && !isSidecar ? "router" : "", place].join(" ") : undefined;
+      // Gateways may go through waypoints, and enter other networks otherwise.
+      const endpoints = tells ? [shared, !isSidecar && (hbone || mesh.ambientMultiNetwork === true) ? "router" : "", place].join(" ") : undefined;
       return sharedClusters.of(service, `${cluster}|${endpoints ?? ""}`, () => ({
         variant: { name, registry: registered, service: key, port, subset, client: rule === undefined ? undefined : { namespace: client.namespace, labels: client.labels }, isSidecar, hbone, locality, node, network, clusterId, networkView },
         cluster,
@@ -209,12 +209,19 @@ function waypointAssignment({ name, port, isSidecar, hbone }: ClusterVariant, { 
 
 function assignmentOf(variant: ClusterVariant, { mesh, service, rule, endpoints }: ResolvedVariant, healthKnown: boolean, { networkGateways }: ClusterSources, reader: CollectionReader): ClusterLoadAssignment {
   const { network = "", clusterId = mesh.clusterId, networkView: view } = variant;
-  const client = { network, clusterId, view, gateways: gatewaysOf(healthKnown ? networkGateways.resolved : networkGateways.unresolved, reader) };
+  const crossing = variant.isSidecar ? undefined : gatewayCrossing(variant, service, mesh);
+  const client = { network, clusterId, view, ...(crossing === undefined ? {} : { crossing }), gateways: gatewaysOf(healthKnown ? networkGateways.resolved : networkGateways.unresolved, reader) };
   const clusterLocal = isClusterLocal(service.hostname, mesh);
   const policy = effectivePolicy(rule, variant.subset, variant.port, mesh);
   const groups = localityGroups(endpoints.filter((endpoint) => isSeenBy(client, endpoint, clusterLocal)), { hbone: variant.hbone ? "needed" : "never", healthKnown, client, ruleTls: policy.tls?.mode });
   const place = { locality: variant.locality ?? nowhere, node: variant.node, network, clusterId, labels: variant.client?.labels ?? {} };
   return loadAssignment(variant.name, variant.locality === undefined ? groups : byLocality(groups, policy, localitySetting(policy, service.preference, mesh), place));
+}
+
+/** Gateways of an ambient mesh that spans several networks keep to their own, unless they are asked to enter others, which takes HBONE. */
+function gatewayCrossing({ hbone, port }: ClusterVariant, { hostname }: ServiceModel, { ambientMultiNetwork, ambientNetworkCrossing }: MeshSettings): NetworkCrossing | undefined {
+  if (ambientMultiNetwork !== true) return undefined;
+  return hbone && ambientNetworkCrossing?.ingress === true ? { kind: "double-tunnel", host: hostname, port, matched: true } : { kind: "never" };
 }
 
 /** What clients can tell of a service's servers: whether their namespace or the mesh turns mutual TLS off. */

@@ -11,6 +11,7 @@ import { destinationService } from "../model/sidecar-scope.ts";
 import type { VirtualServiceModel } from "../model/virtual-service-model.ts";
 import { blackHoleCluster, blackHoleName, connectOriginateCluster, connectOriginateName, passthroughCluster, passthroughName } from "./cluster.ts";
 import { deriveOutboundClusters, type OutboundClusters } from "./outbound-clusters.ts";
+import { doubleTunnelClusters, doubleTunnelNames, ingressCrossesNetworks } from "./double-tunnel.ts";
 import { connectOriginateListener } from "./gateway-listener.ts";
 import { l4RoutesToService, portService, type MeshModel } from "./mesh-model.ts";
 import { nameTable } from "./outbound-name-table.ts";
@@ -125,7 +126,7 @@ function resolvePort(port: OutboundPort, model: MeshModel, virtualServices: Coll
 
 /** Gateways have no original destinations to pass on to. */
 export function fixedClusterNames(kind: "sidecar" | "router", hbone: boolean): readonly string[] {
-  return [blackHoleName, ...(kind === "sidecar" ? [passthroughName] : []), ...(hbone ? [connectOriginateName] : [])];
+  return [blackHoleName, ...(kind === "sidecar" ? [passthroughName] : []), ...(hbone ? [connectOriginateName] : []), ...(hbone && kind === "router" ? doubleTunnelNames : [])];
 }
 
 const fixed: Readonly<Record<string, (mesh: MeshSettings) => Cluster>> = {
@@ -135,5 +136,6 @@ const fixed: Readonly<Record<string, (mesh: MeshSettings) => Cluster>> = {
 };
 
 function deriveFixedClusters(graph: CollectionGraph, inputs: MeshInputs): Collection<EncodedResource> {
-  return graph.derive("cds-fixed", inputs.mesh, (mesh) => Object.entries(fixed).map(([name, build]) => [name, encodeResource(ClusterSchema, name, build(mesh))] as const), sameResource);
+  const clustersOf = (mesh: MeshSettings): readonly Cluster[] => [...Object.values(fixed).map((build) => build(mesh)), ...(ingressCrossesNetworks(mesh) ? doubleTunnelClusters(mesh) : [])];
+  return graph.derive("cds-fixed", inputs.mesh, (mesh) => clustersOf(mesh).map((cluster) => [cluster.name, encodeResource(ClusterSchema, cluster.name, cluster)] as const), sameResource);
 }

@@ -8,9 +8,8 @@ import type { RouteModel } from "../model/gateway-model.ts";
 import type { L4RouteModel } from "../model/l4-route-model.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import type { ProxyGroup } from "../model/sidecar-scope.ts";
-import { connectOriginateName } from "./cluster.ts";
 import { gatewayApiListeners, gatewayRouteTables, gatewaySubject } from "./gateway-api-listeners.ts";
-import { connectOriginateListener } from "./gateway-listener.ts";
+import { tunnelListeners } from "./gateway-listener.ts";
 import { deriveRouterGroups, manualDeployments } from "./gateway-manual.ts";
 import { routeTable } from "./gateway-route.ts";
 import { type EncodedResource, encodeResource, sameScopedResource, type ScopedEncodedResource, scopedEntry } from "./resource.ts";
@@ -52,7 +51,7 @@ function deriveListeners(graph: CollectionGraph, { inputs, l4Routes, groups }: R
       telemetry: telemetry.telemetryFor(subject, "gateway", mesh, reader),
       l4Routes: byGateway.flatMap((index) => reader.lookup(index, factsKey(gateway))).sort((left, right) => byAge(left.route, right.route)),
     });
-    return [...listeners.map((listener) => encodeResource(ListenerSchema, listener.name, listener)), encodeResource(ListenerSchema, connectOriginateName, connectOriginateListener())];
+    return [...listeners.map((listener) => encodeResource(ListenerSchema, listener.name, listener)), ...tunnelListeners(mesh, inputs, reader).map((listener) => encodeResource(ListenerSchema, listener.name, listener))];
   });
 }
 

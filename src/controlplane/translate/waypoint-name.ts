@@ -16,6 +16,11 @@ export function vipName(port: number, carries: WaypointCarries, subset: string |
   return `inbound-vip|${port}|${carries}${subset === undefined || subset === "" ? "" : `/${subset}`}|${host}`;
 }
 
+/** Whether a cluster is one of what is behind the waypoint. */
+export function isVipName(name: string): boolean {
+  return name.startsWith("inbound-vip|");
+}
+
 /** The name that a route's `outbound|port|subset|host` has in the waypoint of that host; others keep theirs. */
 export function inWaypoint(cluster: string, servedOf: (host: string) => Pick<ServiceModel, "ports"> | undefined): string {
   const [direction, portText, subset, host] = cluster.split("|");

@@ -3,6 +3,7 @@ import { istioLabels, type ExtensionProvider, type ProviderService } from "../..
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../kube/index.ts";
 import { Cluster_DiscoveryType, ClusterLoadAssignmentSchema, ClusterSchema, ListenerSchema, type ClusterLoadAssignment } from "../../wire/envoy/index.ts";
 import type { PolicySubject } from "../model/authorization-selection.ts";
+import { localNetwork } from "../model/cluster-view.ts";
 import { destinationRuleFor, type DestinationRuleModel } from "../model/destination-rule-model.ts";
 import { byCreation, compareText, factsKey, meshKey, type MeshSettings } from "../model/facts.ts";
 import { ProviderClusters } from "../model/provider-cluster.ts";
@@ -14,6 +15,7 @@ import { WaypointBindings, type Waypoint, type Waypoints } from "../model/waypoi
 import type { AccessLogInit } from "./access-log.ts";
 import { tunnelLogsOf2022, writesLogsOf2022 } from "./access-log-2022.ts";
 import { connectOriginateCluster } from "./cluster.ts";
+import { doubleTunnelClusters, doubleTunnelListeners } from "./double-tunnel.ts";
 import { deriveEastWestResources } from "./east-west-resources.ts";
 import { isForwarded } from "./dynamic-forward-proxy.ts";
 import { loadAssignment, localityGroups, type LocalityGroup } from "./endpoints.ts";
@@ -29,8 +31,8 @@ import { effectivePolicy, localitySetting } from "./traffic-policy.ts";
 import { peersOfNamespace, vipCluster } from "./waypoint-cluster.ts";
 import { waypointPortsOf } from "./waypoint-forwarding.ts";
 import { encapName, mainInternalListener, type WaypointPolicies, type WaypointPort, type WaypointServiceChains } from "./waypoint-listener.ts";
-import { carriedKinds, vipName } from "./waypoint-name.ts";
-import { nearEndpoints } from "./waypoint-network.ts";
+import { carriedKinds, isVipName, vipName } from "./waypoint-name.ts";
+import { waypointCrossing, waypointEndpoints } from "./waypoint-network.ts";
 import { placesOf } from "./waypoint-place.ts";
 import { clustersOf, waypointRoutes, waypointTcpTargets, type WaypointRouteContext } from "./waypoint-route.ts";
 
@@ -165,6 +167,7 @@ function deriveListeners(graph: CollectionGraph, sources: Sources, bindings: Way
       connectTerminateListener(mesh, wildcard, ofTunnels(services, mesh)),
       mainInternalListener({ mesh, services: chains, workloads: addresses, direct: policiesOf(waypoint, [], mesh, reader) }),
       connectOriginateListener(),
+      ...(crossesNetworks(mesh) ? doubleTunnelListeners("waypoint", localNetwork(mesh, inputs, reader)) : []),
     ];
   };
   return graph.derive(
@@ -176,6 +179,10 @@ function deriveListeners(graph: CollectionGraph, sources: Sources, bindings: Way
     },
     sameScopedResource,
   );
+}
+
+function crossesNetworks({ ambientMultiNetwork, ambientNetworkCrossing }: MeshSettings): boolean {
+  return ambientMultiNetwork === true && ambientNetworkCrossing?.waypoints !== false;
 }
 
 /** With the addresses that a control plane has given to it, of both families: a waypoint is asked for it by each. */
@@ -197,7 +204,7 @@ function deriveFixedClusters(graph: CollectionGraph, { model, waypoints }: Sourc
       const mesh = reader.get(model.inputs.mesh, meshKey);
       if (mesh === undefined) return [];
       const originate = connectOriginateCluster(mesh, [peersOfNamespace(mesh, waypoint.namespace)]);
-      const clusters = [internalListenerCluster(mainInternalName), internalListenerCluster(encapName, originate.name), originate];
+      const clusters = [internalListenerCluster(mainInternalName), internalListenerCluster(encapName, originate.name), originate, ...(crossesNetworks(mesh) ? doubleTunnelClusters(mesh) : [])];
       return clusters.map((cluster) => scoped(ClusterSchema, waypoint.key, cluster, cluster.name));
     },
     sameScopedResource,
@@ -232,7 +239,7 @@ function variantsOf({ service, rule, mesh }: ResolvedService): readonly VipVaria
 }
 
 function endpointsOf({ service, rule, mesh }: ResolvedService, port: number, subset: string | undefined, { model }: Sources, reader: CollectionReader): readonly EndpointModel[] {
-  const near = nearEndpoints(getEndpoints(model.endpoints, service, port, reader), service, mesh, model.inputs, reader);
+  const near = waypointEndpoints(getEndpoints(model.endpoints, service, port, reader), service, mesh, model.inputs, reader);
   return ofSubset(near, rule?.subsets.find(({ name }) => name === subset));
 }
 
@@ -248,7 +255,7 @@ function deriveVipClusters(graph: CollectionGraph, { served, services, suffix }:
       const identities = identitiesOf(service, mesh, model.endpoints, model.inputs, reader);
       const resolvesNames = discoveryType(service, false) !== Cluster_DiscoveryType.EDS;
       return variantsOf(found).flatMap(({ name, carries, port, subset }) => {
-        const listed = resolvesNames ? assignment(name, endpointsOf(found, port.port, subset, sources, reader), false) : undefined;
+        const listed = resolvesNames ? assignment(found, { name, port: port.port, subset }, sources, reader) : undefined;
         const cluster = vipCluster({ service, port, carries, subset, rule, mesh, identities, assignment: listed });
         return cluster === undefined ? [] : [scoped(ClusterSchema, item.waypoint, cluster, name)];
       });
@@ -270,14 +277,28 @@ function deriveVipEndpoints(graph: CollectionGraph, { served, services, suffix }
   );
 }
 
-function assignment(name: string, endpoints: readonly EndpointModel[], healthKnown: boolean): ClusterLoadAssignment {
-  return loadAssignment(name, localityGroups(endpoints, { hbone: "always", healthKnown }));
+interface AssignmentKey {
+  readonly name: string;
+  readonly port: number;
+  readonly subset: string | undefined;
+}
+
+function groupsOf(found: ResolvedService, { name, port, subset }: AssignmentKey, resolvesNames: boolean, sources: Sources, reader: CollectionReader): readonly LocalityGroup[] {
+  const { inputs, networkGateways } = sources.model;
+  const client = waypointCrossing(found.service, port, isVipName(name), found.mesh, { inputs, networkGateways, resolvesNames, reader });
+  return localityGroups(endpointsOf(found, port, subset, sources, reader), { hbone: "always", healthKnown: !resolvesNames, client });
+}
+
+/** Of a cluster that finds out its endpoints itself. */
+function assignment(found: ResolvedService, key: AssignmentKey, sources: Sources, reader: CollectionReader): ClusterLoadAssignment {
+  return loadAssignment(key.name, groupsOf(found, key, true, sources, reader));
 }
 
 /** One for all of a waypoint's pods; and one for each, where it matters where that is. */
-function encodeAssignments(found: ResolvedService, { name, port, subset }: { readonly name: string; readonly port: number; readonly subset: string | undefined }, sources: Sources, reader: CollectionReader): (readonly [string, ScopedEncodedResource])[] {
+function encodeAssignments(found: ResolvedService, key: AssignmentKey, sources: Sources, reader: CollectionReader): (readonly [string, ScopedEncodedResource])[] {
   const { waypoint, service, rule, mesh } = found;
-  const groups = localityGroups(endpointsOf(found, port, subset, sources, reader), { hbone: "always", healthKnown: true });
+  const { name, port, subset } = key;
+  const groups = groupsOf(found, key, false, sources, reader);
   const entry = (scope: string, own: readonly LocalityGroup[]) => scoped(ClusterLoadAssignmentSchema, scope, loadAssignment(name, own), name);
   const policy = effectivePolicy(rule, subset, port, mesh);
   const setting = localitySetting(policy, service.preference, mesh);
@@ -342,7 +363,7 @@ function deriveOutboundClusters(graph: CollectionGraph, suffix: string, sources:
         identities: identitiesOf(service, mesh, model.endpoints, model.inputs, reader),
         automaticTls: true,
         allCaptured: everyone(endpoints, (endpoint) => endpoint.captured),
-        assignment: resolvesNames ? assignment(found.name, endpoints, false) : undefined,
+        assignment: resolvesNames ? assignment(found, { name: found.name, port: port.port, subset: reference.subset }, sources, reader) : undefined,
       });
       return cluster === undefined ? [] : [scoped(ClusterSchema, reference.waypoint, cluster, cluster.name)];
     },

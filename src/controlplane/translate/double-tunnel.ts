@@ -1,0 +1,97 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  Cluster_DiscoveryType,
+  Cluster_LbPolicy,
+  ClusterSchema,
+  FilterStateValue_SharedWithUpstream,
+  HeaderValueOption_HeaderAppendAction,
+  InternalUpstreamTransportSchema,
+  ListenerSchema,
+  NetworkSetFilterStateSchema,
+  TcpProxySchema,
+  type Cluster,
+  type Listener,
+} from "../../wire/envoy/index.ts";
+import type { MeshSettings } from "../model/facts.ts";
+import { noCircuitBreakers, originalDestinationFilter, tunnelOptions, tunnelTls } from "./cluster.ts";
+import { internalAddress } from "./envoy-address.ts";
+import { durationOfMs, packed } from "./envoy-any.ts";
+import { filterInit } from "./filter-init.ts";
+import { originalDestination } from "./listener-filters.ts";
+
+/** The internal listener that endpoints of other networks are behind: it asks, through the next one, who serves the service there. */
+export const innerConnectName = "inner_connect_originate";
+/** The one that asks the other network's gateway. */
+const outerConnectName = "outer_connect_originate";
+/** What is asked for, of the one as of the other. */
+const targetState = "istio.double_hbone.hbone_target_address";
+const hbonePort = 15_008;
+const cleanupMs = 60_000;
+
+/** Of their clusters. */
+export const doubleTunnelNames: readonly string[] = [innerConnectName, outerConnectName];
+
+/** Whether gateways enter other networks so. */
+export function ingressCrossesNetworks({ ambientMultiNetwork, ambientNetworkCrossing }: MeshSettings): boolean {
+  return ambientMultiNetwork === true && ambientNetworkCrossing?.ingress === true;
+}
+
+/** What a proxy tells the gateway that it is: that decides whether the gateway leads through a waypoint. */
+export type TunnelSource = "waypoint" | "gateway";
+
+/** HBONE within HBONE, as far as listeners go: the endpoint's metadata says where the gateway is, and what it is asked for. `network` is the proxy's own. */
+export function doubleTunnelListeners(source: TunnelSource, network: string): readonly Listener[] {
+  const state = (objectKey: string, format: string, more: { readonly factoryKey?: string } = {}) => ({
+    key: { case: "objectKey" as const, value: objectKey },
+    value: { case: "formatString" as const, value: { format: { case: "textFormatSource" as const, value: { specifier: { case: "inlineString" as const, value: format } } } } },
+    sharedWithUpstream: FilterStateValue_SharedWithUpstream.TRANSITIVE,
+    ...more,
+  });
+  const propagate = filterInit("propagate_endpoint_metadata", NetworkSetFilterStateSchema, {
+    onNewConnection: [
+      state("envoy.filters.listener.original_dst.local_ip", `%DYNAMIC_METADATA(${originalDestinationFilter}:local)%`),
+      state(targetState, "%DYNAMIC_METADATA(istio:double_hbone:hbone_target_address)%", { factoryKey: "istio.hashable_string" }),
+    ],
+  });
+  const tunnel = (name: string, header: readonly [key: string, value: string]) =>
+    filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, {
+      statPrefix: name,
+      clusterSpecifier: { case: "cluster", value: name },
+      tunnelingConfig: {
+        hostname: `%FILTER_STATE(${targetState}:PLAIN)%`,
+        headersToAdd: [{ appendAction: HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD, header: { key: header[0], value: header[1] } }],
+      },
+    });
+  const listener = { listenerSpecifier: { case: "internalListener" as const, value: {} }, useOriginalDst: false };
+  return [
+    create(ListenerSchema, { ...listener, name: innerConnectName, filterChains: [{ filters: [propagate, tunnel(innerConnectName, ["x-forwarded-network", network])] }] }),
+    create(ListenerSchema, { ...listener, name: outerConnectName, listenerFilters: [originalDestination()], filterChains: [{ filters: [tunnel(outerConnectName, ["x-istio-source", source])] }] }),
+  ];
+}
+
+/** The clusters of those listeners: the inner tunnel's TLS goes into the outer one. A connection to the gateway serves one tunnel, so that the gateway chooses a server for each. */
+export function doubleTunnelClusters(mesh: MeshSettings): readonly Cluster[] {
+  const unpooled = tunnelOptions({ maxRequestsPerConnection: 1 });
+  const inner = create(ClusterSchema, {
+    name: innerConnectName,
+    altStatName: `${innerConnectName};`,
+    clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC },
+    circuitBreakers: noCircuitBreakers,
+    loadAssignment: { clusterName: innerConnectName, endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: "endpoint", value: { address: { address: internalAddress(outerConnectName) } } } }] }] },
+    typedExtensionProtocolOptions: unpooled,
+    transportSocket: { name: "internal_upstream_with_tls", configType: { case: "typedConfig", value: packed(InternalUpstreamTransportSchema, { transportSocket: tunnelTls(mesh) }) } },
+  });
+  const outer = create(ClusterSchema, {
+    name: outerConnectName,
+    altStatName: `${outerConnectName};`,
+    clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST },
+    connectTimeout: durationOfMs(mesh.connectTimeoutMs),
+    cleanupInterval: durationOfMs(cleanupMs),
+    lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
+    circuitBreakers: noCircuitBreakers,
+    lbConfig: { case: "originalDstLbConfig", value: { upstreamPortOverride: hbonePort } },
+    typedExtensionProtocolOptions: unpooled,
+    transportSocket: tunnelTls(mesh),
+  });
+  return [inner, outer];
+}
