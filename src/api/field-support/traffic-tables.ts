@@ -139,7 +139,7 @@ export const envoyFilterTable: FieldTable = {
   kind: "EnvoyFilter",
   rows: [
     acted("Workloads, order", "sgw", filterTest, "workloadSelector.labels{}", "targetRefs[].**", "priority"),
-    acted("Patches", "sgw", filterTest, "configPatches[].applyTo", "configPatches[].patch.**"),
+    acted("Patches; of BOOTSTRAP warned of by name, as upstream serves none either", "sgw", filterTest, "configPatches[].applyTo", "configPatches[].patch.**"),
     acted("Matches", "sgw", filterTest, ...under(["configPatches[].match"], "context", "proxy.**", "cluster.**", "routeConfiguration.**"), ...under(["configPatches[].match.listener"], "filterChain.**", "listenerFilter", "name", "portNumber")),
     warned("Matches of waypoints", "configPatches[].match.waypoint.**"),
     warned("Names of ports", "configPatches[].match.listener.portName"),

@@ -67,7 +67,7 @@ function readPatch(reader: Reader): EnvoyConfigPatch {
   if (value !== undefined) checkEnvoyValue(value);
   const filterClass = patch?.oneOf("filterClass", ["UNSPECIFIED", "AUTHN", "AUTHZ", "STATS"]) ?? "UNSPECIFIED";
   if (filterClass !== "UNSPECIFIED") patch?.warn("has no effect: the filter's place is where the operation puts it", "filterClass");
-  if (applyTo === "BOOTSTRAP") reader.warn("has no effect when it is BOOTSTRAP: proxies start from a file that their own agent writes", "applyTo");
+  if (applyTo === "BOOTSTRAP") reader.warn("has no effect when it is BOOTSTRAP, as with Istio 1.31: proxies start from a file that their own agent writes, and are served no patches to it", "applyTo");
   warnOfIdle(reader, applyTo, operation);
   refuseUnknown(patch);
   refuseUnknown(reader);

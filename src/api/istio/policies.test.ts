@@ -105,7 +105,7 @@ test("what extends proxies is checked, and what has no effect is named", () => {
   const typed = (type: string): object => ({ ...http, patch: { operation: "ADD", value: { typed_config: { "@type": type } } } });
   const warnings = (configPatch: object): readonly string[] => told(envoyFilterKind, { configPatches: [configPatch] }).warnings;
   assert.deepEqual(told(envoyFilterKind, { configPatches: [patch, http] }), { errors: [], warnings: [] });
-  assert.deepEqual(warnings({ ...patch, applyTo: "BOOTSTRAP" }), ["spec.configPatches[0].applyTo: has no effect when it is BOOTSTRAP: proxies start from a file that their own agent writes"]);
+  assert.deepEqual(warnings({ ...patch, applyTo: "BOOTSTRAP" }), ["spec.configPatches[0].applyTo: has no effect when it is BOOTSTRAP, as with Istio 1.31: proxies start from a file that their own agent writes, and are served no patches to it"]);
   assert.deepEqual(warnings({ applyTo: "ROUTE_CONFIGURATION", patch: { operation: "REMOVE" } }), [
     "spec.configPatches[0].patch.operation: has no effect: REMOVE does nothing where applyTo is ROUTE_CONFIGURATION; it takes MERGE, MERGE_AND_REPLACE_LIST",
   ]);
