@@ -235,6 +235,17 @@ test("debug requests over xDS tell those of the control plane's namespace of all
   watcher.close();
 });
 
+test("what is to be debugged is told on the monitoring port too, where upstream's tools ask for it over a port-forward", async () => {
+  const ask = async (port: number, path: string): Promise<string> => {
+    const response = await fetch(`http://${address}:${port}${path}`);
+    return `${response.status} ${await response.text()}`;
+  };
+  for (const path of ["/debug/clusterz", "/debug/syncz", "/debug/list", "/debug"]) assert.equal(await ask(ports.monitoring, path), await ask(ports.http, path), path);
+  assert.match(await ask(ports.monitoring, "/debug/clusterz"), /^200 \[\{/);
+  assert.match(await ask(ports.monitoring, "/ready"), /^404/);
+  assert.match(await ask(ports.monitoring, "/metrics"), /^200 # HELP/);
+});
+
 test("with ISTIO_MULTIROOT_MESH a proxy that asks for its configuration is told the mesh's roots", async () => {
   const client = new DiscoveryTestClient("whole", `${address}:${ports.secure}`, ztunnelNode, { credentials, headers });
   client.send({ typeUrl: typeUrls.proxyConfig });

@@ -28,6 +28,7 @@ import {
   proxyConfigDump,
   rootsReport,
   RotatingServerCredentials,
+  forLoopback,
   serveHttp,
   stop,
   syncStatus,
@@ -241,7 +242,7 @@ export class ControlPlane {
 
   async #serveHttp(identity: ControlPlaneIdentity): Promise<(HttpServer | HttpsServer)[]> {
     const { http, monitoring } = this.#options.settings;
-    return [await serveHttp(http.address, http.port, this.#debugRoutes(identity)), await serveHttp(monitoring.address, monitoring.port, this.#monitoringRoutes())];
+    return [await serveHttp(http.address, http.port, this.#debugRoutes(identity)), await serveHttp(monitoring.address, monitoring.port, this.#monitoringRoutes(identity))];
   }
 
   /** Pods are not injected by a configuration that has not been read yet. */
@@ -373,8 +374,11 @@ export class ControlPlane {
     return { revision, processed, proxies: processed ? acknowledgements(this.#discovery, generation) : [] };
   }
 
-  #monitoringRoutes(): Readonly<Record<string, HttpRoute>> {
+  /** Upstream's tools ask here for what the other port tells, over a port-forward. */
+  #monitoringRoutes(identity: ControlPlaneIdentity): Readonly<Record<string, HttpRoute>> {
+    const debug = Object.entries<HttpRoute>(this.#debugRoutes(identity)).filter(([path]) => path === "/debug" || path.startsWith("/debug/"));
     return {
+      ...Object.fromEntries(debug.map(([path, route]) => [path, forLoopback(route)])),
       "/metrics": () => ({ status: 200, body: renderPrometheus(this.#metrics), contentType: prometheusContentType }),
       "/version": () => ({ status: 200, body: `${this.#options.version}\n` }),
     };

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
+import type { IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import type { LogThreshold } from "../../base/index.ts";
-import { serveHttp } from "./http-endpoints.ts";
+import { forLoopback, serveHttp } from "./http-endpoints.ts";
 import { serveLogControl } from "./log-control.ts";
 
 test("a path is found however many slashes stand before it, as istioctl asks, and nothing else is", async () => {
@@ -15,6 +16,14 @@ test("a path is found however many slashes stand before it, as istioctl asks, an
   assert.deepEqual(await Promise.all(["/version", "//version", "///version?a=//b"].map(ask)), ["200 1.2.3", "200 1.2.3", "200 1.2.3?a=//b"]);
   for (const path of ["//", "/", "//localhost/version", "/version/"]) assert.match(await ask(path), /^404 no such path; there are \/version$/);
   server.close();
+});
+
+test("what is for the loopback is told to callers from there, over both families, and to nobody else whatever they say", async () => {
+  const route = forLoopback(() => ({ status: 200, body: "told" }));
+  const statusFor = async (remoteAddress: string | undefined, remoteFamily: string | undefined): Promise<number> =>
+    (await route(new URL("http://localhost/debug/syncz"), { socket: { remoteAddress, remoteFamily }, headers: { "x-forwarded-for": "127.0.0.1", host: "localhost" } } as unknown as IncomingMessage)).status;
+  assert.deepEqual(await Promise.all([statusFor("127.0.0.1", "IPv4"), statusFor("127.8.0.1", "IPv4"), statusFor("::1", "IPv6"), statusFor("::ffff:127.0.0.1", "IPv6")]), [200, 200, 200, 200]);
+  assert.deepEqual(await Promise.all([statusFor("10.244.0.5", "IPv4"), statusFor("::ffff:10.244.0.5", "IPv6"), statusFor("fd00::1", "IPv6"), statusFor(undefined, undefined)]), [401, 401, 401, 401]);
 });
 
 test("logging is told and set as istioctl's admin log does it, with a slash at the end or without", async () => {

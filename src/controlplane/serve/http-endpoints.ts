@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { BlockList } from "node:net";
 import { messageOf, toSerinError, type SerinError } from "../../base/index.ts";
 import { listening } from "./http-server.ts";
 
@@ -13,6 +14,20 @@ export interface HttpAnswer {
 
 export function json(value: unknown, status = 200): HttpAnswer {
   return { status, body: `${JSON.stringify(value)}\n`, contentType: "application/json" };
+}
+
+const loopback = new BlockList();
+loopback.addSubnet("127.0.0.0", 8, "ipv4");
+loopback.addAddress("::1", "ipv6");
+
+/** For callers of the own machine alone, as those are whom a port-forward brings; others are answered 401. The connection tells, no header. */
+export function forLoopback(route: HttpRoute): HttpRoute {
+  return (url, request) => {
+    const { remoteAddress = "", remoteFamily } = request.socket;
+    // An IPv4 address on a socket of both families counts as what it is.
+    const isLocal = remoteAddress !== "" && loopback.check(remoteAddress, remoteFamily === "IPv6" ? "ipv6" : "ipv4");
+    return isLocal ? route(url, request) : { status: 401, body: "only callers on the loopback are answered here; forward the port to the pod\n" };
+  };
 }
 
 /** A small HTTP server for operators and probes: exact paths, GET only. */

@@ -4,7 +4,7 @@ export { createDiscoveryMetrics, type DiscoveryMetrics } from "./discovery-metri
 export { DiscoveryServer, type DebugAnswerer, type DiscoveryServerOptions } from "./discovery-server.ts";
 export { bind, createPlaintextServer, createSecureServer, RotatingServerCredentials, stop, type GrpcServersOptions } from "./grpc-servers.ts";
 export { listening, readBody } from "./http-server.ts";
-export { json, serveHttp, type HttpAnswer, type HttpRoute } from "./http-endpoints.ts";
+export { forLoopback, json, serveHttp, type HttpAnswer, type HttpRoute } from "./http-endpoints.ts";
 export type { ProxyIdentity } from "./proxy-identity.ts";
 export type { ProbedHealth, WorkloadProxies } from "./proxy-registration.ts";
 export { ExtendedView, ExtensionConfigView } from "./extended-view.ts";
