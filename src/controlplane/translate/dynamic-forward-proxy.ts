@@ -4,7 +4,7 @@ import { Cluster_DnsLookupFamily, Cluster_LbPolicy, ClusterSchema, DynamicForwar
 import type { ServiceModel } from "../model/service.ts";
 import { packed } from "./envoy-any.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
-import type { ClusterDraft } from "./traffic-policy.ts";
+import { type ClusterDraft, hasHttpOptions } from "./traffic-policy.ts";
 
 /** Whether each request, or each connection's server name, says which of the wildcard's hosts is meant, and the proxy resolves that. */
 export function isForwarded({ resolution }: Pick<ServiceModel, "resolution">): boolean {
@@ -16,15 +16,20 @@ function dnsCache(hostname: string) {
   return { name: `${hostname}_dfp_dns_cache`, dnsLookupFamily: Cluster_DnsLookupFamily.V4_ONLY };
 }
 
-/** Makes a cluster one whose endpoints are what its requests ask for. With TLS the name that is asked for is the one that is checked, unless a rule says otherwise, which Envoy must be told to take. */
-export function forwardDynamically({ cluster, http }: ClusterDraft, hostname: string, tls: ClientTls | undefined): void {
+/**
+ * Makes a cluster one whose endpoints are what its requests ask for. With TLS the name that is asked for is the one that is checked, unless a
+ * rule says otherwise. Envoy must be told that it may take a cluster which says anything of HTTP and not that, even one without TLS.
+ */
+export function forwardDynamically(draft: ClusterDraft, hostname: string, tls: ClientTls | undefined): void {
+  const { cluster, http } = draft;
   const originates = tls?.mode === "SIMPLE" || tls?.mode === "MUTUAL";
   const named = tls?.sni === undefined;
   const checked = tls?.insecureSkipVerify !== true;
   if (originates && (named || checked)) {
     http.upstreamHttpProtocolOptions = create(HttpProtocolOptionsSchema, { upstreamHttpProtocolOptions: { autoSni: named, autoSanValidation: checked } }).upstreamHttpProtocolOptions!;
   }
-  const insecure = originates && !(named && checked) ? { allowInsecureClusterOptions: true } : {};
+  const isSecure = originates ? named && checked : !hasHttpOptions(draft);
+  const insecure = isSecure ? {} : { allowInsecureClusterOptions: true };
   const typedConfig = packed(DynamicForwardProxyClusterSchema, { ...insecure, clusterImplementationSpecifier: { case: "dnsCacheConfig", value: dnsCache(hostname) } });
   cluster.clusterDiscoveryType = create(ClusterSchema, { clusterDiscoveryType: { case: "clusterType", value: { name: "envoy.clusters.dynamic_forward_proxy", typedConfig } } }).clusterDiscoveryType;
   cluster.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED;

@@ -102,9 +102,14 @@ export function useDownstreamProtocol({ http }: ClusterDraft): void {
   http.upstreamProtocolOptions = options.upstreamProtocolOptions;
 }
 
+export function hasHttpOptions({ http }: ClusterDraft): boolean {
+  return http.upstreamProtocolOptions.case !== undefined || http.commonHttpProtocolOptions !== undefined || http.upstreamHttpProtocolOptions !== undefined;
+}
+
 /** Writes the HTTP options into the cluster, where there are any. */
-export function packHttpOptions({ cluster, http }: ClusterDraft): void {
-  if (http.upstreamProtocolOptions.case === undefined && http.commonHttpProtocolOptions === undefined && http.upstreamHttpProtocolOptions === undefined) return;
+export function packHttpOptions(draft: ClusterDraft): void {
+  const { cluster, http } = draft;
+  if (!hasHttpOptions(draft)) return;
   // Envoy takes no options without the version of HTTP that they are for.
   if (http.upstreamProtocolOptions.case === undefined) {
     http.upstreamProtocolOptions = create(HttpProtocolOptionsSchema, { upstreamProtocolOptions: { case: "explicitHttpConfig", value: { protocolConfig: { case: "httpProtocolOptions", value: {} } } } }).upstreamProtocolOptions;

@@ -125,6 +125,15 @@ test("server names lead to hosts of DYNAMIC_DNS only where the environment asks 
   assert.deepEqual(prefixes(listeners()["main_internal"]), []);
 });
 
+test("Envoy is told to take clusters of DYNAMIC_DNS that say something of HTTP and nothing of TLS's names: it refuses them otherwise", () => {
+  const { apply, clusters } = waypoints();
+  const isAllowed = (port: number): unknown => valueAt(clusters()[`inbound-vip|${port}|http|*.wild.test`] ?? {}, "clusterType", "typedConfig", "allowInsecureClusterOptions") ?? false;
+  apply(...base, wild([http, { number: 8080, name: "grpc", protocol: "GRPC" }]));
+  assert.deepEqual([isAllowed(80), isAllowed(8080)], [false, true]);
+  apply(config("DestinationRule", "shop/wild", { host: "*.wild.test", trafficPolicy: { connectionPool: { http: { idleTimeout: "5s" } } } }));
+  assert.deepEqual([isAllowed(80), isAllowed(8080)], [true, true]);
+});
+
 test("TLS to hosts of DYNAMIC_DNS checks the name that is asked for; what a rule says otherwise Envoy is told to take", () => {
   const { apply, clusters } = waypoints();
   const rule = (settings: object): KubernetesObject => config("DestinationRule", "shop/wild", { host: "*.wild.test", trafficPolicy: { tls: { mode: "SIMPLE", ...settings } } });
