@@ -2,49 +2,63 @@ import { SerinError, userError } from "../../base/index.ts";
 
 /** Whether it is compressed, and the length. */
 const prefixBytes = 5;
+/** The first place of a message that comes in pieces; it grows as they come, for what is said of its length may be a lie. */
+const startBytes = 4096;
+const noBytes = Buffer.alloc(0);
 
-/** Cuts what comes over a gRPC stream into its messages. Keeps one message at most, and that up to `maxBytes`. */
+/** Cuts what comes over a gRPC stream into its messages. Keeps one message at most, that up to `maxBytes`, and no more than twice what has come of it. */
 export class MessageDecoder {
   readonly #maxBytes: number;
-  /** The beginning of a message whose end has not come. */
-  #parts: Buffer[] = [];
+  /** The beginning of a message whose end has not come, up to `#kept`. */
+  #place = noBytes;
   #kept = 0;
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
   }
 
-  /** Calls for each message that ends in this chunk. Throws a user error for one that is too long or compressed, which was not agreed upon. */
+  /**
+   * Calls for each message that ends in this chunk; its bytes are the caller's. Throws a user error for one that is too long or
+   * compressed, which was not agreed upon.
+   */
   push(chunk: Buffer, message: (bytes: Buffer) => void): void {
-    let bytes = chunk;
-    if (this.#kept > 0) {
-      this.#keep(chunk);
-      // Long messages come in many pieces, which are put together once all are there.
-      if (this.#kept < this.#awaited) return;
-      bytes = Buffer.concat(this.#parts, this.#kept);
-      this.#parts = [];
-      this.#kept = 0;
-    }
     let at = 0;
-    while (bytes.length - at >= prefixBytes) {
-      const end = at + prefixBytes + this.#lengthAt(bytes, at);
-      if (end > bytes.length) break;
-      message(bytes.subarray(at + prefixBytes, end));
+    while (this.#kept > 0) {
+      const missing = this.#awaited - this.#kept;
+      const end = Math.min(chunk.length, at + missing);
+      this.#keep(chunk, at, end);
+      if (end - at < missing) return;
+      at = end;
+      if (this.#awaited > this.#kept) continue;
+      const whole = this.#place.subarray(prefixBytes, this.#kept);
+      this.#place = noBytes;
+      this.#kept = 0;
+      message(whole);
+    }
+    while (chunk.length - at >= prefixBytes) {
+      const end = at + prefixBytes + this.#lengthAt(chunk, at);
+      if (end > chunk.length) break;
+      message(chunk.subarray(at + prefixBytes, end));
       at = end;
     }
-    if (at < bytes.length) this.#keep(bytes.subarray(at));
+    if (at < chunk.length) this.#keep(chunk, at, chunk.length);
   }
 
-  #keep(part: Buffer): void {
-    this.#parts.push(part);
-    this.#kept += part.length;
+  /** A copy: of frames of one byte each, the frames would be hundreds of times as large as what they say. */
+  #keep(chunk: Buffer, from: number, to: number): void {
+    const size = this.#kept + to - from;
+    if (size > this.#place.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(startBytes, size, Math.min(this.#kept * 2, this.#awaited)));
+      this.#place.copy(grown, 0, 0, this.#kept);
+      this.#place = grown;
+    }
+    chunk.copy(this.#place, this.#kept, from, to);
+    this.#kept = size;
   }
 
-  /** Bytes that must have come before there is anything to cut. */
+  /** Bytes that must have come before there is anything more to say of what is kept. */
   get #awaited(): number {
-    const first = this.#parts[0];
-    if (first === undefined || first.length < prefixBytes) return prefixBytes;
-    return prefixBytes + this.#lengthAt(first, 0);
+    return this.#kept < prefixBytes ? prefixBytes : prefixBytes + this.#lengthAt(this.#place, 0);
   }
 
   #lengthAt(bytes: Buffer, at: number): number {
