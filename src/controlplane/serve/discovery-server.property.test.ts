@@ -133,3 +133,19 @@ test("ten thousand reconnects of one proxy, and as many of others, leave nothing
   timers[0]?.();
   assert.deepEqual(refused, ["the first request of a stream must come within 30 s"]);
 });
+
+test("who says again and again that it has what is gone, and takes no answer, is cut off by a reason", () => {
+  const { server } = start();
+  const client = server.connect("delta", { write: () => false }, () => false);
+  const ask = (more: { readonly subscribe?: string[]; readonly unsubscribe?: string[]; readonly known?: Record<string, string> }): void =>
+    client.receive(encode("delta", { type: typeUrls.cluster, subscribe: [], unsubscribe: [], nonce: "", known: {}, rejects: false, isFirst: true, ...more }));
+  ask({ subscribe: ["*"] });
+  const churn = (): void => {
+    for (let round = 0; round < 100; round += 1) {
+      ask({ unsubscribe: ["*"] });
+      ask({ subscribe: ["*"], known: Object.fromEntries(Array.from({ length: 100 }, (_, index) => [`gone-${round}-${index}-`.padEnd(1024, "x"), "1"])) });
+    }
+  };
+  assert.throws(churn, { code: "too-many-names" });
+  client.close();
+});

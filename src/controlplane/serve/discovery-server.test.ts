@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
-import { silentLogger, systemClock } from "../../base/index.ts";
+import { silentLogger, systemClock, userError } from "../../base/index.ts";
 import { CollectionGraph } from "../../kube/index.ts";
 import { MetricsRegistry } from "../../telemetry/index.ts";
 import { ClusterSchema, ClusterLoadAssignmentSchema, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
+import type { Caller } from "../ca/index.ts";
 import { encodeResource, sameResource, type EncodedResource } from "../translate/resource.ts";
 import { acknowledgements } from "./acknowledgement.ts";
 import { createDiscoveryMetrics } from "./discovery-metrics.ts";
@@ -29,7 +30,7 @@ function route(name: string, host = "*"): EncodedResource {
   return encodeResource(RouteConfigurationSchema, name, create(RouteConfigurationSchema, { name, virtualHosts: [{ name: host, domains: [host] }] }));
 }
 
-async function serve() {
+async function serve(authenticate?: () => Promise<Caller>) {
   let generation = 0;
   const graph = new CollectionGraph({ computed: () => (generation += 1) });
   const clusters = graph.source<EncodedResource>("clusters", sameResource);
@@ -52,7 +53,7 @@ async function serve() {
     discovery.flush();
   };
   const server = new grpc.Server();
-  addDiscoveryService(server, { discovery, authenticate: undefined, log: silentLogger, maxRequestBytes });
+  addDiscoveryService(server, { discovery, authenticate, log: silentLogger, maxRequestBytes });
   const port = await bind(server, "127.0.0.1", 0, grpc.ServerCredentials.createInsecure());
   after(() => server.forceShutdown());
   return { clusters, assignments, routes, discovery, change, target: `127.0.0.1:${port}`, generation: () => generation };
@@ -297,3 +298,60 @@ test("a client that asks for ever more types is ended, so that it takes no memor
   await assert.rejects(answers(), /a stream may ask for 32 types of resources at most/);
   client.close();
 });
+
+test("what a client sends before it is authenticated is neither read nor refused; who is not let in is told so once", async () => {
+  const asked = Promise.withResolvers<void>();
+  const letIn = Promise.withResolvers<Caller>();
+  const { target, discovery } = await serve(async () => {
+    asked.resolve();
+    return await letIn.promise;
+  });
+  const client = new DiscoveryTestClient("delta", target, nodeId);
+  const first = Array.from({ length: 200 }, (_, index) => `early-${index}-${"x".repeat(1000)}`);
+  for (const name of first) client.send({ typeUrl: typeUrls.cluster, resourceNamesSubscribe: [name] });
+  await asked.promise;
+  assert.equal(discovery.streams.size, 0);
+  letIn.resolve({ namespace: "shop", serviceAccount: "", pod: "", podUid: "", clusterId: "" });
+  const removed: string[] = [];
+  while (removed.length < first.length) {
+    const { nonce, removedResources } = await client.next();
+    removed.push(...removedResources);
+    client.send({ typeUrl: typeUrls.cluster, responseNonce: nonce });
+  }
+  assert.deepEqual(removed, first);
+  client.close();
+  const refused = await serve(() => Promise.reject(userError("unauthenticated", "who are you")));
+  const stranger = new DiscoveryTestClient("delta", refused.target, nodeId);
+  stranger.send({ typeUrl: typeUrls.cluster, resourceNamesSubscribe: ["x".repeat(maxRequestBytes)] });
+  await assert.rejects(stranger.next(), { code: grpc.status.UNAUTHENTICATED, details: "who are you" });
+  stranger.close();
+});
+
+for (const protocol of ["delta", "whole"] as const) {
+  test(`${protocol}: ten megabytes of subscriptions in one stream end it with the reason, in one request or in many, and others are served`, async () => {
+    const { target, discovery, clusters, change } = await serve();
+    change(() => clusters.set("a", cluster("a")));
+    const megabytes = 10;
+    const names = Array.from({ length: (megabytes << 20) / 1024 }, (_, index) => `name-${index}-`.padEnd(1024, "x"));
+    const ask = (client: DiscoveryTestClient<typeof protocol>, typeUrl: string, asked: string[]): void => client.send(protocol === "delta" ? { typeUrl, resourceNamesSubscribe: asked } : { typeUrl, resourceNames: asked });
+    const ended = async (client: DiscoveryTestClient<typeof protocol>): Promise<void> => {
+      try {
+        for (;;) await client.next();
+      } finally {
+        client.close();
+      }
+    };
+    const atOnce = new DiscoveryTestClient(protocol, target, nodeId);
+    ask(atOnce, typeUrls.endpoint, names);
+    await assert.rejects(ended(atOnce), { code: grpc.status.RESOURCE_EXHAUSTED, details: /a request may have 100000 bytes at most, this one has 1\d{7}/ });
+    const bitByBit = new DiscoveryTestClient(protocol, target, nodeId);
+    // State of the world says all names of a type each time: as many as a request may hold, of many types.
+    for (let at = 0; at < names.length; at += 90) ask(bitByBit, protocol === "delta" ? typeUrls.endpoint : `type.googleapis.com/example.Type${at}`, names.slice(at, at + 90));
+    await assert.rejects(ended(bitByBit), { code: grpc.status.INVALID_ARGUMENT, details: protocol === "delta" ? /a stream may ask for names of 8388608 characters in all at most/ : /a stream may ask for 32 types/ });
+    const other = new DiscoveryTestClient(protocol, target, nodeId);
+    ask(other, typeUrls.cluster, []);
+    assert.equal((await other.next()).resources.length, 1);
+    assert.equal(discovery.streams.size, 1);
+    other.close();
+  });
+}

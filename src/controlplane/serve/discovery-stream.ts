@@ -57,6 +57,8 @@ export interface DiscoveryStreamOptions {
 /** Far more than any proxy asks for; a stream that goes on asking would take memory without end. */
 const maxTypes = 32;
 const maxNames = 200_000;
+/** Of the names of all types, as far as they are kept for this stream alone. */
+const maxNameCharacters = 8 << 20;
 /** A client that does not acknowledge what routes depend on must not stop them for ever. */
 const makeBeforeBreakWaitMs = 2000;
 const timerSlackMs = 10;
@@ -103,6 +105,7 @@ export class DiscoveryStream {
     if (request.nonce !== "" && !first && !this.#acknowledge(subscription, { nonce: request.nonce, rejection: request.rejection, isWhole: request.whole !== undefined })) return;
     if (request.whole === undefined) this.#updateDelta(subscription, request, first);
     else this.#updateWhole(subscription, request.whole, first);
+    this.#refuseTooManyCharacters();
     this.pump();
   }
 
@@ -327,6 +330,12 @@ export class DiscoveryStream {
       }),
     );
     return subscription;
+  }
+
+  #refuseTooManyCharacters(): void {
+    let characters = 0;
+    for (const subscription of this.subscriptions.values()) characters += subscription.characters;
+    if (characters > maxNameCharacters) throw userError("too-many-names", `a stream may ask for names of ${maxNameCharacters} characters in all at most`);
   }
 
   #updateDelta(subscription: Subscription, request: ResourceRequest, first: boolean): void {

@@ -1,5 +1,5 @@
 import * as grpc from "@grpc/grpc-js";
-import { describeError, SerinError, toSerinError, userError, type Logger } from "../../base/index.ts";
+import { describeError, SerinError, toSerinError, type Logger } from "../../base/index.ts";
 import { discoveryMethods } from "../../wire/xds/index.ts";
 import type { Caller } from "../ca/index.ts";
 import type { DiscoveryProtocol, DiscoveryServer } from "./discovery-server.ts";
@@ -22,9 +22,6 @@ export interface GrpcDiscoveryOptions {
   readonly maxRequestBytes: number;
 }
 
-/** Requests that a stream may have waiting while it is authenticated. */
-const maxEarlyRequests = 100;
-
 /** Adds both discovery services, with bytes in and bytes out: requests are parsed and responses encoded by the discovery server. */
 export function addDiscoveryService(server: grpc.Server, options: GrpcDiscoveryOptions): void {
   server.addService(service, {
@@ -35,7 +32,6 @@ export function addDiscoveryService(server: grpc.Server, options: GrpcDiscoveryO
 
 async function serveStream(call: grpc.ServerDuplexStream<Buffer, Buffer>, protocol: DiscoveryProtocol, options: GrpcDiscoveryOptions): Promise<void> {
   const { discovery, authenticate, log, maxRequestBytes } = options;
-  const early: Buffer[] = [];
   let ended = false;
   let client: ReturnType<DiscoveryServer["connect"]> | undefined;
   const finish = (): void => {
@@ -48,11 +44,6 @@ async function serveStream(call: grpc.ServerDuplexStream<Buffer, Buffer>, protoc
     finish();
     call.emit("error", { code: statusOf(known), details: known.message });
   };
-  let take = (request: Buffer): void => {
-    if (early.length < maxEarlyRequests) early.push(request);
-    else if (!ended) fail(userError("too-many-requests", `a stream may send ${maxEarlyRequests} requests at most before it is authenticated`));
-  };
-  grpcSource(call, maxRequestBytes, (request) => take(request), fail);
   call.on("end", () => {
     finish();
     call.end();
@@ -66,7 +57,7 @@ async function serveStream(call: grpc.ServerDuplexStream<Buffer, Buffer>, protoc
     const sink = grpcSink(call, () => client?.drained());
     const opened = discovery.connect(protocol, { write: (parts) => sink.write(parts), refuse: fail }, (proxy) => authorize(proxy, caller));
     client = opened;
-    take = (request) => {
+    const take = (request: Buffer): void => {
       if (ended) return;
       try {
         opened.receive(request);
@@ -74,7 +65,8 @@ async function serveStream(call: grpc.ServerDuplexStream<Buffer, Buffer>, protoc
         fail(error);
       }
     };
-    for (const request of early) take(request);
+    // Not before: what somebody sends whom nobody knows yet waits in the stream's own window.
+    grpcSource(call, maxRequestBytes, take, fail);
   } catch (error) {
     fail(error);
   }

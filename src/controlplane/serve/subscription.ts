@@ -55,6 +55,8 @@ export class Subscription {
   #asked: Set<string> | undefined;
   /** All that there is, to a client that has nothing. */
   #askedAll = false;
+  /** Of names that the client said it has, in the request that is not answered yet, and that are gone. */
+  #goneCharacters = 0;
   readonly #changed = new Set<string>();
   readonly #removed = new Set<string>();
   #range: GenerationRange | undefined;
@@ -91,8 +93,14 @@ export class Subscription {
       this.#extend({ first: 0, last: generation });
       return;
     }
+    for (const name of names) if (this.view.get(name) === undefined) this.#goneCharacters += name.length;
     for (const resource of this.view.all()) names.add(resource.name);
     this.ask(names, known, generation);
+  }
+
+  /** Of names that are kept because this client has said them. */
+  get characters(): number {
+    return this.names.characters + this.#goneCharacters;
   }
 
   wants(name: string): boolean {
@@ -178,6 +186,7 @@ export class Subscription {
     const taken = { range: this.#range ?? noRange, sinceMs: this.#sinceMs };
     this.#asked = undefined;
     this.#askedAll = false;
+    this.#goneCharacters = 0;
     this.#changed.clear();
     this.#removed.clear();
     this.#range = undefined;
@@ -208,6 +217,7 @@ export class Subscription {
     if (part === "asked") {
       for (const name of this.#asked ?? []) take(name);
       this.#asked = undefined;
+      this.#goneCharacters = 0;
     }
     for (const name of names) take(name);
     names.clear();

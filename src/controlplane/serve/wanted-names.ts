@@ -19,6 +19,12 @@ export class WantedNames {
   /** Of those that are shared. */
   readonly #gone = new Set<string>();
   readonly #own = new Set<string>();
+  #ownCharacters = 0;
+
+  /** Of names that are kept for this client alone. */
+  get characters(): number {
+    return this.#ownCharacters;
+  }
 
   get size(): number {
     return this.#shared.size - this.#gone.size + this.#own.size;
@@ -30,12 +36,15 @@ export class WantedNames {
 
   add(name: string): void {
     if (this.#shared.has(name)) this.#gone.delete(name);
-    else this.#own.add(name);
+    else if (!this.#own.has(name)) {
+      this.#own.add(name);
+      this.#ownCharacters += name.length;
+    }
   }
 
   delete(name: string): void {
     if (this.#shared.has(name)) this.#gone.add(name);
-    else this.#own.delete(name);
+    else if (this.#own.delete(name)) this.#ownCharacters -= name.length;
   }
 
   /** Those of a request, in the view's own words where it has them: these are shared by all streams, the request's would be kept for each. */
