@@ -150,11 +150,12 @@ describe("requirements", () => {
 });
 
 test("claims and payload become headers; a route is chosen anew when the provider says so", async () => {
-  const provider = { claimToHeaders: [{ headerName: "X-Sub", claimName: "sub" }, { headerName: "x-org", claimName: "org.name" }, { headerName: "x-evil", claimName: "evil" }], forwardPayloadHeader: "x-payload", clearRouteCache: true };
-  const request = bearer(await rsa.sign({ org: { name: "acme" }, evil: "a\r\nhost: b" }));
+  const provider = { claimToHeaders: [{ headerName: "X-Sub", claimName: "sub" }, { headerName: "x-org", claimName: "org.name" }, { headerName: "x-evil", claimName: "evil" }, { headerName: "x-name", claimName: "name" }], forwardPayloadHeader: "x-payload", clearRouteCache: true };
+  const request = bearer(await rsa.sign({ org: { name: "acme" }, evil: "a\r\nhost: b", name: "é\u010d\u010ahost: b" }));
   request.fields.set("x-sub", "forged");
   assert.equal(await ask(filterFor(provider), request), "passes");
   assert.deepEqual([request.fields.get("x-sub"), request.fields.get("x-org"), request.fields.has("x-evil"), request.routesChosen], ["joe", "acme", false, 1]);
+  assert.equal(Buffer.from(request.fields.get("x-name") ?? "", "latin1").toString(), "é\u010d\u010ahost: b", "a byte a character, none of which ends the line");
   assert.equal(JSON.parse(Buffer.from(request.fields.get("x-payload") ?? "", "base64url").toString()).sub, "joe");
 });
 

@@ -1,3 +1,4 @@
+import { utf8HeadText } from "../http/header-text.ts";
 import { responseFlags } from "../http/response-flags.ts";
 import type { RequestMatcher } from "../routing/matchers.ts";
 import type { FilterCounter, FilterStatistics } from "./filter-statistics.ts";
@@ -144,7 +145,7 @@ function headerText(value: unknown): string | undefined {
   switch (typeof value) {
     case "string":
       // A claim must not begin a header of its own.
-      return /[\r\n\0]/.test(value) ? undefined : value;
+      return /[\r\n\0]/.test(value) ? undefined : utf8HeadText(value);
     case "number":
     case "boolean":
       return String(value);

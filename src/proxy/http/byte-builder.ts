@@ -1,6 +1,7 @@
 import type { ByteStream } from "../../net/index.ts";
+import { headText } from "./header-text.ts";
 
-/** Builds one contiguous message. Grows when it must; text is Latin-1, as header bytes are. */
+/** Builds one contiguous message. Grows when it must; text is Latin-1, as header bytes are, and UTF-8 beyond it. */
 export class ByteBuilder {
   buffer: Buffer;
   length = 0;
@@ -16,8 +17,9 @@ export class ByteBuilder {
   }
 
   text(text: string): void {
-    this.#reserve(text.length);
-    this.length += this.buffer.write(text, this.length, "latin1");
+    const written = headText(text);
+    this.#reserve(written.length);
+    this.length += this.buffer.write(written, this.length, "latin1");
   }
 
   range(bytes: Buffer, from: number, to: number): void {

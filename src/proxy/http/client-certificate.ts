@@ -1,5 +1,6 @@
 import type { MessageHead } from "../../wire/http1/index.ts";
 import type { DownstreamTls } from "../connection-info.ts";
+import { utf8HeadText } from "./header-text.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 
 /** What becomes of the client's `x-forwarded-client-cert`: it stays, it goes, or this value takes its place. */
@@ -40,10 +41,21 @@ function fieldParts(field: HttpConnectionConfig["clientCertificateFields"][numbe
       return pem === "" ? [] : [`${field}="${encodeURIComponent(pem)}"`];
     }
     case "Subject":
-      return [`Subject="${tls.peerSubject().replaceAll('"', '\\"')}"`];
+      // Quotes within it are escaped already (RFC 2253): another backslash would end the value there.
+      return [`Subject="${oneLine(tls.peerSubject())}"`];
     case "URI":
-      return [`URI=${tls.peerIdentity}`];
+      return [`URI=${nameText(tls.peerIdentity)}`];
     case "DNS":
-      return tls.peerDnsNames().map((name) => `DNS=${name}`);
+      return tls.peerDnsNames().map((name) => `DNS=${nameText(name)}`);
   }
+}
+
+/** What parts an element's values from each other is quoted within one. */
+function nameText(name: string): string {
+  const text = oneLine(name);
+  return /[,;="\\]/.test(text) ? `"${text.replaceAll(/["\\]/g, String.raw`\$&`)}"` : text;
+}
+
+function oneLine(text: string): string {
+  return utf8HeadText(text.replaceAll(/\p{Cc}/gu, (character) => encodeURIComponent(character)));
 }

@@ -63,13 +63,9 @@ export function composeRequest(out: ByteBuilder, request: RequestComposition): n
   if (request.originalPath !== undefined) added += `x-envoy-original-path: ${request.originalPath}\r\n`;
   if (request.upgrade !== undefined) added += `connection: upgrade\r\nupgrade: ${request.upgrade}\r\n`;
   if (request.edits !== undefined) for (const [name, value] of request.edits.added) if (name !== "host") added += `${name}: ${value}\r\n`;
-  let attemptAt = -1;
-  if (request.attemptCount) {
-    added += "x-envoy-attempt-count: 1\r\n";
-    attemptAt = out.length + added.length - 3;
-  }
+  if (request.attemptCount) added += "x-envoy-attempt-count: 1\r\n";
   out.text(`${added}\r\n`);
-  return attemptAt;
+  return request.attemptCount ? out.length - "1\r\n\r\n".length : -1;
 }
 
 /** Answers whether `x-forwarded-proto` is among them. */

@@ -7,6 +7,7 @@ import type { RequestView } from "../routing/request-view.ts";
 import { withoutPort } from "../routing/route-table.ts";
 import { clientCertificateField, type ClientCertificateField } from "./client-certificate.ts";
 import { isGrpcContentType } from "./grpc.ts";
+import { headText } from "./header-text.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { isPrivateAddress, parseTarget } from "./request-target.ts";
 
@@ -142,7 +143,7 @@ export class ExchangeRequest implements RequestView {
       text += head.bytes.toString("latin1", head.nameStarts[field], head.lineEnds[field]);
     }
     for (const [name, value] of edits) if (value !== undefined && name !== "host" && !name.startsWith(":")) text += `${name}: ${value}\r\n`;
-    this.#keep(Buffer.from(`${text}\r\n`, "latin1"));
+    this.#keep(Buffer.from(headText(`${text}\r\n`), "latin1"));
     this.method = this.head.method();
     if (!this.#readTarget(config)) throw internalError("bad-filter-edit", `a filter gave a request a path that cannot be: ${this.head.target()}`);
   }

@@ -1,6 +1,7 @@
 import { transientError } from "../../base/index.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 import type { CallCluster, ClusterAnswer, ClusterRequest } from "../filters/call-cluster.ts";
+import { headText } from "../http/header-text.ts";
 import type { Cluster, Endpoint } from "./cluster.ts";
 import type { ConnectFailure, PoolUser, WireProtocol } from "./connection-pool.ts";
 import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "./upstream-channel.ts";
@@ -146,7 +147,7 @@ class ClusterCall implements PoolUser, ResponseReceiver {
     const { method, path, authority, headers, body } = this.#request;
     const fields = headers.map(([name, value]) => `${name}: ${value}\r\n`).join("");
     const length = body.length > 0 || method !== "GET" ? `content-length: ${body.length}\r\n` : "";
-    return Buffer.from(`${method} ${path} HTTP/1.1\r\nhost: ${authority}\r\n${fields}${length}\r\n`, "latin1");
+    return Buffer.from(headText(`${method} ${path} HTTP/1.1\r\nhost: ${authority}\r\n${fields}${length}\r\n`), "latin1");
   }
 
   #finish(): void {
