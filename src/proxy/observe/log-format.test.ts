@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
+import { mutualTls } from "../testing/filter-request.ts";
 import { plainRecord } from "../testing/plain-record.ts";
 import { compileJsonFormat, compileTextFormat } from "./log-format.ts";
 
@@ -107,5 +108,21 @@ test("every value that is kept for a kind of request is made of what tells the k
     });
     compileTextFormat(`%${operator}%`, refuse).line(watched, capture);
     assert.deepEqual([...asked].filter((name) => !kind.has(name)), [], operator);
+  }
+});
+
+test("nothing that a client decides begins a line of its own in a text, and JSON says it as it was", () => {
+  const peer = { workload: "w\n[2026", namespace: "n", cluster: "c", canonicalName: "app", canonicalRevision: "v1" };
+  const hostile: ExchangeRecord = {
+    ...plainRecord, pathAndQuery: "/a?c=%0d%0aforged", downstreamPeer: peer, metadata: new Map([["jwt", { iss: "me\nforged" }]]), transportFailure: "no\r\nway",
+    connection: { ...plainRecord.connection, tls: mutualTls("spiffe://a\nb", { peerDnsNames: () => ["a\nb"] }), serverName: "a\nb" },
+  };
+  for (const operator of ["QUERY_PARAM(c)", "DYNAMIC_METADATA(jwt:iss)", "METADATA(DYNAMIC:jwt:iss)", "FILTER_STATE(downstream_peer:FIELD:workload)", "FILTER_STATE(downstream_peer)", "CEL(request.url_path + '\\n')", "UPSTREAM_TRANSPORT_FAILURE_REASON", "DOWNSTREAM_PEER_URI_SAN",
+    "DOWNSTREAM_PEER_DNS_SAN", "REQUESTED_SERVER_NAME"]) {
+    const line = compileTextFormat(`%${operator}%\n`, refuse).line(hostile, capture);
+    assert.match(line, /^[^\r\n]*\\u000a[^\r\n]*\n$/, operator);
+    const json = compileJsonFormat({ value: `%${operator}%` }, refuse).line(hostile, capture);
+    assert.match(String((JSON.parse(json) as { value: unknown }).value), /\n/, operator);
+    assert.equal(json.indexOf("\n"), json.length - 1, operator);
   }
 });

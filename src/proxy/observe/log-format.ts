@@ -2,7 +2,7 @@ import { messageOf } from "../../base/index.ts";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
 import type { CaptureIndex } from "./capture-index.ts";
 import { LineComposer } from "./line-composer.ts";
-import { compileOperator, numericOperators, spanOf, valuelessOperators, type Captures, type LogPart } from "./log-operators.ts";
+import { compileOperator, mayHoldControls, numericOperators, spanOf, valuelessOperators, type Captures, type LogPart } from "./log-operators.ts";
 
 /** A compiled access log format: which fields must be captured, and how a line is made. */
 export interface LogFormat {
@@ -17,8 +17,11 @@ export const envoyDefaultFormat =
   '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT% %DURATION% ' +
   '%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%"\n';
 
-/** Throws what `refuse` makes of an operator that is not known. Where values that are empty are left out, nothing stands for them. */
-export function compileTextFormat(text: string, refuse: (operator: string) => Error, omitEmpty = false): LogFormat {
+/**
+ * Throws what `refuse` makes of an operator that is not known. Where values that are empty are left out, nothing stands for them. Control
+ * characters of values are shown escaped, unless who takes the text escapes it himself: a value must not begin a line of its own.
+ */
+export function compileTextFormat(text: string, refuse: (operator: string) => Error, omitEmpty = false, showsControls = true): LogFormat {
   const captures: Captures = { request: [], response: [] };
   const composer = new LineComposer();
   for (const token of tokensOf(text, refuse)) {
@@ -31,7 +34,8 @@ export function compileTextFormat(text: string, refuse: (operator: string) => Er
       composer.text(omitEmpty ? "" : "-".slice(0, length));
       continue;
     }
-    const part = compiled(token, captures, refuse);
+    const value = compiled(token, captures, refuse);
+    const part = showsControls && mayHoldControls(name) ? onOneLine(value) : value;
     const shown = omitEmpty ? omitting(part) : part;
     composer.value(length === undefined ? shown : (record, capture) => shown(record, capture).slice(0, length), spanOf(name, argument));
   }
@@ -107,6 +111,16 @@ function compiled({ whole, name, argument }: Operator, captures: Captures, refus
   return part;
 }
 
+const controls = /\p{Cc}/u;
+const allControls = /\p{Cc}/gu;
+
+function onOneLine(part: LogPart): LogPart {
+  return (record, capture) => {
+    const value = part(record, capture);
+    return controls.test(value) ? value.replaceAll(allControls, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`) : value;
+  };
+}
+
 function omitting(part: LogPart): LogPart {
   return (record, capture) => {
     const value = part(record, capture);
@@ -124,7 +138,7 @@ export function compileJsonFormat(fields: Readonly<Record<string, unknown>>, ref
       return (record, capture) => Object.fromEntries(entries.map(([key, part]) => [key, part(record, capture)] as const).filter(([, found]) => !omitEmpty || found !== null));
     }
     if (typeof value !== "string") return () => value;
-    const format = compileTextFormat(value, refuse);
+    const format = compileTextFormat(value, refuse, false, false);
     formats.push(format);
     const [only, ...more] = tokensOf(value, refuse);
     const isNumber = only !== undefined && more.length === 0 && "name" in only && numericOperators.has(only.name);

@@ -109,6 +109,13 @@ export function spanOf(operator: string, argument: string | undefined): ValueSpa
   return (operator === "REQ" ? fieldsOfKind.has((argument ?? "").toLowerCase()) : ofKind.test(operator)) ? "kind" : "request";
 }
 
+const ofOneLine = /^(?:REQ|REQ_WITHOUT_QUERY|RESP|TRAILER|START_TIME|EMIT_TIME|PATH|QUERY_PARAMS)(?:_LOCAL)?$/;
+
+/** Whether a value may have control characters: all that is decoded (tokens, certificates, what peers say of themselves), but no field of a head. */
+export function mayHoldControls(operator: string): boolean {
+  return !ofOneLine.test(operator) && !numericOperators.has(operator);
+}
+
 /** Undefined for an operator, or its argument, that Envoy does not have either. */
 export function compileOperator(operator: string, argument: string | undefined, captures: Captures): LogPart | undefined {
   const known = plain[operator];
