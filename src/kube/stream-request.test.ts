@@ -25,3 +25,17 @@ test("a stream that breaks in the midst of an answer fails the request, and noth
   const stream = streamOf("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nabc", (broken) => broken.destroy(new Error("broken")));
   await assert.rejects(requestOverStream(stream, { method: "GET", path: "/" }), /broken/);
 });
+
+test("an answer that never ends is cut off, and its stream with it", async () => {
+  const more = Buffer.alloc(1000);
+  const stream = streamOf("HTTP/1.1 200 OK\r\n\r\n", (endless) => {
+    const push = (): void => {
+      if (endless.destroyed) return;
+      endless.push(more);
+      setImmediate(push);
+    };
+    push();
+  });
+  await assert.rejects(requestOverStream(stream, { method: "GET", path: "/", maxAnswerBytes: 10_000 }), { code: "answer-too-long", kind: "transient" });
+  assert.equal(stream.destroyed, true);
+});

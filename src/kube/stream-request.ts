@@ -1,16 +1,21 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { text } from "node:stream/consumers";
+import { transientError } from "../base/index.ts";
 
 export interface StreamExchange {
   readonly method: string;
   readonly path: string;
   /** JSON; none where it is undefined. */
   readonly body?: string | undefined;
+  /** A longer answer is none. Absent: 512 MiB. */
+  readonly maxAnswerBytes?: number;
 }
 
-/** One HTTP/1.1 exchange over a stream, such as one to a port of a pod; the stream ends with it. Throws when the stream breaks. */
-export async function requestOverStream(stream: Duplex, { method, path, body }: StreamExchange): Promise<{ readonly status: number; readonly text: string }> {
+/** As long as the longest of an API server. */
+const defaultMaxAnswerBytes = 512 << 20;
+
+/** One HTTP/1.1 exchange over a stream, such as one to a port of a pod; the stream ends with it. Throws when the stream breaks, or the answer is too long. */
+export async function requestOverStream(stream: Duplex, { method, path, body, maxAnswerBytes = defaultMaxAnswerBytes }: StreamExchange): Promise<{ readonly status: number; readonly text: string }> {
   // Not by import: that reads every export of node:http, and its WebSocket loads all of undici.
   const { request } = process.getBuiltinModule("node:http");
   const headers = { connection: "close", ...(body === undefined ? {} : { "content-type": "application/json", "content-length": String(Buffer.byteLength(body)) }) };
@@ -19,8 +24,20 @@ export async function requestOverStream(stream: Duplex, { method, path, body }: 
     // Also once the answer has begun: a stream that breaks in its midst tells the request.
     outgoing.on("error", reject);
     outgoing.once("response", (response: IncomingMessage) => {
-      text(response).then((answer) => resolve({ status: response.statusCode ?? 0, text: answer }), reject);
+      read(response, maxAnswerBytes).then((answer) => resolve({ status: response.statusCode ?? 0, text: answer }), reject);
     });
     outgoing.end(body);
   });
+}
+
+async function read(response: IncomingMessage, maxBytes: number): Promise<string> {
+  const parts: Buffer[] = [];
+  let size = 0;
+  // Whoever leaves early ends the stream.
+  for await (const part of response as AsyncIterable<Buffer>) {
+    size += part.length;
+    if (size > maxBytes) throw transientError("answer-too-long", `the answer is longer than ${maxBytes} bytes`);
+    parts.push(part);
+  }
+  return Buffer.concat(parts, size).toString();
 }

@@ -1,4 +1,5 @@
 import { portForward, requestOverStream, type KubeConfig } from "../../kube/index.ts";
+import { maxAnswerBytes } from "./pod-connections.ts";
 import type { AskPod } from "./pod-http.ts";
 
 /**
@@ -12,7 +13,7 @@ export function askFromWithin(ask: AskPod, config: KubeConfig): AskPod {
     if (answer.status !== 401) return answer;
     try {
       const stream = await portForward(config, { namespace: address.namespace, pod: address.pod, port: address.port, signal });
-      return await requestOverStream(stream, { method: "GET", path });
+      return await requestOverStream(stream, { method: "GET", path, maxAnswerBytes });
     } catch {
       signal.throwIfAborted();
       return answer;
