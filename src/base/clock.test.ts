@@ -1,0 +1,15 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { systemClock } from "./clock.ts";
+
+test("a time that is longer than timers can be is a long one, and not one of a millisecond", (t) => {
+  const delays: unknown[] = [];
+  const real = globalThis.setTimeout;
+  t.mock.method(globalThis, "setTimeout", (run: () => void, ms: number) => {
+    delays.push(ms);
+    return real(run, ms);
+  });
+  const days = 40 * 24 * 3_600_000;
+  for (const ms of [1000, days, Infinity]) systemClock.after(ms, () => assert.fail("too early"))[Symbol.dispose]();
+  assert.deepEqual(delays, [1000, 2 ** 31 - 1, 2 ** 31 - 1]);
+});
