@@ -7,7 +7,11 @@ import { unknownService } from "./cluster.ts";
 /** A TLSRoute or TCPRoute of a Service's port as the VirtualService that it means to the Service's clients. */
 export function l4VirtualService({ kind, route: { namespace, name, createdAt, spec }, mesh }: L4RouteModel, service: ServiceModel, port: number): VirtualServiceModel {
   const match = { destinationSubnets: [], port, sourceLabels: {}, gateways: [] };
-  const route = mesh.backends.map(({ resolved, weight }): RouteDestination => ({ destination: "fault" in resolved ? { host: unknownService, port: { number: port } } : { host: resolved.host, port: { number: resolved.port } }, weight }));
+  const nowhere = { host: unknownService, port: { number: port } };
+  const used = mesh.backends.filter(({ weight }) => weight > 0);
+  const route = used.map(({ resolved, weight }): RouteDestination => ({ destination: "fault" in resolved ? nowhere : { host: resolved.host, port: { number: resolved.port } }, weight }));
+  // A proxy would refuse a list of no clusters, and with it all that its listener holds.
+  if (used.length === 0 && mesh.backends.length > 0) route.push({ destination: nowhere, weight: 1 });
   const hostnames = spec.hostnames ?? [];
   return {
     namespace,
