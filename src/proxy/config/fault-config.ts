@@ -2,7 +2,7 @@ import { FaultAbortSchema, FaultDelaySchema, HTTPFaultSchema, type FaultAbort as
 import { FaultSettings, type FaultAbort, type FaultDelay } from "../filters/fault-filter.ts";
 import { allOf } from "../routing/matchers.ts";
 import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
-import { fractionOf } from "./fraction.ts";
+import { denominatorOf, fractionOf } from "./fraction.ts";
 import { compileHeader } from "./matcher-config.ts";
 
 export function compileFault(message: HTTPFault, where: string, notes: ConfigNotes): FaultSettings {
@@ -23,25 +23,25 @@ export function compileFault(message: HTTPFault, where: string, notes: ConfigNot
 
 function compileDelay(message: DelayMessage, where: string, notes: ConfigNotes): FaultDelay {
   checkFields(FaultDelaySchema, message, where, notes, { used: ["fixedDelay", "headerDelay", "percentage"] });
-  const fraction = fractionOf(message.percentage, 0);
+  const part = { fraction: fractionOf(message.percentage, 0), denominator: denominatorOf(message.percentage) };
   const kind = message.faultDelaySecifier;
-  if (kind.case === "headerDelay") return { fraction, delayMs: undefined };
+  if (kind.case === "headerDelay") return { ...part, delayMs: undefined };
   if (kind.case !== "fixedDelay") throw unsupported(where, "a delay without a duration");
-  return { fraction, delayMs: durationOr(kind.value, 0) };
+  return { ...part, delayMs: durationOr(kind.value, 0) };
 }
 
 function compileAbort(message: AbortMessage, where: string, notes: ConfigNotes): FaultAbort {
   checkFields(FaultAbortSchema, message, where, notes, { used: ["httpStatus", "grpcStatus", "headerAbort", "percentage"] });
-  const fraction = fractionOf(message.percentage, 0);
+  const part = { fraction: fractionOf(message.percentage, 0), denominator: denominatorOf(message.percentage) };
   const { errorType } = message;
   switch (errorType.case) {
     case "httpStatus":
       if (errorType.value < 200 || errorType.value > 599) throw invalid(where, `httpStatus must be from 200 to 599, got ${errorType.value}`);
-      return { fraction, with: { httpStatus: errorType.value } };
+      return { ...part, with: { httpStatus: errorType.value } };
     case "grpcStatus":
-      return { fraction, with: { grpcStatus: errorType.value } };
+      return { ...part, with: { grpcStatus: errorType.value } };
     case "headerAbort":
-      return { fraction, with: "by-header" };
+      return { ...part, with: "by-header" };
     default:
       throw unsupported(where, "an abort without a status");
   }

@@ -50,6 +50,14 @@ test("a request asks for its own fault where that is allowed, for at most the pa
   assert.equal(await filter.onRequest(testRequest("/", { headers: none }), neverAborted), undefined);
 });
 
+test("the part that a request asks for is counted in what the configuration counts in", async () => {
+  const percentage = { numerator: 500_000, denominator: "MILLION" };
+  const random = (): number => 0.01;
+  const filter = new FaultFilter("f", compile({ abort: { headerAbort: {}, percentage } }), { ...standaloneServices(), random }, "http.in.");
+  const statusFor = async (part: string): Promise<number | undefined> => (await filter.onRequest(testRequest("/", { headers: { "x-envoy-fault-abort-request": "404", "x-envoy-fault-abort-request-percentage": part } }), neverAborted))?.status;
+  assert.deepEqual([await statusFor("100"), await statusFor("20000")], [undefined, 404]);
+});
+
 test("no more requests are delayed at once than may be", async () => {
   const gate = Promise.withResolvers<void>();
   const services = { ...standaloneServices(), clock: { ...systemClock, sleep: () => gate.promise }, random: () => 0 };

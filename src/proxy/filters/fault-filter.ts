@@ -7,12 +7,15 @@ import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
 /** A delay or an abort, for a part of the requests: from 0 to 1. */
 export interface FaultDelay {
   readonly fraction: number;
+  /** What a request that asks for a smaller part counts in: hundredths, or less. */
+  readonly denominator: number;
   /** Undefined: as the request's field `x-envoy-fault-delay-request` says, if it is there. */
   readonly delayMs: number | undefined;
 }
 
 export interface FaultAbort {
   readonly fraction: number;
+  readonly denominator: number;
   /** `by-header`: `x-envoy-fault-abort-request` names the HTTP status, `x-envoy-fault-abort-grpc-request` that of gRPC. */
   readonly with: { readonly httpStatus: number } | { readonly grpcStatus: number } | "by-header";
 }
@@ -86,7 +89,7 @@ export class FaultFilter implements HttpFilter {
     if (delay === undefined) return 0;
     const delayMs = delay.delayMs ?? numberOf(request.header("x-envoy-fault-delay-request"));
     if (delayMs === undefined || delayMs <= 0) return 0;
-    const fraction = delay.delayMs === undefined ? lowered(delay.fraction, request.header("x-envoy-fault-delay-request-percentage")) : delay.fraction;
+    const fraction = delay.delayMs === undefined ? lowered(delay, request.header("x-envoy-fault-delay-request-percentage")) : delay.fraction;
     return this.#services.random() < fraction ? delayMs : 0;
   }
 
@@ -96,7 +99,7 @@ export class FaultFilter implements HttpFilter {
     const byHeader = abort.with === "by-header";
     const chosen = abort.with === "by-header" ? statusOfFields(request) : abort.with;
     if (chosen === undefined) return undefined;
-    const fraction = byHeader ? lowered(abort.fraction, request.header("x-envoy-fault-abort-request-percentage")) : abort.fraction;
+    const fraction = byHeader ? lowered(abort, request.header("x-envoy-fault-abort-request-percentage")) : abort.fraction;
     if (this.#services.random() >= fraction || !this.#mayBegin(settings)) return undefined;
     this.#aborts.increment();
     const common = { body: "fault filter abort", headers: [], flag: responseFlags.faultInjected, details: "fault_filter_abort" };
@@ -122,8 +125,8 @@ function numberOf(text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : undefined;
 }
 
-/** A request may ask for a smaller part than the configuration's, in hundredths, never for a greater one. */
-function lowered(fraction: number, percentage: string | undefined): number {
+/** A request may ask for a smaller part than the configuration's, in what that is counted in, never for a greater one. */
+function lowered({ fraction, denominator }: Pick<FaultAbort, "fraction" | "denominator">, percentage: string | undefined): number {
   const wanted = numberOf(percentage);
-  return wanted === undefined ? fraction : Math.min(fraction, wanted / 100);
+  return wanted === undefined ? fraction : Math.min(fraction, wanted / denominator);
 }
