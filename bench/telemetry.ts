@@ -132,6 +132,7 @@ async function runProxy(wanted: ReadonlySet<string>, appPort: number, collectorP
       ownMetadata: { id: "", value: "" },
       onTrouble: () => undefined,
       observeHttp: (listener, _chain, http, record) => observer.exchange(listener, http, record),
+      observeStream: (listener, http, record) => observer.stream(listener, http, record),
       observeTcp: (listener, chain) => observer.tcp(listener, chain),
       observeTunnel: () => undefined,
     },

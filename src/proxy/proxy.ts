@@ -140,6 +140,7 @@ export class Proxy {
         ownMetadata: { id: nodeId(settings), value: encodePeerMetadata(sourceLabels(settings, this.#identity), settings.podName) },
         onTrouble: (what, error) => log.error(what, { error: messageOf(error) }),
         observeHttp: (listener, _chain, http, record) => observer.exchange(listener, http, record),
+        observeStream: (listener, http, record) => observer.stream(listener, http, record),
         observeTcp: (listener, chain) => observer.tcp(listener, chain),
         observeTunnel: (logs, tunnel) => observer.tunnel(logs, tunnel, options.newRequestId()),
       },

@@ -19,6 +19,8 @@ export interface ExchangeContext {
   /** Told what went wrong inside of the proxy. */
   readonly onTrouble: ((what: string, error: unknown) => void) | undefined;
   readonly observe: ExchangeObserver;
+  /** Told about every second of each stream of gRPC that goes on over HTTP/2. */
+  readonly observeStream: ExchangeObserver | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly date: HttpDate;

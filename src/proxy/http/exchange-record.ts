@@ -4,7 +4,7 @@ import type { WorkloadLabels } from "../upstream/endpoint.ts";
 import type { RequestTrace } from "../tracing/request-trace.ts";
 import type { ResponseFlag } from "./response-flags.ts";
 
-/** What is known of an exchange when it has ended; read at once, for the object is used again. */
+/** What is known of an exchange when it has ended, or so far; read at once, for the object is used again. */
 export interface ExchangeRecord {
   readonly startedMs: number;
   readonly durationMs: number;
@@ -62,5 +62,5 @@ export interface ExchangeRecord {
   readonly capturedResponse: readonly string[];
 }
 
-/** Told once for each exchange. */
+/** Told once for each exchange, or of those that go on. */
 export type ExchangeObserver = (record: ExchangeRecord) => void;

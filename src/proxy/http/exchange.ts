@@ -139,6 +139,11 @@ export class Exchange extends ExchangeState {
     this.#failWith(400, "Bad Request", responseFlags.downstreamProtocolError, "http1.codec_error{bad_chunked_framing}");
   }
 
+  /** To be called once a second of an exchange over HTTP/2 that goes on. */
+  sweep(): void {
+    if (this.active && this.facts.isGrpc) this.context.observeStream?.(this);
+  }
+
   /** No byte has moved for too long. */
   idleTimeout(): void {
     this.#failWith(this.request.complete ? 504 : 408, "stream timeout", responseFlags.streamIdleTimeout, "stream_idle_timeout");

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import * as http2 from "node:http2";
 import { test } from "node:test";
 import * as grpc from "@grpc/grpc-js";
 import { encodeGrpcMessage, GrpcMessageCounter, isGrpcContentType, parseGrpcTimeout } from "./grpc.ts";
+import type { HttpListenerOptions } from "./http-listener.ts";
 import { eventually, forwardTo, Harness, retryPolicy, route, tableOf } from "../testing/harness.ts";
 
 const bytes = { requestSerialize: (text: string) => Buffer.from(text), requestDeserialize: (data: Buffer) => data.toString(), responseSerialize: (text: string) => Buffer.from(text), responseDeserialize: (data: Buffer) => data.toString() };
@@ -22,8 +25,8 @@ interface Grpc extends AsyncDisposable {
   readonly calls: string[];
 }
 
-async function grpcThrough(action: Parameters<typeof forwardTo>[1] = {}): Promise<Grpc> {
-  const harness = await Harness.start();
+async function grpcThrough(action: Parameters<typeof forwardTo>[1] = {}, options: Partial<HttpListenerOptions> = {}): Promise<Grpc> {
+  const harness = await Harness.start({}, 1, options);
   const server = new grpc.Server();
   const calls: string[] = [];
   server.addService(definition, {
@@ -103,6 +106,35 @@ test("streams of gRPC run both ways at once, and a slow server holds its client 
   assert.equal(collected, "6000000");
   await eventually(() => made.harness.finished.length === 2);
   assert.deepEqual(made.harness.finished.map((record) => [record.requestMessages, record.responseMessages]), [[20, 20], [200, 1]]);
+});
+
+test("a stream that goes on is told of at each sweep with its messages so far, a plain request never", async () => {
+  const seen: (readonly [number, number, number])[] = [];
+  await using made = await grpcThrough({}, { observeStream: ({ requestMessages, responseMessages, status }) => seen.push([requestMessages, responseMessages, status]) });
+  const { path, requestSerialize, responseDeserialize } = definition.both;
+  const call = made.client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+  for (const text of ["a", "b"]) {
+    const answer = once(call, "data");
+    call.write(text);
+    await answer;
+    made.harness.listener.sweep();
+  }
+  const { promise: asked, resolve: arrived } = Promise.withResolvers<void>();
+  const backend = await made.harness.backend(() => arrived());
+  made.harness.cluster("plain", [backend.port]);
+  made.harness.table = tableOf(route(forwardTo("plain")));
+  const plain = http2.connect(`http://127.0.0.1:${made.harness.port}`);
+  const waiting = plain.request({ ":path": "/" });
+  waiting.on("error", () => undefined);
+  await asked;
+  made.harness.listener.sweep();
+  assert.deepEqual(seen, [[1, 1, 200], [2, 2, 200], [2, 2, 200]]);
+  plain.destroy();
+  const ended = new Promise((resolve) => call.on("status", resolve));
+  call.end();
+  await ended;
+  made.harness.listener.sweep();
+  assert.equal(seen.length, 3, "nor after its end");
 });
 
 test("an error in trailers alone reaches the client, after a policy's retries for other statuses", async () => {

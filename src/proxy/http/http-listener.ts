@@ -20,6 +20,8 @@ export interface HttpListenerOptions {
   readonly routeTable: (config: HttpConnectionConfig) => RouteTable | undefined;
   readonly cluster: (name: string) => Cluster | undefined;
   readonly observe: ExchangeObserver;
+  /** Told of each stream of gRPC over HTTP/2 that goes on, at each {@link HttpListener.sweep}. */
+  readonly observeStream?: ExchangeObserver | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly newRequestId: () => string;
@@ -74,6 +76,7 @@ export class HttpListener {
         this.requests += 1;
         options.observe(record);
       },
+      observeStream: options.observeStream,
       clock,
       random,
       date: new HttpDate(clock),

@@ -168,6 +168,7 @@ class DownstreamStream implements Http2StreamHandler, ExchangeOwner {
     this.#requestSweeps += 1;
     const over = (sweeps: number, limitMs: number): boolean => limitMs > 0 && sweeps * 1000 > limitMs;
     if (this.#tunnel) return;
+    this.#exchange.sweep();
     const late = this.#stream?.remoteEnded === false && over(this.#requestSweeps, requestTimeoutMs);
     if (late || over(this.#quietSweeps, this.#exchange.idleLimitMs)) this.#exchange.idleTimeout();
   }

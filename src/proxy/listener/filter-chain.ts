@@ -28,6 +28,8 @@ export interface ChainRuntime {
   readonly onTrouble: (what: string, error: unknown) => void;
   /** Told of exchanges and connections with the specifications that hold when they end. */
   readonly observeHttp: (listener: ListenerSpec, chain: ChainSpec, http: HttpSpec, record: ExchangeRecord) => void;
+  /** Told about every second of each stream of gRPC that goes on. */
+  readonly observeStream: (listener: ListenerSpec, http: HttpSpec, record: ExchangeRecord) => void;
   readonly observeTcp: (listener: () => ListenerSpec, chain: () => ChainSpec) => TcpObserver;
   readonly observeTunnel: (logs: readonly AccessLogSpec[], tunnel: EndedTunnel) => void;
   readonly enter: EnterListener;
@@ -131,7 +133,7 @@ export class FilterChainRuntime {
   }
 
   #createHttp(first: HttpSpec): HttpListener {
-    const { cluster, clock, random, newRequestId, observeHttp, routeTable, ownMetadata, onTrouble } = this.#runtime;
+    const { cluster, clock, random, newRequestId, observeHttp, observeStream, routeTable, ownMetadata, onTrouble } = this.#runtime;
     // Routes and access logs are those of the specification at the time of the request.
     const current = (): HttpSpec => (this.#spec.serves.kind === "http" ? this.#spec.serves.http : first);
     const listener = new HttpListener({
@@ -147,6 +149,7 @@ export class FilterChainRuntime {
       ownMetadata,
       onTrouble,
       observe: (record) => observeHttp(this.#listener(), this.#spec, current(), record),
+      observeStream: (record) => observeStream(this.#listener(), current(), record),
     });
     if (this.#draining) listener.drain();
     return listener;

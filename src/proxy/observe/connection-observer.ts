@@ -28,9 +28,16 @@ export class ConnectionObserver {
 
   exchange(listener: ListenerSpec, http: HttpSpec, record: ExchangeRecord): void {
     if (http.stats !== undefined) this.#options.metrics.observe(record, this.#reporter(listener), http.stats, http.capture);
+    else if (record.isGrpc) this.#options.metrics.forget(record);
     const { trace } = record;
     if (trace?.sampled === true) http.connection.tracing?.finish(record, trace, listener.direction === "outbound" ? "egress" : "ingress", http.capture);
     if (http.accessLogs.length > 0) this.#write(http.accessLogs, record, http.capture);
+  }
+
+  /** A stream of gRPC goes on; to be called every second or so. */
+  stream(listener: ListenerSpec, http: HttpSpec, record: ExchangeRecord): void {
+    const { metrics, clock } = this.#options;
+    if (http.stats !== undefined) metrics.streams(record, this.#reporter(listener), http.stats, http.capture, clock.steadyMs());
   }
 
   tcp(listener: () => ListenerSpec, chain: () => ChainSpec): TcpObserver {

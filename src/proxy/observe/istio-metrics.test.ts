@@ -34,6 +34,37 @@ test("messages of gRPC are counted by who talks to whom, and its status is a lab
   assert.deepEqual([sent?.value, received?.value, sent?.labels["destination_workload"], "response_code" in (sent?.labels ?? {})], [6, 8, "web", false]);
 });
 
+test("messages of a stream of gRPC are counted while it goes on, once in a report's time, and the rest at its end", () => {
+  const registry = new MetricsRegistry();
+  const metrics = new IstioMetrics(registry, own);
+  const counts = (): (number | undefined)[] => ["istio_request_messages_total", "istio_response_messages_total", "istio_requests_total"].map((name) => samplesOf(registry, name)[0]?.value);
+  const record = { ...plainRecord, isGrpc: true, status: 0, requestMessages: 3, responseMessages: 0 };
+  const at = (nowMs: number, reporter: "source" | "destination", rules = serverRules): void => metrics.streams(record, reporter, rules, noCapture, nowMs);
+  at(1000, "source");
+  at(6000, "source");
+  assert.deepEqual(counts(), [undefined, undefined, undefined], "a client's side waits for the answer's begin");
+  Object.assign(record, { status: 200, responseMessages: 1 });
+  at(6500, "source");
+  assert.deepEqual(counts(), [3, 1, undefined], "and then shows no series of whole requests");
+  Object.assign(record, { requestMessages: 4, responseMessages: 9 });
+  at(11_000, "source");
+  assert.deepEqual(counts(), [3, 1, undefined], "not before its time");
+  at(11_500, "source");
+  assert.deepEqual(counts(), [4, 9, undefined]);
+  record.requestMessages = 6;
+  metrics.observe({ ...record, requestMessages: 1, responseMessages: 1 }, "source", serverRules);
+  metrics.observe(record, "source", serverRules);
+  assert.deepEqual(counts(), [7, 10, 2], "another stream counts whole, this one what is left");
+  Object.assign(record, { requestMessages: 2, responseMessages: 2 });
+  metrics.observe(record, "source", serverRules);
+  assert.deepEqual(counts(), [9, 12, 3], "the object serves a next stream");
+  const often = compileStats(create(IstioStatsConfigSchema, { tcpReportingDuration: { seconds: 1n } }), "listener", notes);
+  const incoming = { ...plainRecord, isGrpc: true, status: 0, requestMessages: 5 };
+  for (const nowMs of [0, 1000]) metrics.streams(incoming, "destination", often, noCapture, nowMs);
+  const received = samplesOf(registry, "istio_request_messages_total").find(({ labels }) => labels["reporter"] === "destination");
+  assert.equal(received?.value, 5, "a server's side knows who asks, and the configuration says how often");
+});
+
 test("what goes to no service is told by its way and its host where a client asks for it, and by nothing where a server is asked", () => {
   const registry = new MetricsRegistry();
   const metrics = new IstioMetrics(registry, own);

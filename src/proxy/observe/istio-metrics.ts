@@ -77,6 +77,16 @@ interface CountedFlow {
   received: number;
 }
 
+/** What was counted of a stream of gRPC that goes on. */
+interface CountedStream {
+  sinceMs: number;
+  requestMessages: number;
+  responseMessages: number;
+}
+
+/** Upstream's time between two reports of a stream's messages, where the configuration says none. */
+const defaultReportMs = 5000;
+
 /** What the last request of a connection was counted for: the next one is mostly of the same kind. */
 interface LastCounted {
   readonly rules: StatsRules;
@@ -108,6 +118,8 @@ export class IstioMetrics {
   readonly #kept = new Map<string, RequestHandles>();
   readonly #last = new WeakMap<ConnectionInfo, LastCounted>();
   readonly #tcp = new WeakMap<TcpFlow, CountedFlow>();
+  /** Objects of records are used again: an entry goes when its stream ends. */
+  readonly #streams = new WeakMap<ExchangeRecord, CountedStream>();
   /** Rules are told apart in keys by a number. */
   readonly #ruleIds = new WeakMap<StatsRules, number>();
   #rules = 0;
@@ -139,8 +151,36 @@ export class IstioMetrics {
     handles.requestBytes?.observe(record.receivedBytes);
     handles.responseBytes?.observe(record.sentBytes);
     if (!record.isGrpc) return;
-    handles.requestMessages?.add(record.requestMessages);
-    handles.responseMessages?.add(record.responseMessages);
+    const counted = this.#streams.get(record);
+    handles.requestMessages?.add(record.requestMessages - (counted?.requestMessages ?? 0));
+    handles.responseMessages?.add(record.responseMessages - (counted?.responseMessages ?? 0));
+    this.forget(record);
+  }
+
+  /**
+   * Counts the messages of a stream of gRPC while it goes on; to be called every second or so. They are added once in a report's time, and
+   * as upstream does at a client's side once the other end has begun to answer: from then on it is known who it is.
+   */
+  streams(record: ExchangeRecord, reporter: Reporter, rules: StatsRules, capture: CaptureIndex, nowMs: number): void {
+    const counted = this.#streams.get(record);
+    if (counted === undefined) {
+      this.#streams.set(record, { sinceMs: nowMs, requestMessages: 0, responseMessages: 0 });
+      return;
+    }
+    const { requestMessages, responseMessages } = record;
+    const moved = requestMessages > counted.requestMessages || responseMessages > counted.responseMessages;
+    const isDue = nowMs - counted.sinceMs >= (rules.reportingMs ?? defaultReportMs);
+    if (!moved || !isDue || (record.status === 0 && reporter !== "destination")) return;
+    // Handles of whole requests would show series of outcomes that have not come.
+    const values = this.#valuesOf(record, reporter, rules.hostFallback && namesHost(record)).slice(0, peerNames.length);
+    this.#handleBy(rules, this.#requestMessages, peerNames, values, record, capture)?.add(requestMessages - counted.requestMessages);
+    this.#handleBy(rules, this.#responseMessages, peerNames, values, record, capture)?.add(responseMessages - counted.responseMessages);
+    this.#streams.set(record, { sinceMs: nowMs, requestMessages, responseMessages });
+  }
+
+  /** A stream has ended of which the rest is not counted. */
+  forget(record: ExchangeRecord): void {
+    this.#streams.delete(record);
   }
 
   opened(flow: TcpFlow, reporter: Reporter, rules: StatsRules, record: ExchangeRecord): void {
@@ -227,10 +267,8 @@ export class IstioMetrics {
   }
 
   #make(record: ExchangeRecord, reporter: Reporter, rules: StatsRules, capture: CaptureIndex, hasHost: boolean): RequestHandles {
-    const { cluster, endpoint, connection, downstreamPeer: clientPeer, upstreamPeer: serverPeer, routeName, isGrpc } = record;
-    const ends = { reporter, connection, clientPeer, serverPeer, cluster, endpoint, routeName, host: hasHost && record.authority !== "" ? record.authority : undefined };
-    const common = commonValues(this.#own, ends, isGrpc ? "grpc" : "http", record.flag);
-    const values = [...common, String(record.status), record.grpcStatus];
+    const { isGrpc } = record;
+    const values = [...this.#valuesOf(record, reporter, hasHost), String(record.status), record.grpcStatus];
     const handleOf = <Handle extends Counter | Histogram>(family: MetricFamily<Handle>): Handle | undefined => this.#handleBy(rules, family, requestNames, values, record, capture);
     const messagesOf = (family: MetricFamily<Counter>): Counter | undefined => (isGrpc ? this.#handleBy(rules, family, peerNames, values.slice(0, peerNames.length), record, capture) : undefined);
     return {
@@ -243,6 +281,13 @@ export class IstioMetrics {
       requestMessages: messagesOf(this.#requestMessages),
       responseMessages: messagesOf(this.#responseMessages),
     };
+  }
+
+  /** Values of {@link commonNames}. */
+  #valuesOf(record: ExchangeRecord, reporter: Reporter, hasHost: boolean): string[] {
+    const { cluster, endpoint, connection, downstreamPeer: clientPeer, upstreamPeer: serverPeer, routeName, isGrpc } = record;
+    const ends = { reporter, connection, clientPeer, serverPeer, cluster, endpoint, routeName, host: hasHost && record.authority !== "" ? record.authority : undefined };
+    return commonValues(this.#own, ends, isGrpc ? "grpc" : "http", record.flag);
   }
 
   /** The series of a metric as the rules have it; undefined where it is not counted, or has more lists of labels than are kept. */
