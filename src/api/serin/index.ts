@@ -60,6 +60,7 @@ export {
   type RolloutPhase,
   type RolloutStatus,
   type StepStatus,
+  type UndoCause,
   type UndoStatus,
   type Verdict,
 } from "./rollout-status.ts";

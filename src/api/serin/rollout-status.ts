@@ -68,7 +68,18 @@ export interface UndoStatus {
   readonly waitingFor: readonly string[];
   /** What follows once all is put back: the end, the next change, or the object's deletion. */
   readonly next: "RolledBack" | "NewRun" | "Deleted";
+  /** The kind of its cause; absent where an older engine began it. */
+  readonly because?: UndoCause;
+  /** The type of the check that failed, where one did. */
+  readonly check?: string;
 }
+
+/**
+ * Why something is put back, as a word to count by. `preflight`: whatever failed in a step that comes before anything is moved; `settle-failed`
+ * cannot settle any more, `settle-timeout` did not in time, `write`: what is written does not stay, or is refused; `order`: a person's;
+ * `superseded` by another change, `reverted` to what ran before; `leftover` of an earlier object of the name.
+ */
+export type UndoCause = "check" | "settle-failed" | "settle-timeout" | "write" | "preflight" | "order" | "group" | "superseded" | "reverted" | "leftover" | "deletion";
 
 export interface PlannedStep {
   readonly id: string;

@@ -4,7 +4,7 @@ import { judgeChecks } from "./judge-checks.ts";
 import { at, type DecideInput, type Decision } from "./input.ts";
 import type { Action, Observation, RolloutEvent, WriteState } from "./observation.ts";
 import { namespacesTaken } from "./planned-steps.ts";
-import { startRollback } from "./rollback.ts";
+import { startRollback, type RollbackReason } from "./rollback.ts";
 import { describeReference, type Step, type Write } from "./step.ts";
 
 const namesShown = 20;
@@ -28,7 +28,7 @@ function write(input: DecideInput, step: Step, before: StepStatus, writing: read
   const held = { ...status, step: { ...before, settlingMs } };
   if (settlingMs > orders.settleTimeoutMs) {
     const names = writing.flatMap((action) => (action.type === "write" ? [`${describeReference(action.write.object)}${action.write.type === "field" ? ` ${action.write.pointer}` : ""}`] : []));
-    return fail({ ...input, status: held }, `${step.title}: what it writes does not stay, or is refused: ${names.slice(0, 3).join(", ")}`);
+    return fail({ ...input, status: held }, step, { because: "write", cause: `${step.title}: what it writes does not stay, or is refused: ${names.slice(0, 3).join(", ")}` });
   }
   return { status: { ...recovered(held), phase: step.phase ?? "Progressing", message: step.title }, actions: [...recovery(status), ...writing] };
 }
@@ -129,7 +129,7 @@ function storedBody({ status: _status, ...body }: UntypedObject): UntypedObject 
 function settle(input: DecideInput, step: Step, before: StepStatus, observation: Observation): Decision {
   const { status, orders, elapsedMs, nowMs } = input;
   const failed = observation.settle.find((state) => state.state === "failed");
-  if (failed !== undefined) return fail(input, `${step.title}: ${failed.detail}`);
+  if (failed !== undefined) return fail(input, step, { because: "settle-failed", cause: `${step.title}: ${failed.detail}` });
   const waiting = observation.settle.flatMap((state) => (state.state === "waiting" ? [state.detail] : []));
   const { waitingFor: _waitingFor, ...stepStatus } = before;
   // What has settled once stays so: a pod that restarts later is for the checks to judge.
@@ -138,7 +138,7 @@ function settle(input: DecideInput, step: Step, before: StepStatus, observation:
     const waitingStep = { ...stepStatus, settlingMs, waitingFor: named(waiting) };
     const held = { ...status, step: waitingStep };
     if (step.patient !== true && settlingMs > orders.settleTimeoutMs) {
-      return fail({ ...input, status: held }, `${step.title} did not settle in ${orders.settleTimeoutMs / 1000} s: ${waiting.slice(0, 3).join("; ")}`);
+      return fail({ ...input, status: held }, step, { because: "settle-timeout", cause: `${step.title} did not settle in ${orders.settleTimeoutMs / 1000} s: ${waiting.slice(0, 3).join("; ")}` });
     }
     return { status: { ...recovered(held), phase: step.phase ?? "Settling", message: `${step.title}: ${waiting[0] ?? ""}` }, actions: recovery(status) };
   }
@@ -166,7 +166,7 @@ function judge(input: DecideInput, step: Step, stepStatus: StepStatus, observati
   const judged: RolloutStatus = { ...recovered(status), step: { ...stepStatus, checks } };
   const acted = checks.filter(({ dryRun, type }) => dryRun !== true && type !== "approval");
   const bad = acted.find((check) => check.verdict === "fail");
-  if (bad !== undefined) return fail({ ...input, status: judged }, `${step.title}: ${bad.name ?? bad.type}: ${bad.evidence}`);
+  if (bad !== undefined) return fail({ ...input, status: judged }, step, { because: "check", check: bad.type, cause: `${step.title}: ${bad.name ?? bad.type}: ${bad.evidence}` });
   const open = acted.find((check) => check.verdict !== "pass");
   if (open !== undefined) return { status: { ...judged, phase: step.phase ?? "Judging", message: `${step.title}: ${open.name ?? open.type}: ${open.evidence}` }, actions: recovery(status) };
   return pauseOrEnd(input, judged, step, checks, settledForMs);
@@ -222,9 +222,9 @@ function endStep({ orders, nowMs }: DecideInput, status: RolloutStatus, step: St
   };
 }
 
-function fail(input: DecideInput, cause: string): Decision {
-  if (!input.orders.automaticRollback) return stick(input.status, cause);
-  return startRollback(input, cause, "RolledBack");
+function fail(input: DecideInput, step: Step, reason: RollbackReason): Decision {
+  if (!input.orders.automaticRollback) return stick(input.status, reason.cause);
+  return startRollback(input, step.phase === "Preflight" ? { ...reason, because: "preflight" } : reason, "RolledBack");
 }
 
 export function stick(status: RolloutStatus, cause: string): Decision {

@@ -65,6 +65,41 @@ test("a step that does not settle in the spec's time is put back, and what it wa
   assert.match(failed.status.cause ?? "", /one did not settle in 0.05 s: 0 of 1 ready/);
 });
 
+test("what is put back keeps the kind of its cause until its end, whatever began it", () => {
+  const hasty = { ...orders, settleTimeoutMs: 50 };
+  const write = { type: "field", object, pointer: "/data/a", value: "b" } as const;
+  const cannot: Observation = { writes: [], settle: [{ state: "failed", detail: "refused" }], checks: [] };
+  const unwritten: Observation = { writes: [{ state: "pending", prior: undefined }], settle: [], checks: [] };
+  const watched = { candidate: "v2", watched: true };
+  const journal = { run: 1, setup: 0, completed: false };
+  const cases: readonly (readonly [string, DecideInput])[] = [
+    ["settle-timeout", input({ status: begun, observation: waiting, orders: hasty })],
+    ["preflight", input({ status: begun, steps: [{ ...first, phase: "Preflight" }, last], observation: waiting, orders: hasty })],
+    ["settle-failed", input({ status: begun, observation: cannot })],
+    ["write", input({ status: begun, steps: [{ ...first, writes: [write] }, last], observation: unwritten, orders: hasty })],
+    ["order", input({ status: begun, orders: { ...orders, abort: true } })],
+    ["superseded", input({ status: begun, change: watched })],
+    ["reverted", input({ status: begun, change: { ...watched, idle: true } })],
+    ["leftover", input({ journal })],
+    ["deletion", input({ status: begun, journal, orders: { ...orders, deletion: "Rollback" } })],
+  ];
+  for (const [because, given] of cases) {
+    const begunBack = decide(given).status;
+    assert.deepEqual([begunBack.phase, begunBack.undo?.because], ["RollingBack", because]);
+    const ended = decide(input({ status: begunBack, orders: given.orders, undo: { undone: 1, waitingFor: [] } })).status;
+    assert.deepEqual([ended.phase, ended.undo?.because], ["RolledBack", because]);
+  }
+});
+
+test("of a check that failed its type is kept beside the cause, not its name", () => {
+  const backends = { type: "backends", canary: { service: "next", namespace: "n" }, stable: { service: "shop", namespace: "n" }, expectedShare: 50, atLeast: false } as const;
+  const judged: Step = { ...first, checks: [{ spec: { ...checkDefaults, type: "request-success-rate", name: "of our own" }, subject: backends }] };
+  const counted = (canaryTotal: number, canaryErrors: number): Observation => ({ ...met, checks: [{ type: "counters", sources: { "n/gateway": { canaryTotal, canaryErrors, stableTotal: canaryTotal, stableErrors: 0 } } }] });
+  const looked = decide(input({ status: begun, steps: [judged, last], observation: counted(0, 0) })).status;
+  const { cause, undo } = decide(input({ status: looked, steps: [judged, last], observation: counted(500, 400), elapsedMs: 1000 })).status;
+  assert.deepEqual([undo?.because, undo?.check, cause?.startsWith("one: of our own: canary 400 of 500 failed")], ["check", "request-success-rate", true]);
+});
+
 test("a conflicting field holds it up until it is put back, then it goes on by itself", () => {
   const conflict: Observation = { writes: [{ state: "conflict", detail: "ConfigMap n/c: /data/a was changed by kubectl" }], settle: [], checks: [] };
   const stuck = decide(input({ status: begun, observation: conflict }));

@@ -33,8 +33,8 @@ function next(input: DecideInput): Decision {
   const underWay = isUnderWay(status);
   if (orders.deletion !== undefined) return handleDeletion(input, underWay);
   if (status.phase === "RolledBack") return afterRollback(input);
-  if (orders.abort && (status.phase !== "Watching" || journal.run > 0)) return startRollback(input, `aborted by ${orders.orderedBy ?? "a person"}`, "RolledBack", orders.orderedBy);
-  if (group?.failed !== undefined && (underWay || status.phase === "Completed")) return startRollback(input, group.failed, "RolledBack");
+  if (orders.abort && (status.phase !== "Watching" || journal.run > 0)) return startRollback(input, { because: "order", cause: `aborted by ${orders.orderedBy ?? "a person"}` }, "RolledBack", orders.orderedBy);
+  if (group?.failed !== undefined && (underWay || status.phase === "Completed")) return startRollback(input, { because: "group", cause: group.failed }, "RolledBack");
   if (isNewChange(input)) return changed(input, underWay);
   if (status.phase === "Completed") return { status, actions: [] };
   if (orders.paused) return pause(status, orders.orderedBy);
@@ -50,8 +50,8 @@ function isNewChange({ change, status }: DecideInput): boolean {
 function changed(input: DecideInput, underWay: boolean): Decision {
   const { status } = input;
   const running = underWay && (status.run ?? 0) > 0;
-  if (running && input.change.idle === true) return startRollback(input, "what is to be rolled out was changed back to what runs", "RolledBack");
-  if (running) return startRollback(input, `another change came while this one was under way: ${input.change.candidate}`, "NewRun");
+  if (running && input.change.idle === true) return startRollback(input, { because: "reverted", cause: "what is to be rolled out was changed back to what runs" }, "RolledBack");
+  if (running) return startRollback(input, { because: "superseded", cause: `another change came while this one was under way: ${input.change.candidate}` }, "NewRun");
   return newRun(input);
 }
 
@@ -109,7 +109,7 @@ function proceed(input: DecideInput & { readonly before: readonly Action[] }): D
   if (fresh && journal.run > 0) {
     // What a run that has ended did stays. Otherwise an object of the same name was removed in spite of its finalizer.
     if ((status.run ?? 0) > 1 || journal.completed) return { status, actions: [{ type: "forget" }] };
-    return startRollback({ ...input, status }, "its journal still holds what an earlier object of this name did; that is put back first", "NewRun");
+    return startRollback({ ...input, status }, { because: "leftover", cause: "its journal still holds what an earlier object of this name did; that is put back first" }, "NewRun");
   }
   const step = currentStep(steps, status, change.watched);
   const decision = step === undefined ? finish({ ...input, status }) : advance({ ...input, status }, step);

@@ -1,4 +1,4 @@
-import type { RolloutStatus, UndoStatus } from "../../api/serin/index.ts";
+import type { RolloutStatus, UndoCause, UndoStatus } from "../../api/serin/index.ts";
 import { at, type DecideInput, type Decision } from "./input.ts";
 import type { Action, RolloutEvent, UndoScope } from "./observation.ts";
 
@@ -11,9 +11,17 @@ export function isPuttingBack({ phase, undo }: RolloutStatus): boolean {
   return phase === "RollingBack" || (phase === "Stuck" && undo !== undefined);
 }
 
-export function startRollback(input: DecideInput, cause: string, next: UndoStatus["next"], by?: string): Decision {
+/** Why something is put back: in words, and as what is counted. */
+export interface RollbackReason {
+  readonly because: UndoCause;
+  readonly cause: string;
+  /** The type of the check that failed. */
+  readonly check?: string;
+}
+
+export function startRollback(input: DecideInput, { because, cause, check }: RollbackReason, next: UndoStatus["next"], by?: string): Decision {
   const { status, nowMs } = input;
-  const undo: UndoStatus = { startedAt: at(nowMs), elapsedMs: 0, waitedMs: 0, waitingFor: [], next };
+  const undo: UndoStatus = { startedAt: at(nowMs), elapsedMs: 0, waitedMs: 0, waitingFor: [], next, because, ...(check === undefined ? {} : { check }) };
   return {
     status: { ...status, phase: "RollingBack", cause, message: cause, endedAt: at(nowMs), undo },
     actions: [
@@ -86,12 +94,12 @@ function deletedEvent(what: string): RolloutEvent {
 /** The object is being deleted. What is under way goes back or stays, as it says; what prepared the target goes back in any case. */
 export function handleDeletion(input: DecideInput, underWay: boolean): Decision {
   const { status, journal, orders } = input;
-  if (underWay && orders.deletion === "Rollback" && journal.run > 0) return startRollback(input, "the object was deleted while it was under way", "Deleted", orders.orderedBy);
+  if (underWay && orders.deletion === "Rollback" && journal.run > 0) return startRollback(input, { because: "deletion", cause: "the object was deleted while it was under way" }, "Deleted", orders.orderedBy);
   if (journal.run > 0 && status.undo?.next !== "Deleted") {
     const left = underWay ? `left as it is, by onDeletion: ${orders.deletion ?? "Leave"}` : "what it did stays";
     return { status, actions: [{ type: "event", reason: "Deleted", message: `the object is deleted: ${left}`, warning: false }, { type: "forget" }] };
   }
-  if (journal.setup > 0) return startRollback(input, "the object was deleted", "Deleted", orders.orderedBy);
+  if (journal.setup > 0) return startRollback(input, { because: "deletion", cause: "the object was deleted" }, "Deleted", orders.orderedBy);
   return { status, actions: [deletedEvent("nothing was left to put back"), { type: "release" }] };
 }
 

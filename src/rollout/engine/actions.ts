@@ -1,5 +1,5 @@
 import { transientError, type Clock, type Logger } from "../../base/index.ts";
-import { notificationEvents, type DecisionRecord, type JournalEntry, type NotificationSpec } from "../../api/serin/index.ts";
+import { notificationEvents, type DecisionRecord, type JournalEntry, type NotificationSpec, type RolloutStatus } from "../../api/serin/index.ts";
 import type { EventRecorder } from "../../kube/index.ts";
 import { entryKey, type JournalStore } from "../act/journal-store.ts";
 import { notificationEventOf, type Notifier } from "../act/notifier.ts";
@@ -59,7 +59,7 @@ export class Actions {
     const entries = actions.flatMap((action) => (action.type === "journal" ? action.entries : []));
     this.fence();
     await journals.append(name, entries, events.filter(({ reason }) => reason !== "Completed").map((event) => this.#record(event, status.run ?? 0)));
-    for (const event of events) this.#tell(rollout, event, status.cause ?? "");
+    for (const event of events) this.#tell(rollout, event, status);
     let report: UndoReport | undefined;
     for (const action of actions) {
       this.fence();
@@ -100,7 +100,7 @@ export class Actions {
     const message = `put back: ${shown.join(", ")}${undone.length > namesShown ? ` and ${undone.length - namesShown} more` : ""}`;
     const event: RolloutEvent = { type: "event", reason: "Undone", message, warning: false };
     await this.#options.journals.append(name, [], [this.#record(event, run)]);
-    this.#tell(rollout, event, "");
+    this.#tell(rollout, event, {});
   }
 
   #record({ reason, message, step, by, evidence }: RolloutEvent, run: number): DecisionRecord {
@@ -115,12 +115,12 @@ export class Actions {
     };
   }
 
-  #tell(rollout: Rollout, { reason, message, warning, step = "", by }: RolloutEvent, cause: string): void {
+  #tell(rollout: Rollout, { reason, message, warning, step = "", by }: RolloutEvent, { cause = "", undo }: Pick<RolloutStatus, "cause" | "undo">): void {
     const { events, notifier, metrics, clock, log } = this.#options;
     const kind = kindOfRollout(rollout);
     const text = by === undefined ? message : `${message} (by ${by})`;
     log.info(text, { rollout: rolloutKey(rollout), reason });
-    metrics.decision(kind.kind, reason);
+    metrics.decision(kind.kind, reason, undo);
     events.record(kind, rollout, { type: warning ? "Warning" : "Normal", reason, message: text });
     const event = notificationEventOf(reason);
     const { name = "", namespace = "" } = rollout.metadata;

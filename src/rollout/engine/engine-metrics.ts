@@ -1,4 +1,4 @@
-import type { RolloutPhase, StepStatus } from "../../api/serin/index.ts";
+import type { RolloutPhase, StepStatus, UndoStatus } from "../../api/serin/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 
 /** What the engine counts of its rollouts, for its `/metrics`. */
@@ -15,7 +15,7 @@ export class EngineMetrics {
     this.#decisions = registry.counter("serin_rollout_decisions_total", "What was decided, by reason", ["kind", "decision"]);
     this.#verdicts = registry.counter("serin_rollout_verdicts_total", "Verdicts of checks, once each time that one changes", ["type", "verdict"]);
     this.#errors = registry.counter("serin_rollout_reconcile_errors_total", "Rounds that could not be done and are tried again", ["kind"]);
-    this.#rolledBack = registry.counter("serin_rollout_rolled_back_total", "Rollouts that were put back to their end", ["kind"]);
+    this.#rolledBack = registry.counter("serin_rollout_rolled_back_total", "Rollouts that were put back to their end, by the kind of the cause, and the type of the check where one failed", ["kind", "cause", "check"]);
   }
 
   phase(kind: string, namespace: string, name: string, phase: RolloutPhase): void {
@@ -35,9 +35,10 @@ export class EngineMetrics {
     this.#known.delete(key);
   }
 
-  decision(kind: string, reason: string): void {
+  /** `undo`: where putting back is, if it is. */
+  decision(kind: string, reason: string, undo: UndoStatus | undefined): void {
     this.#decisions.labels(kind, reason).increment();
-    if (reason === "RolledBack") this.#rolledBack.labels(kind).increment();
+    if (reason === "RolledBack") this.#rolledBack.labels(kind, undo?.because ?? "unknown", undo?.check ?? "").increment();
   }
 
   /** Counts what differs from the step as it was before. */
