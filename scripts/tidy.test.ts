@@ -129,7 +129,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   cluster: { modules: 30, never: ["generated/", "node_modules/"] },
   cli: { modules: 40, never: ["src/api/", "src/kube/", "src/install/", "src/operator/", "generated/", "node_modules/yaml"] },
   // Half of them are its own; what signs, plans an installation or evaluates is loaded with its first use.
-  rollout: { modules: 300, never: ["src/cluster/", "src/controlplane/", "src/install/", "src/preflight/", "src/promql/", "src/proxy/", "generated/kubernetes", "generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/@peculiar", "node_modules/yaml"] },
+  rollout: { modules: 305, never: ["src/cluster/", "src/controlplane/", "src/install/", "src/preflight/", "src/promql/", "src/proxy/", "generated/kubernetes", "generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/@peculiar", "node_modules/yaml"] },
   probe: { modules: 30, never: ["generated/", "node_modules/"] },
   // A third of them are Istio's kinds and the YAML library, which views of configuration are made by; what is asked seldom is loaded with its first use.
   kiali: dashboardBound,

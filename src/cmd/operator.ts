@@ -5,7 +5,7 @@ import { createServer as createSecureServer } from "node:https";
 import { join } from "node:path";
 import { aborted, envString, messageOf, systemClock, userError, type Logger } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
-import { createKubeClient, LeaderElection, loadKubeConfig, objectsInManifest, type KubeClient } from "../kube/index.ts";
+import { createKubeClient, LeaderElection, loadKubeConfig, objectsInManifest, QueueMetrics, type KubeClient } from "../kube/index.ts";
 import { addProcessMetrics, MetricsRegistry, prometheusContentType, renderPrometheus } from "../telemetry/index.ts";
 import type { RoleContext } from "./role.ts";
 
@@ -50,6 +50,7 @@ const readyTimeoutMs = 300_000;
 async function runIstioOperator(client: KubeClient, { env, log, shutdown, release }: RoleContext): Promise<void> {
   const { IstioOperatorController } = await import("../operator/index.ts");
   const identity = envString(env, "POD_NAME", `istio-operator-${process.pid}`);
+  const metrics = new MetricsRegistry();
   const controller = new IstioOperatorController({
     client,
     watchedNamespaces: envString(env, "WATCH_NAMESPACE", "").split(",").map((name) => name.trim()).filter((name) => name !== ""),
@@ -58,18 +59,20 @@ async function runIstioOperator(client: KubeClient, { env, log, shutdown, releas
     customResources: async () => ({ istio: await readDefinitions(release.root, "istio"), rollout: await readDefinitions(release.root, "rollout") }),
     identity,
     readyTimeoutMs,
+    queues: new QueueMetrics(metrics),
     clock: systemClock,
     log,
   });
   const name = `istio-operator-lock${envString(env, "REVISION", "") === "" ? "" : `-${envString(env, "REVISION", "")}`}`;
-  await lead({ client, namespace: envString(env, "LEADER_ELECTION_NAMESPACE", envString(env, "POD_NAMESPACE", "istio-operator")), name, identity, listen: ["0.0.0.0", 8383] }, { log, shutdown }, async (leading) => await controller.run(leading));
+  await lead({ client, namespace: envString(env, "LEADER_ELECTION_NAMESPACE", envString(env, "POD_NAMESPACE", "istio-operator")), name, identity, metrics, listen: ["0.0.0.0", 8383] }, { log, shutdown }, async (leading) => await controller.run(leading));
 }
 
 async function runBanzaiOperator(client: KubeClient, flags: ReadonlyMap<string, string>, { env, log, shutdown, release }: RoleContext): Promise<void> {
   const minor = (flags.get("istio-version") ?? flags.get("minor") ?? "").split(".").slice(0, 2).join(".");
   if (!/^1\.\d+$/.test(minor)) throw userError("operator-version", `--istio-version must name the release that this operator looks after, such as 1.6, got "${minor}"`);
   const { BanzaiOperator, tellOfSecondOperator } = await import("../operator/index.ts");
-  const operator = new BanzaiOperator({ client, minor, definitions: async () => await readDefinitions(release.root, "istio"), clock: systemClock, log });
+  const metrics = new MetricsRegistry();
+  const operator = new BanzaiOperator({ client, minor, definitions: async () => await readDefinitions(release.root, "istio"), queues: new QueueMetrics(metrics), clock: systemClock, log });
   // Pods of two namespaces may have one name.
   const identity = `${envString(env, "POD_NAMESPACE", "istio-system")}/${envString(env, "HOSTNAME", `istio-operator-${process.pid}`)}`;
   let passive = new AbortController();
@@ -80,6 +83,7 @@ async function runBanzaiOperator(client: KubeClient, flags: ReadonlyMap<string, 
     namespace: flags.get("leader-election-namespace") ?? "kube-system",
     name: `banzai-istio-operator-${minor.replace(".", "-")}`,
     identity,
+    metrics,
     listen: [host === "" ? "0.0.0.0" : host, Number(port)] as const,
     onFollow: (holder: string): void => {
       passive.abort();
@@ -100,14 +104,14 @@ interface Place {
   readonly namespace: string;
   readonly name: string;
   readonly identity: string;
+  readonly metrics: MetricsRegistry;
   /** Of metrics and readiness. */
   readonly listen: readonly [host: string, port: number];
   readonly onFollow?: (holder: string) => void;
 }
 
 async function lead(place: Place, { log, shutdown }: Pick<RoleContext, "log" | "shutdown">, work: (leading: AbortSignal) => Promise<void>): Promise<void> {
-  const { listen, ...election } = place;
-  const metrics = new MetricsRegistry();
+  const { listen, metrics, ...election } = place;
   addProcessMetrics(metrics, process);
   const server = createServer((request, response) => {
     if (request.url === "/ready" || request.url === "/healthz") response.end("ok\n");

@@ -1,7 +1,7 @@
 // The rollout engine: a Deployment of its own, part of no revision of the mesh.
 import { createServer } from "node:http";
 import { envInteger, envString, systemClock } from "../base/index.ts";
-import { createKubeClient, LeaderElection, loadKubeConfig } from "../kube/index.ts";
+import { createKubeClient, LeaderElection, loadKubeConfig, QueueMetrics } from "../kube/index.ts";
 import { RolloutWebhook } from "../rollout/admission/index.ts";
 import { RolloutEngine } from "../rollout/index.ts";
 import { addProcessMetrics, MetricsRegistry, prometheusContentType, renderPrometheus } from "../telemetry/index.ts";
@@ -16,6 +16,7 @@ export async function run({ env, log, shutdown, release }: RoleContext): Promise
   const maxConcurrentRollouts = envInteger(env, "MAX_CONCURRENT_ROLLOUTS", 8);
   const registry = new MetricsRegistry();
   addProcessMetrics(registry, process);
+  const queues = new QueueMetrics(registry);
   const server = createServer((request, response) => {
     if (request.url === "/ready") response.end("ok\n");
     else if (request.url === "/version") response.setHeader("content-type", "application/json").end(JSON.stringify({ version: release.version }));
@@ -39,7 +40,7 @@ export async function run({ env, log, shutdown, release }: RoleContext): Promise
   try {
     await election.run(shutdown.drain, async (leading) => {
       log.info("leading", { version: release.version });
-      await new RolloutEngine({ client, log, clock: systemClock, image, registry, maxConcurrentRollouts, mayWrite: () => election.holds() }).run(leading);
+      await new RolloutEngine({ client, log, clock: systemClock, image, registry, queues, maxConcurrentRollouts, mayWrite: () => election.holds() }).run(leading);
     });
   } finally {
     ended.abort();

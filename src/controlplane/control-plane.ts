@@ -2,7 +2,7 @@ import type { Server as HttpServer } from "node:http";
 import type { Server as HttpsServer } from "node:https";
 import * as grpc from "@grpc/grpc-js";
 import { aborted, type Clock, type Logger, type Shutdown } from "../base/index.ts";
-import { createKubeClient, type CollectionGraph, type Informer, type KubeClient, type KubeConfig } from "../kube/index.ts";
+import { createKubeClient, type CollectionGraph, type Informer, type KubeClient, type KubeConfig, QueueMetrics } from "../kube/index.ts";
 import { prometheusContentType, renderPrometheus, type MetricsRegistry } from "../telemetry/index.ts";
 import type { MeshConfig, MeshNetworks, WorkloadEntry } from "../api/istio/index.ts";
 import type { Node } from "../api/kubernetes/index.ts";
@@ -82,6 +82,7 @@ export class ControlPlane {
   readonly #discovery: DiscoveryServer;
   readonly #issued: IssuedCertificates;
   readonly #metrics: MetricsRegistry;
+  readonly #queues: QueueMetrics;
   #config: MeshConfig | undefined;
   #networks: MeshNetworks = {};
   #ready = false;
@@ -92,6 +93,7 @@ export class ControlPlane {
     this.#options = options;
     const { client, settings, clock, log } = options;
     this.#metrics = options.metrics;
+    this.#queues = new QueueMetrics(options.metrics);
     this.#metrics.gauge("istio_build", "The release that runs.", ["component", "tag"]).labels("pilot", options.version).set(1);
     this.#mesh = new ServedMesh({ revision: settings.revision, metrics: options.metrics, clock, log, settled: (generation) => this.#ingest.settled(generation), workloads: this.#workloadProxies(), debug: this.#debugRequests() });
     this.#graph = this.#mesh.graph;
@@ -125,7 +127,7 @@ export class ControlPlane {
     const entries = this.#ingest.informer("WorkloadEntry") as Informer<WorkloadEntry> | undefined;
     const { enabled, graceMs } = settings.workloadRegistration;
     if (!enabled || settings.shadow !== undefined || entries === undefined) return undefined;
-    return new WorkloadRegistration({ client, entries, instance: settings.podName, instanceNamespace: settings.namespace, clusterId: settings.clusterId, graceMs, metrics, clock, log: log.scoped("registration") });
+    return new WorkloadRegistration({ client, entries, instance: settings.podName, instanceNamespace: settings.namespace, clusterId: settings.clusterId, graceMs, metrics, queues: this.#queues, clock, log: log.scoped("registration") });
   }
 
   #debugRequests(): DebugRequests {
@@ -228,7 +230,7 @@ export class ControlPlane {
 
   #startTellingRoot(start: StartWork, identity: ControlPlaneIdentity, signal: AbortSignal): void {
     const { client, settings, clock, log } = this.#options;
-    const options = { client, clock, log, root: () => identity.authority.root, onRootChange: (changed: () => void) => identity.onChange(changed) };
+    const options = { client, queues: this.#queues, clock, log, root: () => identity.authority.root, onRootChange: (changed: () => void) => identity.onChange(changed) };
     const { rootConfigMap, revocationConfigMap, clusterTrustBundle } = settings.authority;
     const roots = { ...options, revocations: () => identity.authority.crl, includes: (name: string) => this.#ingest.includesNamespace(name), rootConfigMap, revocationConfigMap, clusterTrustBundle };
     if (settings.authority.trustOverXds) {
@@ -306,11 +308,12 @@ export class ControlPlane {
     const { namespace, revision, podName, clusterId, network, proxyImage } = settings;
     const proxy = (): ProxySettings => ({ revision, image: proxyImage, discoveryAddress: `${this.#options.settings.serviceName}.${namespace}.svc:${discoveryPort}`, clusterId, network, trustDomain: this.#trustDomain(), proxyMetadata: this.#inputs.mesh.get(meshKey)?.proxyMetadata ?? {} });
     const { ambientStatuses, ...wanted } = this.#mesh.wanted;
+    const queues = this.#queues;
     await Promise.all([
-      runGatewayControllers({ client, namespace, revision, podName, ...wanted, proxy, severalNetworks: settings.clusters.ambient.enabled, proxyConfigs: this.#inputs.extensions.proxyConfigs, rootNamespace: () => this.#inputs.mesh.get(meshKey)?.rootNamespace ?? namespace, clock, log }, signal),
-      runFieldStatusController({ client, namespace, podName, objectsOf: (kind) => this.#ingest.informerOf(kind), clock, log }, signal),
-      runEntryControllers({ client, namespace, revision, podName, statuses: ambientStatuses, objectsOf: (kind) => this.#ingest.informer(kind), isRead: (kind, key) => ambientSubjects(this.#inputs, kind).get(key) !== undefined, addressRanges: settings.addressRanges, clock, log }, signal),
-      runRefusedStatusWriter({ client, namespace, revision, podName, refused: this.#ingest.refused, objectsOf: (kind) => this.#ingest.informerOf(kind), clock, log }, signal),
+      runGatewayControllers({ client, namespace, revision, podName, ...wanted, proxy, severalNetworks: settings.clusters.ambient.enabled, proxyConfigs: this.#inputs.extensions.proxyConfigs, rootNamespace: () => this.#inputs.mesh.get(meshKey)?.rootNamespace ?? namespace, queues, clock, log }, signal),
+      runFieldStatusController({ client, namespace, podName, objectsOf: (kind) => this.#ingest.informerOf(kind), queues, clock, log }, signal),
+      runEntryControllers({ client, namespace, revision, podName, statuses: ambientStatuses, objectsOf: (kind) => this.#ingest.informer(kind), isRead: (kind, key) => ambientSubjects(this.#inputs, kind).get(key) !== undefined, addressRanges: settings.addressRanges, queues, clock, log }, signal),
+      runRefusedStatusWriter({ client, namespace, revision, podName, refused: this.#ingest.refused, objectsOf: (kind) => this.#ingest.informerOf(kind), queues, clock, log }, signal),
     ]);
   }
 

@@ -1,7 +1,7 @@
 import { keyOf, metaTime, type KindDefinition, type KubernetesObject } from "../api/index.ts";
 import { istioKinds } from "../api/istio/index.ts";
 import type { Clock, Logger } from "../base/index.ts";
-import { Reconciler, structurallyEqual, type Informer, type KubeClient } from "../kube/index.ts";
+import { Reconciler, structurallyEqual, type Informer, type KubeClient, type QueueMetrics } from "../kube/index.ts";
 import { refusedId, type RefusedObjects } from "./ingest/index.ts";
 import { leadAlone } from "./leadership/index.ts";
 
@@ -13,6 +13,7 @@ export interface RefusedStatusOptions {
   readonly podName: string;
   readonly refused: RefusedObjects;
   readonly objectsOf: (kind: KindDefinition) => Informer<KubernetesObject> | undefined;
+  readonly queues?: QueueMetrics | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -39,8 +40,8 @@ export async function runRefusedStatusWriter(options: RefusedStatusOptions, sign
 }
 
 async function lead(options: RefusedStatusOptions, signal: AbortSignal): Promise<void> {
-  const { refused, objectsOf, clock, log } = options;
-  const reconciler = new Reconciler({ name: "validation-status", log, clock, maxAttempts: Infinity, reconcile: async (id) => await write(options, id) });
+  const { refused, objectsOf, queues, clock, log } = options;
+  const reconciler = new Reconciler({ name: "validation-status", queues, log, clock, maxAttempts: Infinity, reconcile: async (id) => await write(options, id) });
   using _changes = refused.onChange((id) => reconciler.add(id));
   for (const id of refused.ids()) reconciler.add(id);
   for (const kind of istioKinds) {

@@ -22,6 +22,7 @@ export { controllerOf, ownerReference } from "./owner-reference.ts";
 export { objectsInManifest } from "./manifest.ts";
 export { portForward, type PortForwardTarget } from "./port-forward.ts";
 export { serveReadOnlyRelay, type OverlaidObject, type ReadOnlyRelay, type ReadOnlyRelayOptions } from "./read-only-relay.ts";
+export { QueueMetrics } from "./queue-metrics.ts";
 export { Reconciler, type ReconcilerOptions } from "./reconciler.ts";
 export { resourcePath } from "./resource-path.ts";
 export { isCode as isKubeCode } from "./status-error.ts";

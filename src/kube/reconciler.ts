@@ -1,4 +1,5 @@
 import { Backoff, describeError, systemRandom, type Clock, type Logger, type Random } from "../base/index.ts";
+import type { QueueMetrics } from "./queue-metrics.ts";
 
 export interface ReconcilerOptions {
   /** For logs: `deployment`. */
@@ -18,6 +19,8 @@ export interface ReconcilerOptions {
   readonly after?: readonly Promise<void>[];
   /** Distinct keys that may wait; more are refused with an error in the log. 200,000 when absent. */
   readonly capacity?: number;
+  /** Counts what becomes of keys, under {@link name}. */
+  readonly queues?: QueueMetrics | undefined;
   readonly log: Logger;
   readonly clock: Clock;
   readonly random?: Random;
@@ -43,6 +46,7 @@ export class Reconciler {
   readonly #again = new Set<string>();
   readonly #states = new Map<string, KeyState>();
   readonly #markSynced: () => void;
+  readonly #measured: ReturnType<QueueMetrics["queue"]> | undefined;
   #initial: Set<string> | undefined;
   #signal: AbortSignal | undefined;
   #idle: (() => void) | undefined;
@@ -53,6 +57,7 @@ export class Reconciler {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.synced = promise;
     this.#markSynced = resolve;
+    this.#measured = options.queues?.queue(options.name, options.clock);
   }
 
   get size(): number {
@@ -62,6 +67,7 @@ export class Reconciler {
   add(key: string): void {
     const capacity = this.#options.capacity ?? 200_000;
     if (this.#working.has(key)) {
+      this.#measured?.added(key);
       this.#again.add(key);
       return;
     }
@@ -71,12 +77,14 @@ export class Reconciler {
     }
     // What has just changed is worth trying now, whatever failed before.
     this.#clearTimer(key);
+    this.#measured?.added(key);
     this.#waiting.add(key);
     this.#work();
   }
 
   /** Adds the key after a while, unless it is added before. */
   addAfter(key: string, delayMs: number): void {
+    this.#measured?.addedForLater();
     this.#clearTimer(key);
     const state = this.#stateOf(key);
     state.timer = this.#options.clock.after(delayMs, () => {
@@ -87,6 +95,7 @@ export class Reconciler {
 
   /** Works until the signal is aborted, then waits for the keys that are in work. */
   async run(signal: AbortSignal): Promise<void> {
+    using _shown = this.#measured?.shown();
     const stop = new Promise<void>((resolve) => {
       if (signal.aborted) resolve();
       else signal.addEventListener("abort", () => resolve(), { once: true });
@@ -111,6 +120,7 @@ export class Reconciler {
       if (this.#working.size >= (this.#options.concurrency ?? 4)) return;
       this.#waiting.delete(key);
       this.#working.add(key);
+      this.#measured?.taken(key);
       void this.#attempt(key, signal);
     }
   }
@@ -125,6 +135,7 @@ export class Reconciler {
       if (!signal.aborted) delayMs = this.#noteFailure(key, error);
     }
     this.#working.delete(key);
+    this.#measured?.done(key);
     this.#finishInitial(key);
     if (this.#again.delete(key)) this.add(key);
     else if (delayMs !== undefined && this.#signal !== undefined) this.addAfter(key, delayMs);

@@ -1,6 +1,6 @@
 import { automaticallyAddressedHosts, serviceEntryKind, type ServiceEntry } from "../../api/istio/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
-import { Reconciler, type Informer, type KubeClient } from "../../kube/index.ts";
+import { Reconciler, type Informer, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
 import { AddressPool, canonicalAddress, rangeContains } from "./address-pool.ts";
 
 export interface AddressAllocationOptions {
@@ -8,6 +8,7 @@ export interface AddressAllocationOptions {
   readonly entries: Informer<ServiceEntry>;
   /** CIDRs, one a family: every host gets an address of each. */
   readonly ranges: readonly string[];
+  readonly queues?: QueueMetrics | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -21,9 +22,9 @@ const fieldManager = "istio.io/ip-autoallocate";
 
 /** Gives addresses to the hosts of ServiceEntries that want some, in their status, while it leads. */
 export async function runAddressAllocation(options: AddressAllocationOptions, signal: AbortSignal): Promise<void> {
-  const { entries, clock, log } = options;
+  const { entries, queues, clock, log } = options;
   const allocation = new AddressAllocation(options);
-  const reconciler = new Reconciler({ name: "address-allocation", log, clock, maxAttempts: Infinity, after: [entries.synced], reconcile: async (key) => await allocation.reconcile(key) });
+  const reconciler = new Reconciler({ name: "address-allocation", queues, log, clock, maxAttempts: Infinity, after: [entries.synced], reconcile: async (key) => await allocation.reconcile(key) });
   using _entries = entries.subscribe((change) => {
     const before = change.type === "set" ? change.previous : change.object;
     const now = change.type === "set" ? change.object : undefined;

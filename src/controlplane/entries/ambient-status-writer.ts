@@ -2,7 +2,7 @@ import { metaTime, type KindDefinition, type KubernetesObject } from "../../api/
 import { authorizationPolicyKind, serviceEntryKind, workloadEntryKind, type IstioCondition } from "../../api/istio/index.ts";
 import { serviceKind } from "../../api/kubernetes/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
-import { Reconciler, structurallyEqual, type Informer, type KubeClient } from "../../kube/index.ts";
+import { Reconciler, structurallyEqual, type Informer, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
 import { ambientConditionTypes, type AmbientCondition, type AmbientStatuses, type AmbientStatusKind } from "../model/index.ts";
 
 export interface AmbientStatusWriterOptions {
@@ -12,6 +12,7 @@ export interface AmbientStatusWriterOptions {
   readonly objectsOf: (kind: AmbientStatusKind) => Informer<KubernetesObject> | undefined;
   /** Whether an object is in this revision's model: of others it knows nothing, and takes nothing back. */
   readonly isRead: (kind: AmbientStatusKind, key: string) => boolean;
+  readonly queues?: QueueMetrics | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -28,10 +29,11 @@ const separator = " ";
 
 /** Writes what ambient mode makes of services, entries and policies into their status, while it leads. */
 export async function runAmbientStatusWriter(options: AmbientStatusWriterOptions, signal: AbortSignal): Promise<void> {
-  const { statuses, objectsOf, clock, log } = options;
+  const { statuses, objectsOf, queues, clock, log } = options;
   const names = Object.keys(kinds) as AmbientStatusKind[];
   const reconciler = new Reconciler({
     name: "ambient-status",
+    queues,
     log,
     clock,
     maxAttempts: Infinity,

@@ -1,7 +1,7 @@
 import type { KubernetesObject } from "../../api/index.ts";
 import type { ServiceEntry } from "../../api/istio/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
-import type { Informer, KubeClient } from "../../kube/index.ts";
+import type { Informer, KubeClient, QueueMetrics } from "../../kube/index.ts";
 import { leadAlone } from "../leadership/index.ts";
 import type { AmbientStatuses, AmbientStatusKind } from "../model/index.ts";
 import { runAddressAllocation } from "./address-allocation.ts";
@@ -19,19 +19,20 @@ export interface EntryControllersOptions {
   readonly isRead: (kind: AmbientStatusKind, key: string) => boolean;
   /** Empty: no host is given an address. */
   readonly addressRanges: readonly string[];
+  readonly queues?: QueueMetrics | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
 /** What writes to ServiceEntries, WorkloadEntries, Services and policies: of all replicas one does so at a time. */
 export async function runEntryControllers(options: EntryControllersOptions, signal: AbortSignal): Promise<void> {
-  const { revision, statuses, objectsOf, isRead, addressRanges, clock, log } = options;
+  const { revision, statuses, objectsOf, isRead, addressRanges, queues, clock, log } = options;
   const entries = objectsOf("ServiceEntry") as Informer<ServiceEntry> | undefined;
   await Promise.all([
-    leadAlone(options, `istio-status-leader-${revision}`, signal, async (leading, client) => await runAmbientStatusWriter({ client, statuses, objectsOf, isRead, clock, log: log.scoped("ambient-status") }, leading)),
+    leadAlone(options, `istio-status-leader-${revision}`, signal, async (leading, client) => await runAmbientStatusWriter({ client, statuses, objectsOf, isRead, queues, clock, log: log.scoped("ambient-status") }, leading)),
     // Of all revisions together, as addresses are.
     entries === undefined || addressRanges.length === 0
       ? undefined
-      : leadAlone(options, "istio-ip-autoallocate", signal, async (leading, client) => await runAddressAllocation({ client, entries, ranges: addressRanges, clock, log: log.scoped("addresses") }, leading)),
+      : leadAlone(options, "istio-ip-autoallocate", signal, async (leading, client) => await runAddressAllocation({ client, entries, ranges: addressRanges, queues, clock, log: log.scoped("addresses") }, leading)),
   ]);
 }

@@ -3,7 +3,7 @@ import { podKind } from "../../api/kubernetes/index.ts";
 import { workloadControllerPodAnnotation } from "../../api/serin/index.ts";
 import { istioAnnotations, workloadEntryKind, workloadGroupKind, type IstioCondition, type WorkloadEntry, type WorkloadGroup } from "../../api/istio/index.ts";
 import { describeError, userError, type Clock, type Logger } from "../../base/index.ts";
-import { createInformer, isKubeCode, Reconciler, type Informer, type KubeClient } from "../../kube/index.ts";
+import { createInformer, isKubeCode, Reconciler, type Informer, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { ProbedHealth, ProxyIdentity, WorkloadProxies } from "../serve/index.ts";
 import { entryOfGroup, isAutoRegistered, registeredEntryName, registrationFault } from "./registered-entry.ts";
@@ -20,6 +20,7 @@ export interface WorkloadRegistrationOptions {
   /** An entry whose proxy has been gone for so long goes too. */
   readonly graceMs: number;
   readonly metrics: MetricsRegistry;
+  readonly queues?: QueueMetrics | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -58,12 +59,12 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
   readonly #counters: Readonly<Record<"created" | "updated" | "disconnected" | "deleted" | "failed", () => void>>;
 
   constructor(options: WorkloadRegistrationOptions) {
-    const { client, entries, clock, log, metrics } = options;
+    const { client, entries, queues, clock, log, metrics } = options;
     this.#options = options;
     this.#startedAtMs = clock.nowMs();
     this.#groups = createInformer(client, workloadGroupKind, { log, clock });
     this.synced = Promise.all([entries.synced, this.#groups.synced]).then(() => undefined);
-    this.#reconciler = new Reconciler({ name: "workload-registration", log, clock, maxAttempts: Infinity, after: [this.synced], reconcile: async (key) => await this.#counted(key) });
+    this.#reconciler = new Reconciler({ name: "workload-registration", queues, log, clock, maxAttempts: Infinity, after: [this.synced], reconcile: async (key) => await this.#counted(key) });
     const counter = (name: string, help: string): (() => void) => {
       const series = metrics.counter(name, help).labels();
       return () => series.increment();

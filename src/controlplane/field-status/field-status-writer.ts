@@ -1,7 +1,7 @@
 import { formatIssues, metaTime, tellsOfNoEffect, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
 import { istioKinds, type IstioCondition } from "../../api/istio/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
-import { Reconciler, structurallyEqual, type Informer, type KubeClient } from "../../kube/index.ts";
+import { Reconciler, structurallyEqual, type Informer, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
 import { leadAlone } from "../leadership/index.ts";
 
 export interface FieldStatusOptions {
@@ -11,6 +11,7 @@ export interface FieldStatusOptions {
   readonly podName: string;
   /** The objects as they were last seen; undefined for a kind that is not read. */
   readonly objectsOf: (kind: KindDefinition) => Informer<KubernetesObject> | undefined;
+  readonly queues?: QueueMetrics | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -28,13 +29,14 @@ export async function runFieldStatusController(options: FieldStatusOptions, sign
   await leadAlone(options, leaseName, signal, async (leading, client) => await runFieldStatusWriter({ ...options, client }, leading));
 }
 
-export async function runFieldStatusWriter({ client, objectsOf, clock, log }: Pick<FieldStatusOptions, "client" | "objectsOf" | "clock" | "log">, signal: AbortSignal): Promise<void> {
+export async function runFieldStatusWriter({ client, objectsOf, queues, clock, log }: Pick<FieldStatusOptions, "client" | "objectsOf" | "queues" | "clock" | "log">, signal: AbortSignal): Promise<void> {
   const read = istioKinds.flatMap((kind) => {
     const objects = objectsOf(kind);
     return objects === undefined ? [] : [{ kind, objects }];
   });
   const reconciler = new Reconciler({
     name: "field-status",
+    queues,
     log,
     clock,
     maxAttempts: Infinity,

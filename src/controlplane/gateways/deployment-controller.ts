@@ -4,7 +4,7 @@ import { istioLabels } from "../../api/istio/index.ts";
 import { canaryOfLabel, gatewayCanaryAnnotations } from "../../api/serin/index.ts";
 import { deploymentKind, serviceAccountKind, serviceKind, type Deployment, type Service, type ServiceAccount } from "../../api/kubernetes/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
-import { createInformer, Reconciler, type Collection, type KubeClient } from "../../kube/index.ts";
+import { createInformer, Reconciler, type Collection, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
 import type { GatewayPlacement, ProxyConfigFacts } from "../model/index.ts";
 import { autoscalerKind, budgetOf, disruptionBudgetKind, overlaid, scalerOf } from "./gateway-overlays.ts";
 import { canaryDeployment, eastWestManagedBy, gatewayObjects, managedBy, waypointsManagedBy } from "./gateway-objects.ts";
@@ -19,6 +19,7 @@ export interface GatewayDeploymentOptions {
   readonly proxy: () => ProxySettings;
   readonly proxyConfigs: Collection<ProxyConfigFacts>;
   readonly rootNamespace: () => string;
+  readonly queues?: QueueMetrics | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -36,7 +37,7 @@ interface Remembered {
 
 /** Deploys proxies for the Gateways that this revision owns or is a canary for, while it leads. */
 export async function runGatewayDeploymentController(options: GatewayDeploymentOptions, signal: AbortSignal): Promise<void> {
-  const { client, placements, clock, log } = options;
+  const { client, placements, queues, clock, log } = options;
   const managed = { labelSelector: `${istioLabels.gatewayManaged} in (${managedBy},${waypointsManagedBy},${eastWestManagedBy})`, log, clock };
   const deployments = createInformer(client, deploymentKind, managed);
   const services = createInformer(client, serviceKind, managed);
@@ -44,6 +45,7 @@ export async function runGatewayDeploymentController(options: GatewayDeploymentO
   const deploymentsOf = (gateway: string): readonly Deployment[] => [...deployments.list()].filter((deployment) => gatewayOf(deployment) === gateway);
   const reconciler = new Reconciler({
     name: "gateway-deployment",
+    queues,
     log,
     clock,
     maxAttempts: Infinity,

@@ -1,6 +1,6 @@
 import { clusterTrustBundleKind, configMapKind, namespaceKind } from "../../api/kubernetes/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
-import { createInformer, Reconciler, type Informer, type KubeClient } from "../../kube/index.ts";
+import { createInformer, Reconciler, type Informer, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
 import type { ConfigMap } from "../../api/kubernetes/index.ts";
 
 export interface RootCertificateControllerOptions {
@@ -19,6 +19,7 @@ export interface RootCertificateControllerOptions {
   readonly includes?: (namespace: string) => boolean;
   /** The root is told by a ClusterTrustBundle instead. */
   readonly clusterTrustBundle?: boolean;
+  readonly queues?: QueueMetrics | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -55,12 +56,13 @@ export async function runRootCertificateController(options: RootCertificateContr
 }
 
 async function keepCopies(options: RootCertificateControllerOptions, kept: readonly Copy[], signal: AbortSignal): Promise<void> {
-  const { client, includes = () => true, onRootChange, clock, log } = options;
+  const { client, includes = () => true, onRootChange, queues, clock, log } = options;
   if (kept.length === 0) return;
   const namespaces = createInformer(client, namespaceKind, { log, clock });
   const copies = kept.map((copy) => ({ copy, informer: createInformer(client, configMapKind, { log, clock, fieldSelector: `metadata.name=${copy.name}` }) }));
   const reconciler = new Reconciler({
     name: "root-certificate",
+    queues,
     log,
     clock,
     maxAttempts: Infinity,
@@ -95,10 +97,11 @@ async function write(client: KubeClient, { name, key, text }: Copy, informer: In
   await client.apply(configMapKind, { apiVersion: "v1", kind: "ConfigMap", metadata, data: { [key]: wanted } }, { fieldManager, force: true });
 }
 
-async function keepBundle({ client, root, onRootChange, clock, log }: RootCertificateControllerOptions, signal: AbortSignal): Promise<void> {
+async function keepBundle({ client, root, onRootChange, queues, clock, log }: RootCertificateControllerOptions, signal: AbortSignal): Promise<void> {
   const informer = createInformer(client, clusterTrustBundleKind, { log, clock, fieldSelector: `metadata.name=${bundleName}` });
   const reconciler = new Reconciler({
     name: "trust-bundle",
+    queues,
     log,
     clock,
     maxAttempts: Infinity,

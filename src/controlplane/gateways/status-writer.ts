@@ -19,7 +19,7 @@ import {
   type RouteParentStatus,
 } from "../../api/gateway/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
-import { createInformer, Reconciler, structurallyEqual, type Collection, type KubeClient } from "../../kube/index.ts";
+import { createInformer, Reconciler, structurallyEqual, type Collection, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
 import { eastWestClassName, eastWestControllerName, gatewayControllerName, meshControllerName, type WantedGatewayStatus, type WantedListenerSetStatus, type WantedPolicyStatus, type WantedRouteStatus } from "../model/index.ts";
 import { mergeConditions } from "./conditions.ts";
 import { supportedFeatures } from "./supported-features.ts";
@@ -31,6 +31,7 @@ export interface StatusWriterOptions {
   readonly policies: Collection<WantedPolicyStatus>;
   /** One a kind. */
   readonly routes: readonly Collection<WantedRouteStatus>[];
+  readonly queues?: QueueMetrics | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -40,7 +41,7 @@ const fieldManager = "istio.io/gateway-controller";
 
 /** Writes the status of Gateways, ListenerSets, policies and routes that this revision owns, while it leads. */
 export async function runStatusWriter(options: StatusWriterOptions, signal: AbortSignal): Promise<void> {
-  const { gateways, listenerSets, policies, routes, clock, log } = options;
+  const { gateways, listenerSets, policies, routes, queues, clock, log } = options;
   const writers = new Map<string, StatusSource>([
     ["gateway", { collection: gateways, write: async (key) => await writeGateway(options, gateways.get(key)) }],
     ["listener-set", { collection: listenerSets, write: async (key) => await writeListenerSet(options, listenerSets.get(key)) }],
@@ -49,6 +50,7 @@ export async function runStatusWriter(options: StatusWriterOptions, signal: Abor
   ]);
   const reconciler = new Reconciler({
     name: "gateway-status",
+    queues,
     log,
     clock,
     maxAttempts: Infinity,
@@ -182,6 +184,7 @@ export interface GatewayClassOptions {
   readonly client: KubeClient;
   /** Whether the ambient mesh spans several: then there is a class for gateways between them. */
   readonly severalNetworks: boolean;
+  readonly queues?: QueueMetrics | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -190,13 +193,14 @@ export interface GatewayClassOptions {
  * Makes the GatewayClasses of Istio where they are missing, and accepts them and all others that name one of its controllers.
  * What it supports it says once: a control plane of another version may say otherwise afterwards, and neither of the two gives way.
  */
-export async function runGatewayClassController({ client, severalNetworks, clock, log }: GatewayClassOptions, signal: AbortSignal): Promise<void> {
+export async function runGatewayClassController({ client, severalNetworks, queues, clock, log }: GatewayClassOptions, signal: AbortSignal): Promise<void> {
   const classControllers: Readonly<Record<string, BuiltInClass>> = { ...builtInClasses, ...(severalNetworks ? { [eastWestClassName]: eastWestClass } : {}) };
   const ourControllers: ReadonlySet<string> = new Set(Object.values(classControllers).map(({ controllerName }) => controllerName));
   const classes = createInformer(client, gatewayClassKind, { log, clock });
   let haveToldFeatures = false;
   const reconciler = new Reconciler({
     name: "gateway-class",
+    queues,
     log,
     clock,
     maxAttempts: Infinity,

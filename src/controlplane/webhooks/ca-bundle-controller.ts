@@ -1,7 +1,7 @@
 import type { KindDefinition } from "../../api/index.ts";
 import { mutatingWebhookConfigurationKind, validatingWebhookConfigurationKind, type WebhookConfiguration } from "../../api/kubernetes/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
-import { createInformer, Reconciler, type Informer, type KubeClient } from "../../kube/index.ts";
+import { createInformer, Reconciler, type Informer, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
 
 export interface CaBundleControllerOptions {
   readonly client: KubeClient;
@@ -13,6 +13,7 @@ export interface CaBundleControllerOptions {
   readonly onRootChange: (changed: () => void) => void;
   /** Why our validation is not shown to work yet (undefined: it is), so that what it cannot be asked about may be refused; absent: failure policies are left alone. */
   readonly validationDoubt?: (() => Promise<string | undefined>) | undefined;
+  readonly queues?: QueueMetrics | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -27,10 +28,11 @@ export async function runCaBundleController(options: CaBundleControllerOptions, 
 }
 
 async function look(options: CaBundleControllerOptions, kind: KindDefinition<WebhookConfiguration>, signal: AbortSignal): Promise<void> {
-  const { client, onRootChange, clock, log } = options;
+  const { client, onRootChange, queues, clock, log } = options;
   const informer = createInformer(client, kind, { clock, log });
   const reconciler = new Reconciler({
     name: "ca-bundle",
+    queues,
     clock,
     log,
     maxAttempts: Infinity,

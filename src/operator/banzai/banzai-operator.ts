@@ -2,7 +2,7 @@ import type { Clock, Logger } from "../../base/index.ts";
 import type { KubernetesObject, UntypedObject } from "../../api/index.ts";
 import { banzaiIstioKind, banzaiMeshGatewayKind, isRelease, minorOf, type BanzaiIstio } from "../../api/banzai/index.ts";
 import { namespaceKind } from "../../api/kubernetes/index.ts";
-import { createInformer, EventRecorder, Reconciler, type KubeClient } from "../../kube/index.ts";
+import { createInformer, EventRecorder, Reconciler, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
 import { OwnedObjects } from "../owned-objects.ts";
 import type { BanzaiWorld, IstioObject } from "./banzai-world.ts";
 import { reconcileControlPlane } from "./control-plane-reconciler.ts";
@@ -15,6 +15,7 @@ export interface BanzaiOperatorOptions {
   readonly minor: string;
   /** Definitions of Istio's kinds, which a first control plane brings. */
   readonly definitions: () => Promise<readonly UntypedObject[]>;
+  readonly queues?: QueueMetrics | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -37,7 +38,7 @@ export class BanzaiOperator {
 
   constructor(options: BanzaiOperatorOptions) {
     this.#options = options;
-    const { client, clock, log, minor, definitions } = options;
+    const { client, queues, clock, log, minor, definitions } = options;
     this.#events = new EventRecorder({ client, component: `istio-operator-${minor}`, clock, log });
     const informerOptions = { clock, log };
     const owned = new OwnedObjects({ client, labelSelector: managedBy, kinds: ownedKinds, fieldManager: "banzai-istio-operator", clock, log, onChange: (object) => this.#ownedChanged(object) });
@@ -57,7 +58,7 @@ export class BanzaiOperator {
     };
     const { istios, gateways, namespaces } = this.#world;
     const after = [istios.synced, gateways.synced, namespaces.synced, ...owned.synced];
-    const reconciling = { clock, log, maxAttempts: Infinity, retryMaxMs, after };
+    const reconciling = { queues, clock, log, maxAttempts: Infinity, retryMaxMs, after };
     this.#controlPlanes = new Reconciler({ ...reconciling, name: "istio", reconcile: async (key) => await reconcileControlPlane(this.#world, key) });
     this.#gateways = new Reconciler({ ...reconciling, name: "mesh-gateway", reconcile: async (key) => await reconcileGateway(this.#world, key) });
   }

@@ -3,7 +3,7 @@ import { defineKind, formatIssues, keyOf, type KubernetesObject, type Parsed, ty
 import { parseIstioOperator } from "../../api/istio/index.ts";
 import { deploymentKind } from "../../api/kubernetes/index.ts";
 import { operatorName, renderDefaultRevision, renderInstall, resolveSettings, type CustomResources, type InstallDefaults, type InstallSettings, type RenderedComponent } from "../../install/index.ts";
-import { createInformer, Reconciler, type Informer, type KubeClient } from "../../kube/index.ts";
+import { createInformer, Reconciler, type Informer, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
 import { applyComponents } from "../installer.ts";
 import { OwnedObjects } from "../owned-objects.ts";
 import { removeInstalled } from "../uninstaller.ts";
@@ -37,6 +37,7 @@ export interface IstioOperatorControllerOptions {
   readonly customResources: () => Promise<CustomResources>;
   readonly identity: string;
   readonly readyTimeoutMs: number;
+  readonly queues?: QueueMetrics | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -63,11 +64,11 @@ export class IstioOperatorController {
 
   constructor(options: IstioOperatorControllerOptions) {
     this.#options = options;
-    const { client, clock, log } = options;
+    const { client, queues, clock, log } = options;
     this.#objects = createInformer(client, istioOperatorKind, { clock, log });
     this.#owned = new OwnedObjects({ client, labelSelector: ownerNamespaceLabel, kinds: watchedKinds, fieldManager: "istio-operator", clock, log, onChange: (object, type) => this.#ownedChanged(object, type) });
     // One at a time: installations of one cluster share objects, and wait for each other anyway.
-    this.#reconciler = new Reconciler({ name: "istio-operator", concurrency: 1, clock, log, maxAttempts: Infinity, retryMaxMs, after: [this.#objects.synced], reconcile: async (key, signal) => await this.#reconcile(key, signal) });
+    this.#reconciler = new Reconciler({ name: "istio-operator", concurrency: 1, queues, clock, log, maxAttempts: Infinity, retryMaxMs, after: [this.#objects.synced], reconcile: async (key, signal) => await this.#reconcile(key, signal) });
   }
 
   async run(signal: AbortSignal): Promise<void> {

@@ -1,7 +1,7 @@
 import { messageOf, SerinError, transientError, type Clock, type Logger } from "../../base/index.ts";
 import { keyOf, type KindDefinition, type UntypedObject } from "../../api/index.ts";
 import { canaryKind, freezeKind, meshUpgradeKind, type Canary, type Freeze, type JournalEntry, type MeshUpgrade, type RolloutStatus } from "../../api/serin/index.ts";
-import { createInformer, EventRecorder, isKubeCode, Reconciler, type Informer, type KubeClient } from "../../kube/index.ts";
+import { createInformer, EventRecorder, isKubeCode, Reconciler, type Informer, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
 import { MetricsRegistry } from "../../telemetry/index.ts";
 import { JournalStore } from "../act/journal-store.ts";
 import { Notifier, serverOf } from "../act/notifier.ts";
@@ -32,6 +32,7 @@ export interface EngineOptions {
   /** Runs that may be under way at once; 8 when absent. */
   readonly maxConcurrentRollouts?: number;
   readonly registry?: MetricsRegistry;
+  readonly queues?: QueueMetrics;
 }
 
 /** How often a rollout that is under way is looked at. */
@@ -118,11 +119,12 @@ export class RolloutEngine {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { log, clock } = this.#options;
+    const { queues, log, clock } = this.#options;
     const reconciler = new Reconciler({
       name: "rollout",
       reconcile: async (key) => await this.#reconcile(key),
       concurrency: roundsAtOnce,
+      queues,
       maxAttempts: Number.POSITIVE_INFINITY,
       retryMaxMs: 5000,
       after: [this.#canaries.synced, this.#upgrades.synced, this.#view.synced.then(() => undefined), Promise.race([this.#freezes.synced, clock.sleep(freezeSyncMs, signal).catch(() => undefined)])],

@@ -1,0 +1,120 @@
+import type { Clock } from "../base/index.ts";
+import type { Counter, Histogram, MetricFamily, MetricsRegistry } from "../telemetry/index.ts";
+
+/** Ten times each, from ten nanoseconds on: controller-runtime's. */
+const bounds = Array.from({ length: 12 }, (_, power) => Number(`1e${power - 8}`));
+
+/** What a process tells of its queues of keys, by client-go's names; queues of one name are one. One a registry. */
+export class QueueMetrics {
+  readonly #depth;
+  readonly #unfinished;
+  readonly #longest;
+  readonly #adds: MetricFamily<Counter>;
+  readonly #retries: MetricFamily<Counter>;
+  readonly #queueDuration: MetricFamily<Histogram>;
+  readonly #workDuration: MetricFamily<Histogram>;
+  readonly #running = new Set<MeasuredQueue>();
+  /** Also of queues that have ended, whose gauges then say nought. */
+  readonly #names = new Set<string>();
+
+  constructor(registry: MetricsRegistry) {
+    const labels = ["name"];
+    this.#depth = registry.gauge("workqueue_depth", "Current depth of workqueue", labels);
+    this.#unfinished = registry.gauge("workqueue_unfinished_work_seconds", "Seconds that keys have been in work for which are in work now, all together.", labels);
+    this.#longest = registry.gauge("workqueue_longest_running_processor_seconds", "Seconds that the key has been in work for which is so for the longest time.", labels);
+    this.#adds = registry.counter("workqueue_adds_total", "Keys that were added, those that waited already left out.", labels);
+    this.#retries = registry.counter("workqueue_retries_total", "Keys that were added for later: after a failure, or as they asked for it.", labels);
+    this.#queueDuration = registry.histogram("workqueue_queue_duration_seconds", "Seconds that a key waits before it is taken up.", labels, bounds);
+    this.#workDuration = registry.histogram("workqueue_work_duration_seconds", "Seconds that a key is in work.", labels, bounds);
+    registry.onCollect(() => {
+      for (const name of this.#names) this.#collect(name);
+    });
+  }
+
+  queue(name: string, clock: Clock): MeasuredQueue {
+    this.#names.add(name);
+    return new MeasuredQueue({
+      name,
+      clock,
+      running: this.#running,
+      adds: this.#adds.labels(name),
+      retries: this.#retries.labels(name),
+      queueDuration: this.#queueDuration.labels(name),
+      workDuration: this.#workDuration.labels(name),
+    });
+  }
+
+  #collect(name: string): void {
+    const queues = [...this.#running].filter((queue) => queue.name === name);
+    const working = queues.flatMap((queue) => queue.workingSeconds());
+    this.#depth.labels(name).set(queues.reduce((sum, { depth }) => sum + depth, 0));
+    this.#unfinished.labels(name).set(working.reduce((sum, seconds) => sum + seconds, 0));
+    this.#longest.labels(name).set(working.reduce((most, seconds) => Math.max(most, seconds), 0));
+  }
+}
+
+interface MeasuredQueueOptions {
+  readonly name: string;
+  readonly clock: Clock;
+  /** Those whose gauges are shown. */
+  readonly running: Set<MeasuredQueue>;
+  readonly adds: Counter;
+  readonly retries: Counter;
+  readonly queueDuration: Histogram;
+  readonly workDuration: Histogram;
+}
+
+/** One queue, which tells of its keys what becomes of them. */
+class MeasuredQueue {
+  readonly #options: MeasuredQueueOptions;
+  /** Since when keys wait, be it that they are in work for now; no more than the queue holds. */
+  readonly #waiting = new Map<string, number>();
+  readonly #working = new Map<string, number>();
+
+  constructor(options: MeasuredQueueOptions) {
+    this.#options = options;
+  }
+
+  get name(): string {
+    return this.#options.name;
+  }
+
+  get depth(): number {
+    return this.#waiting.size;
+  }
+
+  workingSeconds(): number[] {
+    const nowMs = this.#options.clock.steadyMs();
+    return [...this.#working.values()].map((sinceMs) => (nowMs - sinceMs) / 1000);
+  }
+
+  /** Its gauges are shown until what this answers is disposed of. */
+  shown(): Disposable {
+    const { running } = this.#options;
+    running.add(this);
+    return { [Symbol.dispose]: () => void running.delete(this) };
+  }
+
+  added(key: string): void {
+    if (this.#waiting.has(key)) return;
+    this.#waiting.set(key, this.#options.clock.steadyMs());
+    this.#options.adds.increment();
+  }
+
+  addedForLater(): void {
+    this.#options.retries.increment();
+  }
+
+  taken(key: string): void {
+    const nowMs = this.#options.clock.steadyMs();
+    this.#options.queueDuration.observe((nowMs - (this.#waiting.get(key) ?? nowMs)) / 1000);
+    this.#waiting.delete(key);
+    this.#working.set(key, nowMs);
+  }
+
+  done(key: string): void {
+    const nowMs = this.#options.clock.steadyMs();
+    this.#options.workDuration.observe((nowMs - (this.#working.get(key) ?? nowMs)) / 1000);
+    this.#working.delete(key);
+  }
+}
