@@ -4,6 +4,7 @@ import { silentLogger, systemClock } from "../../base/index.ts";
 import type { Problem, TopicName, Topics } from "../../api/dashboard/index.ts";
 import { httpRouteKind } from "../../api/gateway/index.ts";
 import { namespaceKind, podKind, serviceKind } from "../../api/kubernetes/index.ts";
+import { canaryKind, freezeKind, meshUpgradeKind, rolloutJournalKind } from "../../api/serin/index.ts";
 import { namespace, pod, service } from "../views/testing/small-mesh.ts";
 import { createDashboardReader } from "./index.ts";
 import type { AskPod } from "./pod-http.ts";
@@ -38,6 +39,11 @@ class Reading implements Disposable {
     return await this.#until<Topics[Name]["view"]>(name, parameters, (view) => is(view as Topics[Name]["view"]), () => false);
   }
 
+  /** What comes first, be it a problem. */
+  async first<Name extends TopicName>(name: Name, parameters: Topics[Name]["parameters"]): Promise<Topics[Name]["view"] | Problem> {
+    return await this.#until<Topics[Name]["view"] | Problem>(name, parameters, () => true, () => true);
+  }
+
   async problem<Name extends TopicName>(name: Name, parameters: Topics[Name]["parameters"]): Promise<Problem> {
     return await this.#until<Problem>(name, parameters, () => false, () => true);
   }
@@ -68,6 +74,27 @@ test("requests that a proxy counts are in the graph with the next scrape", async
   const { tables } = await reading.see("graph", graph, (view) => Object.keys(view.tables.edges).length > 0);
   const [edge] = Object.values(tables.edges);
   assert.deepEqual([edge?.from, edge?.to, edge?.service, (edge?.requestRate ?? 0) > 0], ["workload shop/client", "workload shop/web", "shop/web", true]);
+});
+
+test("rollouts, freezes and journals with nothing but a name, or of an engine that wrote other things, are shown as far as they can be", async () => {
+  using reading = new Reading();
+  const { cluster } = reading;
+  await reading.first("rollouts", {});
+  const kinds = [canaryKind, meshUpgradeKind, freezeKind, rolloutJournalKind] as const;
+  const odd: readonly object[] = [{}, { spec: {} }, { spec: null, status: null }, { spec: "x", status: [] }, { spec: { from: null, to: 5, scope: "all", steps: {}, windows: 5 }, status: { step: {}, phase: "Progressing" } }, { status: { phase: 5, step: { id: 5, checks: {} }, conditions: {}, plannedSteps: [null] }, entries: [null, { type: "deleted" }], decisions: {} }];
+  for (const { group, versions, kind, plural, namespaced } of kinds) {
+    for (const [index, more] of odd.entries()) {
+      const name = plural === "rolloutjournals" ? `canary.shop.odd-${index}` : `odd-${index}`;
+      cluster.set({ group, versions, kind, plural, namespaced }, { apiVersion: `${group}/${versions[0]}`, kind, metadata: namespaced ? { name, namespace: "shop" } : { name }, ...more });
+    }
+  }
+  const { tables } = await reading.see("rollouts", {}, (view) => Object.keys(view.tables.rollouts).length === odd.length * 2);
+  assert.equal(Object.keys(tables.freezes).length, odd.length);
+  const views: object[] = [await reading.first("overview", {}), await reading.first("ladder", {}), await reading.first("configs", { namespaces: "" }), await reading.first("graph", graph)];
+  for (const index of odd.keys()) {
+    for (const kind of ["Canary", "MeshUpgrade"] as const) views.push(await reading.first("rollout", { kind, namespace: kind === "Canary" ? "shop" : "", name: `odd-${index}` }));
+  }
+  for (const view of views) assert.ok("tables" in view, JSON.stringify(view));
 });
 
 test("a proxy that answers garbage is named as one that does not tell its metrics, until it tells them", async () => {

@@ -94,13 +94,18 @@ const maxPriorLength = 200;
 /** A journal keeps what was there before; a page says what is put back, in a few words. */
 export function trimJournal(journal: RolloutJournal): RolloutJournal {
   const isShort = (value: unknown): boolean => value === undefined || JSON.stringify(value).length <= maxPriorLength;
-  const entries = journal.entries.map((entry): JournalEntry => {
+  const entries = readable(journal.entries).map((entry): JournalEntry => {
     if (entry.type === "created") return entry;
-    if (entry.type === "deleted") return { ...entry, body: { apiVersion: entry.object.apiVersion, kind: entry.object.kind, metadata: {} } };
+    if (entry.type === "deleted") return { ...entry, body: { apiVersion: entry.object?.apiVersion ?? "", kind: entry.object?.kind ?? "", metadata: {} } };
     const { prior, written: _written, ...kept } = entry;
     return prior === undefined ? kept : { ...kept, prior: isShort(prior) ? prior : `${JSON.stringify(prior).slice(0, maxPriorLength)}…` };
   });
   return { ...trimObject(journal), entries };
+}
+
+/** Of what is stored, be it of an older version, what is a list of objects. */
+function readable(entries: unknown): readonly (JournalEntry & { readonly object?: JournalEntry["object"] })[] {
+  return Array.isArray(entries) ? (entries as readonly unknown[]).filter((entry): entry is JournalEntry => typeof entry === "object" && entry !== null) : [];
 }
 
 const maxEventMessage = 1000;

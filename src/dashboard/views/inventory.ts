@@ -4,6 +4,7 @@ import type { EndpointSlice, Namespace, Pod, PodTemplate, Service } from "../../
 import { ztunnelOwnerAnnotation } from "../../api/serin/index.ts";
 import type { GraphNode } from "../../api/dashboard/index.ts";
 import { timeMs, type MeshObjects } from "./mesh-objects.ts";
+import { soundCanary, soundFreeze, soundJournal, soundUpgrade } from "./sound-rollouts.ts";
 
 export type WorkloadRole = "workload" | "gateway" | "waypoint" | "ztunnel" | "control plane" | "cni";
 
@@ -53,7 +54,8 @@ export interface Inventory {
 
 const workloadKinds = ["Deployment", "StatefulSet", "DaemonSet", "Job"] as const;
 
-export function makeInventory(objects: MeshObjects): Inventory {
+export function makeInventory(given: MeshObjects): Inventory {
+  const objects = { ...given, canaries: given.canaries.map(soundCanary), upgrades: given.upgrades.map(soundUpgrade), freezes: given.freezes.map(soundFreeze), journals: given.journals.map(soundJournal) };
   const namespaces = new Map(objects.namespaces.map((namespace) => [namespace.metadata.name ?? "", namespace]));
   const podsOf = Map.groupBy(objects.pods.filter(({ status }) => status?.phase !== "Succeeded" && status?.phase !== "Failed"), podWorkload);
   const owners = ownersOf(objects);

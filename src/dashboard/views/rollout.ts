@@ -7,6 +7,7 @@ import type { Inventory } from "./inventory.ts";
 import { timeMs } from "./mesh-objects.ts";
 import { backendText, comparedSides } from "./moved-workloads.ts";
 import { isUpgrade, rolloutRow, type Rollout } from "./rollouts.ts";
+import { asWritten } from "./sound-rollouts.ts";
 import type { ViewInput } from "./view-input.ts";
 
 /** Of one page; the newest ones. All of them are told by `history`. */
@@ -41,7 +42,7 @@ export function rolloutView({ atMs, sources, inventory }: ViewInput, rollout: Ro
       actions,
       canaryBackend: sides === undefined ? "" : backendText(sides.canary),
       stableBackend: sides === undefined ? "" : backendText(sides.stable),
-      yaml: stringify({ ...rollout, metadata: withoutManagedFields(metadata) }, { lineWidth: 0 }),
+      yaml: stringify({ ...asWritten(rollout), metadata: withoutManagedFields(metadata) }, { lineWidth: 0 }),
     },
     tables: {
       steps: stepRows(rollout, weights),
