@@ -1,4 +1,5 @@
 import type { SocketAddress } from "../../net/index.ts";
+import { addressText } from "../address-text.ts";
 import { parseAuthority } from "../../wire/hbone/index.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 import type { ForwardAction } from "../routing/route.ts";
@@ -106,7 +107,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
 
   /** Our end of the last attempt's connection; empty without one. */
   get upstreamLocal(): string {
-    return this.#local === undefined ? "" : addressText(this.#local);
+    return this.#local === undefined ? "" : keptText(this.#local);
   }
 
   /** Where the request's body goes now, if anywhere. */
@@ -466,9 +467,9 @@ function resetDetails(when: "before" | "after", reason: string): string {
 const texts = new WeakMap<SocketAddress, string>();
 
 /** `address:port`, made once for each connection, whose end is one object as long as it lives. */
-function addressText(address: SocketAddress): string {
+function keptText(address: SocketAddress): string {
   let text = texts.get(address);
   // By way of bytes it is one piece of memory, which is copied faster than what was joined.
-  if (text === undefined) texts.set(address, (text = Buffer.from(`${address.address}:${address.port}`, "latin1").toString("latin1")));
+  if (text === undefined) texts.set(address, (text = Buffer.from(addressText(address), "latin1").toString("latin1")));
   return text;
 }

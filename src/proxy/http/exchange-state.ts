@@ -1,4 +1,5 @@
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
+import { addressText } from "../address-text.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
 import type { HeaderMutation } from "../routing/header-mutation.ts";
 import type { Route } from "../routing/route.ts";
@@ -60,8 +61,8 @@ export abstract class ExchangeState implements ExchangeRecord, AttemptsOwner {
     this.context = context;
     this.config = context.config();
     const { local, remote } = owner.info;
-    this.downstreamLocal = `${local.address}:${local.port}`;
-    this.downstreamRemote = `${remote.address}:${remote.port}`;
+    this.downstreamLocal = addressText(local);
+    this.downstreamRemote = addressText(remote);
     this.facts = new ExchangeRequest(owner.info, owner.isHttp2);
     this.attempts = new Attempts(this, context, this.facts, this.request);
     this.answer = owner.createAnswer(context, this.facts);

@@ -2,6 +2,7 @@ import type { Clock } from "../../base/index.ts";
 import type { AccessLogSpec } from "../config/access-log-spec.ts";
 import type { HttpSpec } from "../config/http-connection-manager-config.ts";
 import type { ChainSpec, ListenerSpec } from "../config/listener-config.ts";
+import { addressText } from "../address-text.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
 import type { EndedTunnel } from "../listener/hbone-server.ts";
@@ -128,10 +129,6 @@ export class ConnectionObserver {
       metadata: undefined,
     };
   }
-}
-
-function addressText({ address, port }: { readonly address: string; readonly port: number }): string {
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 const noCapture: CaptureIndex = { request: new Map(), response: new Map() };

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { addressText } from "../address-text.ts";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
 import { mutualTls } from "../testing/filter-request.ts";
 import { plainRecord } from "../testing/plain-record.ts";
@@ -21,6 +22,14 @@ test("a line is written as Istio's default format says", () => {
     format.line(record, capture),
     '[2026-01-02T03:04:05.006Z] "GET /a?b HTTP/1.1" 503 UF upstream_reset_before_response_started{x} - "-" 3 4 12 - "1.2.3.4" "-" "id-1" "shop.test" "-" - - 10.0.0.1:80 1.2.3.4:555 - r\n',
   );
+});
+
+test("addresses of IPv6 are in brackets before their port, and without it stand alone", () => {
+  assert.deepEqual([addressText({ address: "::1", port: 80 }), addressText({ address: "10.0.0.1", port: 80 })], ["[::1]:80", "10.0.0.1:80"]);
+  const addressed = { ...record, connection: { ...record.connection }, downstreamLocal: "[::1]:80", downstreamRemote: "[fd00::2]:555", upstreamLocal: "[fd00::1]:7" };
+  const format = compileTextFormat("%DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_REMOTE_PORT% %UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%", refuse);
+  assert.equal(format.line(addressed, capture), "[::1]:80 ::1 fd00::2 555 fd00::1");
+  assert.equal(format.line({ ...addressed, connection: { ...record.connection }, downstreamLocal: "10.0.0.1:80" }, capture), "10.0.0.1:80 10.0.0.1 fd00::2 555 fd00::1");
 });
 
 test("other fields are captured by name, cut to a length, and unknown operators are refused", () => {

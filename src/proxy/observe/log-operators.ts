@@ -16,7 +16,8 @@ export interface Captures {
 }
 
 const orDash = (text: string | undefined): string => (text === undefined || text === "" ? "-" : text);
-const withoutPort = (address: string): string => address.slice(0, Math.max(0, address.lastIndexOf(":")));
+/** Brackets are the port's. */
+const withoutPort = (address: string): string => (address.startsWith("[") ? address.slice(1, address.lastIndexOf("]")) : address.slice(0, Math.max(0, address.lastIndexOf(":"))));
 const portOf = (address: string): string => address.slice(address.lastIndexOf(":") + 1);
 const host = hostname();
 const percent = (text: string): string => encodeURIComponent(text);

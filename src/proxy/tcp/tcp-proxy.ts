@@ -2,6 +2,7 @@ import { messageOf, transientError, userError, type Clock, type Random } from ".
 import { relay } from "../../dataplane/index.ts";
 import type { ByteStream, ByteStreamHandler, SocketAddress } from "../../net/index.ts";
 import type { TcpSpec } from "../config/chain-service-config.ts";
+import { addressText } from "../address-text.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
 import { responseFlags, type ResponseFlag } from "../http/response-flags.ts";
 import type { OwnMetadata } from "../http/peer-metadata.ts";
@@ -147,7 +148,7 @@ export class TcpProxy {
 
   async #relay(live: LiveFlow, upstream: ByteStream): Promise<void> {
     const { flow, stream } = live;
-    flow.upstreamLocal = `${upstream.local.address}:${upstream.local.port}`;
+    flow.upstreamLocal = addressText(upstream.local);
     const { clock } = this.#options;
     const result = await relay(stream, upstream, {
       onForward: (bytes) => {
