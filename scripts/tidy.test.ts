@@ -119,7 +119,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // Twelve are those of traces and of logs by OTLP; some are for what requests have in common in a log, bodies that filters hold, pools by client and hosts by name.
   proxy: { modules: 524, never: ["src/cluster/", "src/controlplane/", "src/kube/", "src/ztunnel/", "generated/kubernetes", "node_modules/@bufbuild/cel", "node_modules/@peculiar", "node_modules/jose", "node_modules/yaml"] },
   // Some 190 of them are the library that certificates are signed with, which every pilot does from the start.
-  pilot: { modules: 1030, never: ["src/cluster/", "src/dataplane/", "src/proxy/", "src/ztunnel/", "generated/kubernetes", "node_modules/@bufbuild/cel", "node_modules/koffi"] },
+  pilot: { modules: 1040, never: ["src/cluster/", "src/dataplane/", "src/proxy/", "src/ztunnel/", "generated/kubernetes", "node_modules/@bufbuild/cel", "node_modules/koffi"] },
   cni: { modules: 156, never: ["src/cluster/", "src/controlplane/", "generated/kubernetes", "generated/proto/envoy", "node_modules/@grpc", "node_modules/yaml"] },
   "cluster-apiserver": { modules: 160, never: ["generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/@peculiar", "node_modules/koffi", "node_modules/re2js"] },
   "cluster-controllers": { modules: 135, never: ["generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/koffi"] },
