@@ -50,7 +50,7 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
     requestOfPod: async (flags, { namespace, pod, port, method, path, body }) => {
       const { loadKubeConfig, portForward, requestOverStream } = await import("../kube/index.ts");
       const stream = await portForward(await loadKubeConfig(flags.kubeconfig ?? env, flags.context), { namespace, pod, port, signal: shutdown.drain });
-      return await requestOverStream(stream, { method, path, body });
+      return await requestOverStream(stream, { method, path, body, signal: shutdown.drain });
     },
     streamOfPod: async (flags, target) => {
       const { loadKubeConfig, portForward } = await import("../kube/index.ts");

@@ -39,3 +39,13 @@ test("an answer that never ends is cut off, and its stream with it", async () =>
   await assert.rejects(requestOverStream(stream, { method: "GET", path: "/", maxAnswerBytes: 10_000 }), { code: "answer-too-long", kind: "transient" });
   assert.equal(stream.destroyed, true);
 });
+
+test("an answer that drips is ended by the signal, with its reason and its stream", async () => {
+  const stopping = new AbortController();
+  const stream = streamOf("HTTP/1.1 200 OK\r\n\r\nabc", () => stopping.abort(new Error("enough")));
+  await assert.rejects(requestOverStream(stream, { method: "GET", path: "/", signal: stopping.signal }), /enough/);
+  assert.equal(stream.destroyed, true);
+  const unused = streamOf("", () => undefined);
+  await assert.rejects(requestOverStream(unused, { method: "GET", path: "/", signal: stopping.signal }), /enough/);
+  assert.equal(unused.destroyed, true);
+});

@@ -13,7 +13,7 @@ export function askFromWithin(ask: AskPod, config: KubeConfig): AskPod {
     if (answer.status !== 401) return answer;
     try {
       const stream = await portForward(config, { namespace: address.namespace, pod: address.pod, port: address.port, signal });
-      return await requestOverStream(stream, { method: "GET", path, maxAnswerBytes });
+      return await requestOverStream(stream, { method: "GET", path, maxAnswerBytes, signal });
     } catch {
       signal.throwIfAborted();
       return answer;

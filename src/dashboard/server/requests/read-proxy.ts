@@ -75,7 +75,7 @@ async function askAdmin(identity: Identity, { namespace, pod, path }: { readonly
   let answer: { readonly status: number; readonly text: string };
   try {
     const stream = await ownOf(identity).connectToPod({ namespace, pod, port: adminPort, signal });
-    answer = await requestOverStream(stream, { method: "GET", path });
+    answer = await requestOverStream(stream, { method: "GET", path, signal });
   } catch (cause) {
     if (cause instanceof Error && "code" in cause && cause.code === "forbidden") throw refusal("forbidden", `you may not forward ports of pods in namespace ${namespace}`, "it takes the right to create pods/portforward there");
     throw transientError("unavailable", `the proxy of ${pod} does not answer: ${messageOf(cause)}`, { cause, hint: `kubectl -n ${namespace} logs ${pod} -c ${proxyContainer}` });
