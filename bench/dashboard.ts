@@ -7,11 +7,11 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import { freePort } from "../src/net/testing/index.ts";
 import { OpenPage } from "./dashboard/open-page.ts";
 import { serveMesh, type ServedMesh } from "./dashboard/serve-mesh.ts";
 
@@ -51,20 +51,12 @@ function layPackage(directory: string): string {
   return tree;
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 async function startServer(directory: string, mesh: ServedMesh, port: number): Promise<ChildProcess> {
   const tree = values.source ? checkout : layPackage(directory);
   const [kubeconfig, config] = [join(directory, "kubeconfig"), join(directory, "config.yaml")];
   const cluster = { server: mesh.server, "certificate-authority-data": Buffer.from(mesh.authority).toString("base64") };
   writeFileSync(kubeconfig, JSON.stringify({ apiVersion: "v1", kind: "Config", "current-context": "bench", clusters: [{ name: "bench", cluster }], users: [{ name: "bench", user: { token: "bench" } }], contexts: [{ name: "bench", context: { cluster: "bench", user: "bench" } }] }));
-  writeFileSync(config, JSON.stringify({ auth: { strategy: "anonymous" }, server: { port, web_root: root, metrics_port: await freePort() } }));
+  writeFileSync(config, JSON.stringify({ auth: { strategy: "anonymous" }, server: { port, web_root: root, metrics_port: await freePort("127.0.0.1") } }));
   const started = spawn(join(tree, "bin/serin"), ["kiali", "-config", config], { stdio: ["ignore", "ignore", "inherit"], env: { ...process.env, KUBECONFIG: kubeconfig, NODE_COMPILE_CACHE: join(directory, "compiled") } });
   for (let left = firstViewsMs; left > 0; left -= 100) {
     if (await fetch(`http://127.0.0.1:${port}${root}/healthz`).then(({ ok }) => ok, () => false)) return started;
@@ -81,7 +73,7 @@ async function measure(): Promise<void> {
   try {
     let told = "";
     while (!told.endsWith("\n")) told += String(((await once(mesh.stdout, "data")) as [Buffer])[0]);
-    const port = await freePort();
+    const port = await freePort("127.0.0.1");
     const served = JSON.parse(told) as ServedMesh;
     // The first start compiles what later ones read.
     const first = await startServer(directory, served, port);

@@ -156,8 +156,9 @@ export class Subscription {
 
   /** Something is to be sent, now or when the client has answered. */
   get isDue(): boolean {
-    return this.#askedAll || this.#asked !== undefined || this.#changed.size > 0 || this.#removed.size > 0;
+    return this.hasAsked || this.#changed.size > 0 || this.#removed.size > 0;
   }
+
   get hasAsked(): boolean {
     return this.#askedAll || this.#asked !== undefined;
   }
@@ -226,7 +227,7 @@ export class Subscription {
 
   /** What is neither to be sent nor was sent is never acknowledged: nobody may wait for it. */
   #endRange(): void {
-    if (this.hasAsked || this.#changed.size > 0 || this.#removed.size > 0) return;
+    if (this.isDue) return;
     this.#range = undefined;
     this.#sinceMs = undefined;
   }

@@ -85,20 +85,31 @@ export function meshTls(minimum: TlsParameters_TlsProtocol, alpnProtocols: reado
 
 /** Where the internal listener of the same name sends its CONNECTs: the endpoint's address, at the HBONE port. */
 export function connectOriginateCluster(mesh: MeshSettings, peers: readonly SubjectAltNameInit[] = []): Cluster {
+  return tunnelCluster(connectOriginateName, mesh, { addressIn: "waypoint", peers });
+}
+
+interface TunnelClusterOptions {
+  /** The field of the metadata of {@link originalDestinationFilter} that may say another address. */
+  readonly addressIn?: string;
+  /** Who else may be there than the mesh. */
+  readonly peers?: readonly SubjectAltNameInit[];
+  readonly options?: ReturnType<typeof tunnelOptions>;
+}
+
+/** Tunnels to the HBONE port of wherever a connection was going. */
+export function tunnelCluster(name: string, mesh: MeshSettings, { addressIn, peers = [], options = tunnelOptions() }: TunnelClusterOptions): Cluster {
+  const elsewhere = addressIn === undefined ? {} : { metadataKey: { key: originalDestinationFilter, path: [{ segment: { case: "key" as const, value: addressIn } }] } };
   return create(ClusterSchema, {
-    name: connectOriginateName,
-    altStatName: `${connectOriginateName};`,
+    name,
+    altStatName: `${name};`,
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST },
     connectTimeout: durationOfMs(mesh.connectTimeoutMs),
     cleanupInterval: durationOfMs(originalDestinationCleanupMs),
     lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
     circuitBreakers: noCircuitBreakers,
-    lbConfig: {
-      case: "originalDstLbConfig",
-      value: { upstreamPortOverride: hbonePort, metadataKey: { key: originalDestinationFilter, path: [{ segment: { case: "key", value: "waypoint" } }] } },
-    },
+    lbConfig: { case: "originalDstLbConfig", value: { upstreamPortOverride: hbonePort, ...elsewhere } },
     transportSocket: tunnelTls(mesh, peers),
-    typedExtensionProtocolOptions: tunnelOptions(),
+    typedExtensionProtocolOptions: options,
   });
 }
 

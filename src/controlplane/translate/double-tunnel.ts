@@ -1,7 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import {
   Cluster_DiscoveryType,
-  Cluster_LbPolicy,
   ClusterSchema,
   FilterStateValue_SharedWithUpstream,
   HeaderValueOption_HeaderAppendAction,
@@ -13,9 +12,9 @@ import {
   type Listener,
 } from "../../wire/envoy/index.ts";
 import type { MeshSettings } from "../model/facts.ts";
-import { noCircuitBreakers, originalDestinationFilter, tunnelOptions, tunnelTls } from "./cluster.ts";
+import { noCircuitBreakers, originalDestinationFilter, tunnelCluster, tunnelOptions, tunnelTls } from "./cluster.ts";
 import { internalAddress } from "./envoy-address.ts";
-import { durationOfMs, packed } from "./envoy-any.ts";
+import { packed } from "./envoy-any.ts";
 import { filterInit } from "./filter-init.ts";
 import { originalDestination } from "./listener-filters.ts";
 
@@ -25,8 +24,6 @@ export const innerConnectName = "inner_connect_originate";
 const outerConnectName = "outer_connect_originate";
 /** What is asked for, of the one as of the other. */
 const targetState = "istio.double_hbone.hbone_target_address";
-const hbonePort = 15_008;
-const cleanupMs = 60_000;
 
 /** Of their clusters. */
 export const doubleTunnelNames: readonly string[] = [innerConnectName, outerConnectName];
@@ -81,17 +78,5 @@ export function doubleTunnelClusters(mesh: MeshSettings): readonly Cluster[] {
     typedExtensionProtocolOptions: unpooled,
     transportSocket: { name: "internal_upstream_with_tls", configType: { case: "typedConfig", value: packed(InternalUpstreamTransportSchema, { transportSocket: tunnelTls(mesh) }) } },
   });
-  const outer = create(ClusterSchema, {
-    name: outerConnectName,
-    altStatName: `${outerConnectName};`,
-    clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST },
-    connectTimeout: durationOfMs(mesh.connectTimeoutMs),
-    cleanupInterval: durationOfMs(cleanupMs),
-    lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
-    circuitBreakers: noCircuitBreakers,
-    lbConfig: { case: "originalDstLbConfig", value: { upstreamPortOverride: hbonePort } },
-    typedExtensionProtocolOptions: unpooled,
-    transportSocket: tunnelTls(mesh),
-  });
-  return [inner, outer];
+  return [inner, tunnelCluster(outerConnectName, mesh, { options: unpooled })];
 }

@@ -3,26 +3,22 @@ import { clientLabelNames, clientLabelsKey, failoverLabelNames, type Destination
 import { compareText, meshKey, type Labels, type MeshSettings } from "../model/facts.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { Remembered } from "../model/remembered.ts";
-import { localityText, type LocalityModel } from "../model/service-endpoint-model.ts";
+import { localityText } from "../model/service-endpoint-model.ts";
 import { hostCovers, isWildcard } from "../model/service-hostname.ts";
-import type { OutboundScope, ScopedService } from "../model/sidecar-scope.ts";
+import type { OutboundScope, ScopeChoice, ScopedService } from "../model/sidecar-scope.ts";
+
+/** Where a client is and what it speaks, as its scope has it. */
+export type ClientPlace = Pick<ScopeChoice, "hbone" | "locality" | "node" | "network" | "clusterId" | "networkView">;
 
 /** All of a client that may make a difference to what clusters a service has for it. Clients that nothing tells apart are one. */
-export interface ServiceClient {
+export interface ServiceClient extends ClientPlace {
   /** Says all of it. */
   readonly key: string;
   readonly isSidecar: boolean;
-  readonly hbone: boolean;
   /** Empty: any namespace that has no DestinationRules of its own for the service, and is named by none. */
   readonly namespace: string;
   /** Only those that DestinationRules ask for. */
   readonly labels: Labels;
-  readonly locality: LocalityModel | undefined;
-  readonly node: string;
-  /** Undefined: it makes no difference. */
-  readonly network: string | undefined;
-  readonly clusterId: string | undefined;
-  readonly networkView: readonly string[] | undefined;
 }
 
 /** A service as some clients have it: scopes whose clients see it alike have the same one. */

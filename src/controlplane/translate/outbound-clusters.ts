@@ -7,7 +7,7 @@ import { compareText, meshKey, type Labels, type MeshSettings } from "../model/f
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { gatewaysOf, type NetworkGatewaysModel } from "../model/network-gateways.ts";
 import { namespaceMutualTls, peerAuthenticationsFor } from "../model/peer-authentication.ts";
-import { nowhere, type EndpointModel, type LocalityModel } from "../model/service-endpoint-model.ts";
+import { nowhere, type EndpointModel } from "../model/service-endpoint-model.ts";
 import { getEndpoints, ofSubset, ServersOfServices, type ServiceEndpoints } from "../model/service-endpoints.ts";
 import { Remembered } from "../model/remembered.ts";
 import { registeredService, type ServiceModel, type ServiceRegistry } from "../model/service-model.ts";
@@ -15,7 +15,7 @@ import type { Waypoints } from "../model/waypoint.ts";
 import type { OutboundScope } from "../model/sidecar-scope.ts";
 import { isForwarded } from "./dynamic-forward-proxy.ts";
 import { loadAssignment, localityGroups } from "./endpoints.ts";
-import { deriveScopeServices, type ClientService, type ScopeServices } from "./outbound-client.ts";
+import { deriveScopeServices, type ClientPlace, type ClientService, type ScopeServices } from "./outbound-client.ts";
 import { byLocality, dependsOnPlace } from "./outbound-locality.ts";
 import { isSeenBy, type NetworkCrossing } from "./network-endpoints.ts";
 import { discoveryType, outboundCluster, subsetClusterName } from "./outbound-cluster.ts";
@@ -34,7 +34,7 @@ export interface ClusterSources {
 }
 
 /** One cluster as one scope sees it. Equal variants are one resource. */
-interface ClusterVariant {
+interface ClusterVariant extends ClientPlace {
   readonly name: string;
   readonly registry: ServiceModel["registry"];
   /** Of the service. */
@@ -44,13 +44,6 @@ interface ClusterVariant {
   /** Whose rules hold: namespace and labels of the client; undefined where no rule is. */
   readonly client: { readonly namespace: string; readonly labels: Labels } | undefined;
   readonly isSidecar: boolean;
-  readonly hbone: boolean;
-  readonly locality: LocalityModel | undefined;
-  readonly node: string;
-  /** Undefined: it makes no difference. */
-  readonly network: string | undefined;
-  readonly clusterId: string | undefined;
-  readonly networkView: readonly string[] | undefined;
 }
 
 /** A cluster as some clients have it: one object for all of them. */

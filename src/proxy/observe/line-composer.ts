@@ -36,11 +36,7 @@ export class LineComposer {
   }
 
   line(record: ExchangeRecord, capture: CaptureIndex): string {
-    const texts = this.#textsOf(record, capture);
-    const parts = this.#parts;
-    let out = texts[0] ?? "";
-    for (let index = 0; index < parts.length; index += 1) out += (parts[index]?.(record, capture) ?? "") + (texts[index + 1] ?? "");
-    return out;
+    return interleaved(this.#textsOf(record, capture), this.#parts, record, capture);
   }
 
   get #lastRun(): Run {
@@ -50,13 +46,14 @@ export class LineComposer {
   #textsOf(record: ExchangeRecord, capture: CaptureIndex): readonly string[] {
     const known = this.#kinds.get(record.connection);
     if (known?.has(record) === true) return known.texts();
-    const kind = new RequestKind(record, this.#runs.map((run) => textOfRun(run, record, capture)));
+    const kind = new RequestKind(record, this.#runs.map(({ texts, parts }) => interleaved(texts, parts, record, capture)));
     this.#kinds.set(record.connection, kind);
     return kind.madeTexts;
   }
 }
 
-function textOfRun({ texts, parts }: Run, record: ExchangeRecord, capture: CaptureIndex): string {
+/** One text more than there are parts. */
+function interleaved(texts: readonly string[], parts: readonly LogPart[], record: ExchangeRecord, capture: CaptureIndex): string {
   let out = texts[0] ?? "";
   for (let index = 0; index < parts.length; index += 1) out += (parts[index]?.(record, capture) ?? "") + (texts[index + 1] ?? "");
   return out;

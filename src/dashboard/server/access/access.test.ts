@@ -3,19 +3,12 @@ import { test } from "node:test";
 import { silentLogger, type Clock } from "../../../base/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
 import { FakeKubeApi } from "../testing/fake-kube-api.ts";
+import { HandClock } from "../testing/hand-clock.ts";
 import { syntheticIdentity } from "../testing/synthetic-access.ts";
 import { ClusterAccess } from "./cluster-access.ts";
 import { readerOf } from "./identity.ts";
 import { KubeconfigAccess } from "./kubeconfig-access.ts";
 import { Sessions } from "./sessions.ts";
-
-class HandClock implements Clock {
-  ms = 1_800_000_000_000;
-  nowMs = (): number => this.ms;
-  steadyMs = (): number => this.ms;
-  sleep = async (): Promise<void> => await Promise.resolve();
-  after = (): Disposable => ({ [Symbol.dispose]: () => undefined });
-}
 
 const config = { server: "https://10.0.0.1:6443", context: "c", namespace: "dev" };
 const namespaces: readonly UntypedObject[] = ["dev", "prod", "shop"].map((name) => ({ apiVersion: "v1", kind: "Namespace", metadata: { name } }));

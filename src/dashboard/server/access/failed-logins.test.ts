@@ -1,16 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Clock } from "../../../base/index.ts";
 import { limits } from "../limits.ts";
+import { HandClock } from "../testing/hand-clock.ts";
 import { FailedLogins } from "./failed-logins.ts";
-
-class HandClock implements Clock {
-  ms = 1_800_000_000_000;
-  nowMs = (): number => this.ms;
-  steadyMs = (): number => this.ms;
-  sleep = async (): Promise<void> => await Promise.resolve();
-  after = (): Disposable => ({ [Symbol.dispose]: () => undefined });
-}
 
 function fail(logins: FailedLogins, address: string, times = limits.failedLoginsPerMinute): void {
   for (let time = 0; time < times; time += 1) logins.add(address);
