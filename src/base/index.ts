@@ -1,3 +1,4 @@
+export { alternativeNames, type AlternativeName } from "./alternative-names.ts";
 export { Backoff, type BackoffOptions } from "./backoff.ts";
 export { BoundedQueue } from "./bounded-queue.ts";
 export { systemClock, type Clock } from "./clock.ts";
@@ -16,8 +17,8 @@ export {
 } from "./errors.ts";
 export { giveBackIdleMemory, unhurriedShare } from "./idle-memory.ts";
 export { invariant } from "./invariant.ts";
-export { addressBytes, cidrOf } from "./ip-address.ts";
-export { loadPackage } from "./load-package.ts";
+export { addressBytes, cidrOf, isInsideAddress } from "./ip-address.ts";
+export { loadPackage, nodeHttp } from "./load-package.ts";
 export { createLogger, logLevels, silentLogger, type LogFields, type Logger, type LogLevel, type LogThreshold } from "./log.ts";
 export { nearestName } from "./nearest-name.ts";
 export { seededRandom, systemRandom, type Random } from "./random.ts";

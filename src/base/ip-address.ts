@@ -1,3 +1,5 @@
+import { invariant } from "./invariant.ts";
+
 /** The 4 or 16 bytes of an address in text form; undefined when it is none. */
 export function addressBytes(text: string): Uint8Array | undefined {
   return text.includes(":") ? ipv6Bytes(text) : ipv4Bytes(text);
@@ -41,4 +43,41 @@ export function cidrOf(text: string): { readonly address: Uint8Array; readonly l
   const bits = address.length * 8;
   const length = prefix === undefined ? bits : /^\d{1,3}$/.test(prefix) && rest.length === 0 ? Number(prefix) : -1;
   return length >= 0 && length <= bits ? { address, length } : undefined;
+}
+
+/** Networks whose last 32 bits are an address of version 4 that is reached by them: mapped, compatible and the prefixes of NAT64. */
+const ipv4Carriers = ["::ffff:0:0/96", "::/96", "64:ff9b::/96", "64:ff9b:1::/48"].map(networkOf);
+/** What packets of 6to4 are sent to stands right behind this. */
+const sixToFour = networkOf("2002::/16");
+/** The own machine, its link, and where clouds tell a machine's credentials: Amazon's and Google's are no link-local ones in version 6. */
+const insideNetworks = ["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "100.100.100.200/32", "::/127", "fe80::/10", "fd00:ec2::254/128", "fd20:ce::254/128"].map(networkOf);
+
+/**
+ * Whether an address leads to this machine itself, to its own link or to what tells a machine's credentials, also one that has
+ * such an address of version 4 in it. What is no address counts as one that does: nobody should be led there.
+ */
+export function isInsideAddress(text: string): boolean {
+  const zone = text.indexOf("%");
+  const address = addressBytes(zone < 0 ? text : text.slice(0, zone));
+  if (address === undefined || insideNetworks.some((network) => isWithin(address, network))) return true;
+  if (address.length === 4) return false;
+  const carried = ipv4Carriers.some((network) => isWithin(address, network)) ? address.subarray(-4) : isWithin(address, sixToFour) ? address.subarray(2, 6) : undefined;
+  return carried !== undefined && insideNetworks.some((network) => isWithin(carried, network));
+}
+
+type Network = NonNullable<ReturnType<typeof cidrOf>>;
+
+function networkOf(text: string): Network {
+  const network = cidrOf(text);
+  invariant(network !== undefined, `${text} is no network`);
+  return network;
+}
+
+function isWithin(address: Uint8Array, network: Network): boolean {
+  if (address.length !== network.address.length) return false;
+  for (let bit = 0; bit < network.length; bit += 8) {
+    const mask = network.length - bit >= 8 ? 0xff : 0xff00 >> (network.length - bit);
+    if ((((address[bit >> 3] ?? 0) ^ (network.address[bit >> 3] ?? 0)) & mask & 0xff) !== 0) return false;
+  }
+  return true;
 }

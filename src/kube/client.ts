@@ -1,4 +1,5 @@
 import type { KindDefinition, KubernetesObject } from "../api/index.ts";
+import type { Excerpt } from "./excerpt.ts";
 
 /**
  * A typed client of any Kubernetes API server. Every call may throw a `SerinError`: `user` for what the server refuses
@@ -35,6 +36,11 @@ export interface ListOptions {
   readonly namespace?: string;
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
+  /**
+   * The fields that are needed of each object: others may be left out, and lists may come in Kubernetes' binary form, which is for kinds
+   * that are built in and costs both sides a fraction of JSON.
+   */
+  readonly excerpt?: Excerpt;
 }
 
 export interface ListResult<Value> {

@@ -10,6 +10,7 @@ import "reflect-metadata";
 import { type Extension, SubjectAlternativeNameExtension, X509CertificateGenerator } from "@peculiar/x509";
 import { podKind } from "../api/kubernetes/index.ts";
 import { silentLogger, systemClock } from "../base/index.ts";
+import { metadataExcerpt } from "./excerpt.ts";
 import { createKubeClient, type KubeConnection } from "./http-kube-client.ts";
 import type { KubeConfig } from "./kube-config.ts";
 
@@ -104,6 +105,42 @@ test("a token of a list that the server does not take any more is answered by th
   const client = clientOf(await listen(server));
   const { items, resourceVersion } = await client.list(podKind);
   assert.deepEqual([items.map(({ metadata }) => metadata.name), resourceVersion], [["a", "b"], "9"]);
+  client.close();
+  server.close();
+});
+
+/** A message with one field of each number, as protobuf has short ones. */
+const short = (...fields: readonly (readonly [number, string | Buffer])[]): Buffer =>
+  Buffer.concat(fields.map(([number, value]) => Buffer.concat([Buffer.from([(number << 3) | 2, Buffer.byteLength(value)]), Buffer.from(value)])));
+const binary = (message: Buffer): Buffer => Buffer.concat([Buffer.from("k8s\0"), short([2, message])]);
+
+test("where some fields are needed alone, lists come in the binary form of a server that has it, and JSON brings those fields as well", async () => {
+  const excerpt = { metadata: { number: 1, holds: metadataExcerpt } };
+  const accepted = new Set<string>();
+  let speaksBinary = true;
+  const { server } = http2Server((request, response) => {
+    const { searchParams } = new URL(request.url, "https://any");
+    const token = searchParams.get("continue");
+    if (searchParams.has("watch")) return void response.end('{"type":"ADDED","object":{"metadata":{"name":"d","generation":1},"spec":{}}}\n');
+    accepted.add(request.headers.accept ?? "");
+    if (!speaksBinary) return void response.end('{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"9"},"items":[{"metadata":{"name":"c","generation":1},"status":{}}]}');
+    response.setHeader("content-type", "application/vnd.kubernetes.protobuf");
+    if (token === "old") {
+      response.statusCode = 410;
+      return void response.end(binary(short([3, "too old"], [4, "Expired"])));
+    }
+    const name = token === null ? "a" : "b";
+    const next = !searchParams.has("limit") ? "" : token === null ? "two" : token === "two" ? "old" : "";
+    response.end(binary(short([1, short([2, "7"], [3, next])], [2, short([1, short([1, name])])])));
+  });
+  const client = clientOf(await listen(server));
+  const named = async (): Promise<unknown> => (await client.list(podKind, { excerpt })).items;
+  // The third page is refused in binary form too, and the whole list is asked for.
+  assert.deepEqual(await named(), [{ apiVersion: "v1", kind: "Pod", metadata: { name: "a" } }]);
+  speaksBinary = false;
+  assert.deepEqual(await named(), [{ apiVersion: "v1", kind: "Pod", metadata: { name: "c" } }]);
+  assert.deepEqual([...accepted], ["application/vnd.kubernetes.protobuf,application/json"]);
+  for await (const event of client.watch(podKind, { resourceVersion: "9", excerpt })) assert.deepEqual(event, { type: "ADDED", object: { metadata: { name: "d" } } });
   client.close();
   server.close();
 });

@@ -15,10 +15,12 @@ import type {
   WriteOptions,
 } from "./client.ts";
 import { Credentials } from "./credentials.ts";
+import { pickExcerpt, readStatus, type Excerpt } from "./excerpt.ts";
 import { Http1Transport } from "./http1-transport.ts";
 import { Http2Transport } from "./http2-transport.ts";
 import type { KubeConfig } from "./kube-config.ts";
 import { LineDecoder } from "./line-decoder.ts";
+import { parsed, readPage, type AnswerBody, type ListPage } from "./list-page.ts";
 import { describeObject, resourcePath, selectorQuery, withQuery } from "./resource-path.ts";
 import { errorOfStatus, errorOfWatchStatus, isCode, unreadable, type RequestSubject } from "./status-error.ts";
 import type { Transport, TransportResponse } from "./transport.ts";
@@ -39,6 +41,8 @@ export interface KubeConnection extends KubeClient {
 
 const metadataList = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 const metadataObject = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+const binaryType = "application/vnd.kubernetes.protobuf";
+const binaryOrJson = `${binaryType},application/json`;
 const pageSize = 500;
 const requestTimeoutMs = 60_000;
 const maxWatchLineBytes = 16 << 20;
@@ -59,11 +63,6 @@ interface Exchange {
   readonly contentType?: string;
   readonly accept?: string;
   readonly signal?: AbortSignal;
-}
-
-interface ListPage<Value> {
-  readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
-  readonly items?: Value[] | null;
 }
 
 class HttpKubeClient implements KubeConnection {
@@ -175,7 +174,7 @@ class HttpKubeClient implements KubeConnection {
     const decoder = new LineDecoder(maxWatchLineBytes);
     try {
       for await (const chunk of response.body as AsyncIterable<Buffer>) {
-        for (const line of decoder.push(chunk)) yield watchEventOf<Value>(line, subject);
+        for (const line of decoder.push(chunk)) yield watchEventOf<Value>(line, subject, options.excerpt);
       }
     } catch (error) {
       if (error instanceof SerinError) throw error;
@@ -197,29 +196,30 @@ class HttpKubeClient implements KubeConnection {
 
   async #pages<Value extends KubernetesObject>(kind: KindDefinition<Value>, options: ListOptions, limit: number | undefined): Promise<ListResult<Value>> {
     const subject = { verb: "list", object: describeObject(kind, options.namespace) };
-    const ask = (next: string | undefined): Promise<string> => {
+    const { excerpt } = options;
+    const accept = excerpt === undefined ? this.#accept(metadataList) : { accept: binaryOrJson };
+    const ask = (next: string | undefined): Promise<AnswerBody> => {
       const query = { ...selectorQuery(options), limit: limit === undefined ? undefined : String(limit), continue: next };
-      const asked = this.#text({ method: "GET", path: withQuery(resourcePath(kind, options.namespace), query), subject, ...this.#accept(metadataList) });
+      const asked = this.#answer({ method: "GET", path: withQuery(resourcePath(kind, options.namespace), query), subject, ...accept });
       // It may fail while the page before it is still read, which may fail as well.
       asked.catch(() => undefined);
       return asked;
     };
     const items: Value[] = [];
     let resourceVersion = "";
-    for (let pending: Promise<string> | undefined = ask(undefined); pending !== undefined; ) {
-      const text: string = await pending;
+    for (let pending: Promise<AnswerBody> | undefined = ask(undefined); pending !== undefined; ) {
+      let early: Promise<AnswerBody> | undefined;
       // The server makes the next page while this one is read.
-      const early = continuationOf(text);
-      pending = early === undefined ? undefined : ask(early);
-      const page = parsed<ListPage<Value>>(text, subject);
-      for (const item of page.items ?? []) {
+      const page: ListPage<Value> = readPage(await pending, subject, excerpt, (token) => {
+        early = ask(token);
+      });
+      for (const item of page.items) {
         item.apiVersion ??= apiVersionOf(kind);
         item.kind ??= kind.kind;
         items.push(item);
       }
-      resourceVersion = page.metadata?.resourceVersion ?? "";
-      const next = page.metadata?.continue ?? "";
-      if (early === undefined && next !== "") pending = ask(next);
+      resourceVersion = page.resourceVersion;
+      pending = early ?? (page.next === "" ? undefined : ask(page.next));
     }
     return { items, resourceVersion };
   }
@@ -233,11 +233,16 @@ class HttpKubeClient implements KubeConnection {
   }
 
   async #text(exchange: Exchange): Promise<string> {
+    return (await this.#answer(exchange)).bytes.toString("utf8");
+  }
+
+  async #answer(exchange: Exchange): Promise<AnswerBody> {
     return await this.#within(exchange.signal, exchange.subject, async (signal) => {
       const response = await this.#send({ ...exchange, signal });
-      const text = await readAll(response.body, exchange.subject);
-      if (response.status >= 300) throw errorOfStatus(exchange.subject, response.status, text);
-      return text;
+      const bytes = await readAllBytes(response.body, exchange.subject);
+      const isBinary = response.headers["content-type"]?.startsWith(binaryType) ?? false;
+      if (response.status >= 300) throw errorOfStatus(exchange.subject, response.status, isBinary ? JSON.stringify(readStatus(bytes)) : bytes.toString("utf8"));
+      return { isBinary, bytes };
     });
   }
 
@@ -316,30 +321,11 @@ function writeQuery({ fieldManager, dryRun }: WriteOptions): Record<string, stri
   return { fieldManager, dryRun: dryRun === true ? "All" : undefined };
 }
 
-function parsed<Answer>(text: string, subject: RequestSubject): Answer {
-  try {
-    return JSON.parse(text) as Answer;
-  } catch (error) {
-    throw unreadable(subject, error);
-  }
-}
-
-/** As servers begin a list: what it is, then what holds for it as a whole, which has no objects in it. */
-const listHead = /^\{(?:"(?:kind|apiVersion)":"[^"\\]*",)*"metadata":(\{[^{}]*\})/;
-
-/** The token of the page after this one, read without its items. Undefined where there is none, or where the list begins in another way. */
-function continuationOf(text: string): string | undefined {
-  const [, metadata] = listHead.exec(text) ?? [];
-  if (metadata === undefined) return undefined;
-  try {
-    const { continue: token } = JSON.parse(metadata) as { readonly continue?: unknown };
-    return typeof token === "string" && token !== "" ? token : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 async function readAll(body: Readable, subject: RequestSubject): Promise<string> {
+  return (await readAllBytes(body, subject)).toString("utf8");
+}
+
+async function readAllBytes(body: Readable, subject: RequestSubject): Promise<Buffer> {
   const parts: Buffer[] = [];
   let size = 0;
   try {
@@ -352,10 +338,10 @@ async function readAll(body: Readable, subject: RequestSubject): Promise<string>
     if (error instanceof SerinError || (error as Error).name === "AbortError") throw error;
     throw transientError("unreachable", `${subject.verb} of ${subject.object}: the connection broke within the answer`, { cause: error });
   }
-  return Buffer.concat(parts, size).toString("utf8");
+  return Buffer.concat(parts, size);
 }
 
-function watchEventOf<Value extends KubernetesObject>(line: string, subject: RequestSubject): WatchEvent<Value> {
+function watchEventOf<Value extends KubernetesObject>(line: string, subject: RequestSubject, excerpt: Excerpt | undefined): WatchEvent<Value> {
   let event: { type?: string; object?: Value };
   try {
     event = JSON.parse(line) as { type?: string; object?: Value };
@@ -366,6 +352,6 @@ function watchEventOf<Value extends KubernetesObject>(line: string, subject: Req
   if (type === "ERROR") throw errorOfWatchStatus(subject.object, object);
   if (object === undefined) throw unreadable(subject, toSerinError(`an event of type ${type ?? "?"} without object`));
   if (type === "BOOKMARK") return { type, resourceVersion: object.metadata.resourceVersion ?? "" };
-  if (type === "ADDED" || type === "MODIFIED" || type === "DELETED") return { type, object };
+  if (type === "ADDED" || type === "MODIFIED" || type === "DELETED") return { type, object: excerpt === undefined ? object : pickExcerpt(excerpt, object) };
   throw unreadable(subject, toSerinError(`an event of the unknown type ${type ?? "?"}`));
 }

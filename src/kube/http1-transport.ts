@@ -1,5 +1,6 @@
-import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
+import type { Agent as HttpAgent, IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import { nodeHttp } from "../base/index.ts";
 import type { KubeConfig } from "./kube-config.ts";
 import { connectTimeoutMs, tlsOptionsOf, unreachable, type Transport, type TransportRequest, type TransportResponse } from "./transport.ts";
 
@@ -18,7 +19,7 @@ export class Http1Transport implements Transport {
     this.#url = new URL(config.server);
     this.#secure = this.#url.protocol === "https:";
     const pool = { keepAlive: true, maxSockets: maxConnections, scheduling: "lifo" as const };
-    this.#agent = this.#secure ? new HttpsAgent({ ...pool, ...tlsOptionsOf(config) }) : new HttpAgent(pool);
+    this.#agent = this.#secure ? new HttpsAgent({ ...pool, ...tlsOptionsOf(config) }) : new (nodeHttp().Agent)(pool);
   }
 
   async send(request: TransportRequest): Promise<TransportResponse> {
@@ -33,7 +34,7 @@ export class Http1Transport implements Transport {
       ...(signal === undefined ? {} : { signal }),
     };
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      const outgoing = this.#secure ? httpsRequest(options, resolve) : httpRequest(options, resolve);
+      const outgoing = this.#secure ? httpsRequest(options, resolve) : nodeHttp().request(options, resolve);
       outgoing.once("error", (error) => reject(signal?.aborted === true ? error : unreachable(this.#config, error)));
       outgoing.once("socket", (socket) => {
         if (!socket.connecting) return;

@@ -13,6 +13,7 @@ export type {
 export type { Collection, CollectionChange, CollectionIndex, CollectionReader, CollectionStats } from "./collection.ts";
 export { EventRecorder, type EventNote, type EventRecorderOptions } from "./event-recorder.ts";
 export { CollectionGraph, structurallyEqual, type CollectionGraphOptions, type Compute, type SourceCollection } from "./collection/index.ts";
+export { metadataExcerpt, pickExcerpt, type Excerpt } from "./excerpt.ts";
 export { createKubeClient, type KubeClientOptions, type KubeConnection } from "./http-kube-client.ts";
 export type { Informer, InformerChange } from "./informer.ts";
 export { loadInClusterConfig, loadKubeConfig, parseUntrustedKubeConfig, type InsecureKubeConfigOption, type KubeConfig, type TokenSource } from "./kube-config.ts";
@@ -21,7 +22,8 @@ export { createInformer, type InformerOptions } from "./list-watch-informer.ts";
 export { controllerOf, ownerReference } from "./owner-reference.ts";
 export { objectsInManifest } from "./manifest.ts";
 export { portForward, type PortForwardTarget } from "./port-forward.ts";
-export { serveReadOnlyRelay, type OverlaidObject, type ReadOnlyRelay, type ReadOnlyRelayOptions } from "./read-only-relay.ts";
+export { serveReadOnlyRelay, type ReadOnlyRelay, type ReadOnlyRelayOptions } from "./read-only-relay.ts";
+export type { OverlaidObject, ShownVersion } from "./relayed-watches.ts";
 export { QueueMetrics } from "./queue-metrics.ts";
 export { Reconciler, type ReconcilerOptions } from "./reconciler.ts";
 export { resourcePath } from "./resource-path.ts";

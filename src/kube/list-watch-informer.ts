@@ -50,11 +50,12 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
   #absentSinceMs: number | undefined;
 
   constructor(client: KubeClient, kind: KindDefinition<Value>, options: InformerOptions<Value>) {
-    const { log, clock, random = systemRandom, transform = (object) => object, namespace, labelSelector, fieldSelector } = options;
+    const { log, clock, random = systemRandom, transform = (object) => object, namespace, labelSelector, fieldSelector, excerpt } = options;
     const list: ListOptions = {
       ...(namespace === undefined ? {} : { namespace }),
       ...(labelSelector === undefined ? {} : { labelSelector }),
       ...(fieldSelector === undefined ? {} : { fieldSelector }),
+      ...(excerpt === undefined ? {} : { excerpt }),
     };
     this.#transform = transform;
     this.#client = client;

@@ -1,7 +1,7 @@
-import { request as httpRequest, type IncomingMessage } from "node:http";
+import type { IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { Duplex } from "node:stream";
-import { systemClock, transientError, userError, type Clock } from "../base/index.ts";
+import { nodeHttp, systemClock, transientError, userError, type Clock } from "../base/index.ts";
 import { SpdySession, type SpdyStream } from "../wire/spdy/index.ts";
 import { Credentials } from "./credentials.ts";
 import type { KubeConfig } from "./kube-config.ts";
@@ -46,7 +46,7 @@ async function upgrade(config: KubeConfig, { namespace, pod, signal, clock = sys
   };
   const outgoing = secure
     ? httpsRequest({ ...tlsOptionsOf(config), ...options })
-    : httpRequest({ host: url.hostname, port: url.port === "" ? 80 : Number(url.port), ...options });
+    : nodeHttp().request({ host: url.hostname, port: url.port === "" ? 80 : Number(url.port), ...options });
   return await new Promise<Duplex>((resolve, reject) => {
     outgoing.once("error", (error) => reject(unreachable(config, error)));
     outgoing.once("upgrade", (_response, socket: Duplex, head: Buffer) => {

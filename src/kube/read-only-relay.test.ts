@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
-import { createServer } from "node:http";
+import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, test } from "node:test";
+import type { UntypedObject } from "../api/index.ts";
 import { silentLogger, systemClock } from "../base/index.ts";
 import { serveReadOnlyRelay } from "./read-only-relay.ts";
+import type { OverlaidObject } from "./relayed-watches.ts";
 
 const seen: string[] = [];
 const upstream = createServer((request, response) => {
@@ -60,4 +62,90 @@ test("of a hidden resource there are none, and never will be", async () => {
   const watch = await fetch(`${path}?watch=true&resourceVersion=1`, { headers, signal: ended.signal });
   assert.equal(watch.status, 200);
   ended.abort();
+});
+
+interface Heard {
+  readonly type: string;
+  readonly object: { readonly metadata: { readonly name?: string; readonly resourceVersion: string }; readonly spec?: { readonly of: string } };
+}
+
+/** An API server with one kind, of which it tells by hand. */
+async function serveRoutes(): Promise<{ readonly server: string; tell(...lines: readonly object[]): void; readonly routes: Map<string, object>; close(): void }> {
+  const watches = new Set<ServerResponse>();
+  const routes = new Map<string, object>();
+  const routesServer = createServer((request, response) => {
+    const { pathname, searchParams } = new URL(request.url ?? "/", "http://server");
+    const name = pathname.split("/").at(-1) ?? "";
+    if (searchParams.get("watch") === "true") {
+      response.writeHead(200, { "content-type": "application/json" }).flushHeaders();
+      watches.add(response);
+      return;
+    }
+    const known = routes.get(name);
+    response.writeHead(known === undefined && name !== "virtualservices" ? 404 : 200, { "content-type": "application/json" });
+    response.end(JSON.stringify(known ?? { metadata: { resourceVersion: "7" }, items: [...routes.values()] }));
+  });
+  await new Promise<void>((resolve) => routesServer.listen(0, "127.0.0.1", resolve));
+  return {
+    server: `http://127.0.0.1:${(routesServer.address() as AddressInfo).port}`,
+    routes,
+    // In pieces: a line need not come at once.
+    tell: (...lines) => {
+      const text = lines.map((line) => `${JSON.stringify(line)}\n`).join("");
+      for (const watch of watches) {
+        watch.write(text.slice(0, 9));
+        setImmediate(() => watch.write(text.slice(9)));
+      }
+    },
+    close: () => {
+      routesServer.closeAllConnections();
+      routesServer.close();
+    },
+  };
+}
+
+test("who watches is shown objects in the place of the server's, hears nothing of theirs meanwhile, and then sees the server's as they are by then", async () => {
+  const routes = await serveRoutes();
+  const between = await serveReadOnlyRelay({ server: routes.server, context: "test", namespace: "default" }, { clock: systemClock, log: silentLogger });
+  const relayed = JSON.parse(between.kubeconfig) as typeof config;
+  const ended = new AbortController();
+  const kind = { group: "networking.istio.io", versions: ["v1"], kind: "VirtualService", plural: "virtualservices" } as unknown as OverlaidObject["kind"];
+  const route = (name: string, resourceVersion: string, of: string): UntypedObject & { spec: object } => ({ apiVersion: "networking.istio.io/v1", kind: "VirtualService", metadata: { name, namespace: "shop", uid: name, resourceVersion }, spec: { of } });
+  const heard: Heard[] = [];
+  try {
+    await assert.rejects(between.overlay([{ kind, object: route("a", "1", "ours") }]), { code: "nobody-watches" });
+    await between.overlay([]).catch(() => undefined);
+    const watch = await fetch(`${relayed.clusters[0].cluster.server}/apis/networking.istio.io/v1/virtualservices?watch=true&resourceVersion=7`, { headers: { authorization: `Bearer ${relayed.users[0].user.token}` }, signal: ended.signal });
+    const reading = (async () => {
+      let rest = "";
+      for await (const chunk of watch.body ?? []) {
+        const lines = `${rest}${Buffer.from(chunk).toString()}`.split("\n");
+        rest = lines.pop() ?? "";
+        heard.push(...lines.map((line) => JSON.parse(line) as Heard));
+      }
+    })().catch(() => undefined);
+    const told = async (count: number): Promise<string[]> => {
+      while (heard.length < count) await new Promise((resolve) => setImmediate(resolve));
+      return heard.splice(0).map(({ type, object }) => `${type} ${object.metadata.name ?? ""} ${object.spec?.of ?? object.metadata.resourceVersion}`);
+    };
+    routes.tell({ type: "ADDED", object: route("a", "8", "theirs") });
+    routes.routes.set("a", route("a", "8", "theirs"));
+    assert.deepEqual(await told(1), ["ADDED a theirs"]);
+    const [a, b] = await between.overlay([{ kind, object: route("a", "8", "ours") }, { kind, object: route("b", "1", "ours") }]);
+    assert.deepEqual([a?.name, b?.name, BigInt(b?.resourceVersion ?? 0) > BigInt(a?.resourceVersion ?? 0)], ["a", "b", true]);
+    assert.deepEqual(await told(4), ["MODIFIED a ours", "BOOKMARK  8", "MODIFIED b ours", "BOOKMARK  8"]);
+    routes.tell({ type: "MODIFIED", object: route("a", "9", "theirs, later") }, { type: "ADDED", object: route("c", "10", "theirs") });
+    routes.routes.set("a", route("a", "9", "theirs, later"));
+    assert.deepEqual(await told(2), ["BOOKMARK  9", "ADDED c theirs"]);
+    const back = await between.overlay([]);
+    assert.deepEqual(back.map(({ name }) => name), ["a", "b"]);
+    assert.deepEqual((await told(4)).toSorted(), ["BOOKMARK  10", "BOOKMARK  10", "DELETED b ours", "MODIFIED a theirs, later"]);
+    routes.tell({ type: "MODIFIED", object: route("a", "11", "theirs, last") });
+    assert.deepEqual(await told(1), ["MODIFIED a theirs, last"]);
+    ended.abort();
+    await reading;
+  } finally {
+    between.close();
+    routes.close();
+  }
 });

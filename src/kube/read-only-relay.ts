@@ -1,11 +1,12 @@
 import { randomBytes } from "node:crypto";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
-import type { KindDefinition, UntypedObject } from "../api/index.ts";
-import { messageOf, transientError, type Clock, type Logger } from "../base/index.ts";
+import type { UntypedObject } from "../api/index.ts";
+import { messageOf, nodeHttp, transientError, type Clock, type Logger } from "../base/index.ts";
 import { Credentials } from "./credentials.ts";
 import { Http1Transport } from "./http1-transport.ts";
 import type { KubeConfig } from "./kube-config.ts";
+import type { OverlaidObject, RelayedWatches, ShownVersion } from "./relayed-watches.ts";
 import type { TransportResponse } from "./transport.ts";
 
 export interface ReadOnlyRelayOptions {
@@ -17,32 +18,35 @@ export interface ReadOnlyRelayOptions {
   readonly overlaid?: readonly OverlaidObject[];
 }
 
-export interface OverlaidObject {
-  readonly kind: KindDefinition<UntypedObject>;
-  /** As the server would have it: with namespace, uid and resourceVersion. */
-  readonly object: UntypedObject;
-}
-
 /** An API server on the loopback that answers reads alone, for processes that must not write and shall hold no credentials. */
 export interface ReadOnlyRelay {
   /** A kubeconfig for it, as JSON, which YAML includes. Holds a token: keep the file private. */
   readonly kubeconfig: string;
   /** Writes that were refused, as `POST /api/v1/…`; at most {@link maxNoted}. */
   readonly refused: readonly string[];
+  /**
+   * From now on callers are shown these objects in the place of what the server has, and of those shown before what the server has: who watches is
+   * told at once, under the versions that are answered. Throws a transient error where nobody watches such a kind.
+   */
+  overlay(objects: readonly OverlaidObject[]): Promise<readonly ShownVersion[]>;
   close(): void;
 }
 
 export const maxNoted = 100;
 const maxBodyBytes = 1 << 20;
 const tokenBytes = 24;
+const liveTimeoutMs = 5000;
+const liveAttempts = 10;
 /** They answer a question and leave nothing behind. */
 const askingPosts = /^\/apis\/(authorization|authentication)\.k8s\.io\/[^/]+\/(self)?(subject|token)[a-z]*reviews$/;
 /** A GET of these does something in a pod or on a node. */
 const actingPaths = /\/(pods|services|nodes)\/[^/]+\/(exec|attach|portforward|proxy)(\/|$)/;
 
 export async function serveReadOnlyRelay(config: KubeConfig, options: ReadOnlyRelayOptions): Promise<ReadOnlyRelay> {
-  const relay = new Relay(config, options);
-  const server = createServer((request, response) => void relay.answer(request, response));
+  // Most who are of a cluster relay nothing.
+  const watches = await import("./relayed-watches.ts");
+  const relay = new Relay(config, new watches.RelayedWatches(), options);
+  const server = nodeHttp().createServer((request, response) => void relay.answer(request, response));
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) => reject(transientError("cannot-listen", `cannot listen on 127.0.0.1: ${error.message}`, { cause: error })));
     server.listen(0, "127.0.0.1", resolve);
@@ -50,6 +54,7 @@ export async function serveReadOnlyRelay(config: KubeConfig, options: ReadOnlyRe
   return {
     kubeconfig: kubeconfigOf(portOf(server), relay.token),
     refused: relay.refused,
+    overlay: async (objects) => await relay.overlay(objects),
     close: () => {
       server.close();
       server.closeAllConnections();
@@ -82,10 +87,12 @@ class Relay {
   readonly #credentials: Credentials;
   readonly #prefix: string;
   readonly #hidden: readonly string[];
-  readonly #overlaid: readonly OverlaidObject[];
+  readonly #watches: RelayedWatches;
+  #overlaid: readonly OverlaidObject[];
   readonly #log: Logger;
 
-  constructor(config: KubeConfig, { clock, log, hidden = [], overlaid = [] }: ReadOnlyRelayOptions) {
+  constructor(config: KubeConfig, watches: RelayedWatches, { clock, log, hidden = [], overlaid = [] }: ReadOnlyRelayOptions) {
+    this.#watches = watches;
     this.#transport = new Http1Transport(config);
     this.#credentials = new Credentials(config, clock);
     this.#prefix = new URL(config.server).pathname.replace(/\/+$/, "");
@@ -96,6 +103,37 @@ class Relay {
 
   close(): void {
     this.#transport.close();
+  }
+
+  async overlay(objects: readonly OverlaidObject[]): Promise<readonly ShownVersion[]> {
+    const before = this.#overlaid.filter((old) => !objects.some((one) => isSame(one, old)));
+    this.#overlaid = objects;
+    const shown = [...objects.map((one) => this.#watches.show(one)), ...(await Promise.all(before.map(async (old) => await this.#showLive(old))))];
+    const told = shown.filter((version) => version !== undefined);
+    if (told.length < shown.length) throw transientError("nobody-watches", "an object is of a kind that nobody watches through this relay");
+    return told;
+  }
+
+  /** What the server told of it while it was read may be newer than what was read: then it is read again. */
+  async #showLive(old: OverlaidObject): Promise<ShownVersion | undefined> {
+    for (let attempt = 0; attempt < liveAttempts; attempt += 1) {
+      const passed = this.#watches.passed(old.kind);
+      const live = await this.#live(old);
+      if (this.#watches.passed(old.kind) === passed) return live === undefined ? this.#watches.hide(old) : this.#watches.show({ kind: old.kind, object: live });
+    }
+    throw transientError("too-lively", `${old.kind.plural} change faster than one of them is read`);
+  }
+
+  /** As the server has it. */
+  async #live({ kind, object }: OverlaidObject): Promise<UntypedObject | undefined> {
+    const { namespace, name = "" } = object.metadata;
+    const apiVersion = object.apiVersion ?? (kind.group === "" ? "v1" : `${kind.group}/${kind.versions[0] ?? ""}`);
+    const path = `${kind.group === "" ? "/api" : "/apis"}/${apiVersion}${namespace === undefined ? "" : `/namespaces/${namespace}`}/${kind.plural}/${name}`;
+    const { status, body } = await this.#transport.send({ method: "GET", path: `${this.#prefix}${path}`, headers: this.#headers({ accept: "application/json" }), signal: AbortSignal.timeout(liveTimeoutMs) });
+    const answer = await text(body);
+    if (status === 404) return undefined;
+    if (status !== 200) throw transientError("unreadable", `GET ${path}: status ${status}`);
+    return JSON.parse(answer) as UntypedObject;
   }
 
   async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -120,12 +158,33 @@ class Relay {
     }
     if (this.#hidden.some((resource) => path.split("/").includes(resource))) return answerNone(url, request, response);
     const collection = collectionOf(path);
+    if (collection?.name === undefined && collection !== undefined && method === "GET" && isWatch(new URL(url, "http://relay").searchParams)) {
+      await this.#watch(url, collection, request, response);
+      return;
+    }
     const overlaid = this.#overlaid.filter(({ kind, object }) => kind.group === collection?.group && kind.plural === collection.plural && (collection.namespace === undefined || object.metadata.namespace === collection.namespace));
     if (collection !== undefined && overlaid.length > 0 && method === "GET") await this.#overlay(url, collection, overlaid, request, response);
     else await this.#relay(method, url, request, response, asks ? await readBody(request) : undefined);
   }
 
-  /** What is overlaid does not change, and of its kind nothing else does while a caller looks. */
+  /** Of what is overlaid the server's changes are not told. */
+  async #watch(url: string, collection: Collection, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const answer = await this.#send("GET", url, { accept: request.headers.accept, "user-agent": request.headers["user-agent"] }, response);
+    const type = answer.headers["content-type"];
+    response.writeHead(answer.status, type === undefined ? {} : { "content-type": type });
+    response.flushHeaders();
+    // Others than Serin's own control planes may ask for Kubernetes' binary form, which is no lines: it is passed on as it comes.
+    if (type?.startsWith("application/json") !== true) {
+      answer.body.on("error", () => response.destroy());
+      answer.body.pipe(response);
+      return;
+    }
+    const { searchParams } = new URL(url, "http://relay");
+    const hides = ({ metadata }: UntypedObject): boolean => this.#overlaid.some(({ kind, object }) => kind.group === collection.group && kind.plural === collection.plural && object.metadata.name === metadata.name && object.metadata.namespace === metadata.namespace);
+    this.#watches.pass(collection, searchParams.get("resourceVersion") ?? "", answer.body, response, hides);
+  }
+
+  /** Callers are told what is overlaid in the place of what the server has. */
   async #overlay(url: string, { version, name }: Collection, overlaid: readonly OverlaidObject[], request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { searchParams } = new URL(url, "http://relay");
     const objects = overlaid.map(({ kind, object }) => ({ ...object, apiVersion: kind.group === "" ? version : `${kind.group}/${version}` }));
@@ -133,10 +192,6 @@ class Relay {
       const own = objects.find(({ metadata }) => metadata.name === name);
       if (own === undefined) await this.#relay("GET", url, request, response, undefined);
       else answerJson(response, 200, own);
-      return;
-    }
-    if (isWatch(searchParams)) {
-      answerSilence(request, response);
       return;
     }
     const answer = await this.#send("GET", url, { accept: "application/json" }, response);
@@ -148,8 +203,12 @@ class Relay {
     answerJson(response, 200, { ...list, items: searchParams.has("continue") ? others : [...others, ...objects] });
   }
 
+  #headers(given: Readonly<Record<string, string | undefined>>): Record<string, string> {
+    return Object.fromEntries(Object.entries({ ...given, authorization: this.#credentials.authorization() }).filter((entry): entry is [string, string] => entry[1] !== undefined));
+  }
+
   async #send(method: string, url: string, given: Readonly<Record<string, string | undefined>>, response: ServerResponse, body?: string): Promise<TransportResponse> {
-    const headers = Object.fromEntries(Object.entries({ ...given, authorization: this.#credentials.authorization() }).filter((entry): entry is [string, string] => entry[1] !== undefined));
+    const headers = this.#headers(given);
     const ended = new AbortController();
     response.on("close", () => ended.abort());
     return await this.#transport.send({ method, path: `${this.#prefix}${url}`, headers, signal: ended.signal, ...(body === undefined ? {} : { body }) });
@@ -163,6 +222,10 @@ class Relay {
     answer.body.on("error", () => response.destroy());
     answer.body.pipe(response);
   }
+}
+
+function isSame(one: OverlaidObject, other: OverlaidObject): boolean {
+  return one.kind.group === other.kind.group && one.kind.plural === other.kind.plural && one.object.metadata.name === other.object.metadata.name && one.object.metadata.namespace === other.object.metadata.namespace;
 }
 
 async function readBody(request: IncomingMessage): Promise<string> {

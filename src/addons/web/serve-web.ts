@@ -1,5 +1,5 @@
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { aborted, describeError, messageOf, userError, type Logger } from "../../base/index.ts";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { aborted, describeError, messageOf, nodeHttp, userError, type Logger } from "../../base/index.ts";
 
 export interface WebRequest {
   readonly method: string;
@@ -30,7 +30,7 @@ const maxBodyBytes = 1 << 20;
 
 /** Serves plain HTTP until the signal is aborted. Throws a user error when the port cannot be listened on. */
 export async function serveWeb(handle: WebHandler, { host, port, log }: ServeWebOptions, signal: AbortSignal): Promise<void> {
-  const server = createServer((request, response) => {
+  const server = nodeHttp().createServer((request, response) => {
     void answer(request, response, handle).catch((error: unknown) => {
       log.warn("a request failed", { url: request.url, error: describeError(error) });
       if (!response.headersSent) response.writeHead(500, { "content-type": "text/plain; charset=utf-8" });

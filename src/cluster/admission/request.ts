@@ -27,15 +27,24 @@ export interface UntypedOptions {
   readonly [field: string]: unknown;
 }
 
+/** The object of a request, as the details of a refusal name it. */
+export function subjectOf({ name, object, type }: Pick<AdmissionRequest, "name" | "object" | "type">): AdmissionRefusal["subject"] {
+  const wanted = name === "" ? (object?.metadata.name ?? "") : name;
+  return { ...(wanted === "" ? {} : { name: wanted }), ...(type.group === "" ? {} : { group: type.group }), kind: type.plural };
+}
+
 /** A refusal by admission, to be answered with that status. */
 export class AdmissionRefusal extends Error {
   override readonly name = "AdmissionRefusal";
   readonly code: number;
   readonly reason: string;
   readonly causes: readonly { readonly reason?: string; readonly message?: string; readonly field?: string }[];
+  /** Of what the refusal speaks; webhooks do not say it. */
+  readonly subject: { readonly name?: string; readonly group?: string; readonly kind?: string };
 
-  constructor(code: number, reason: string, message: string, causes: AdmissionRefusal["causes"] = []) {
+  constructor(code: number, reason: string, message: string, causes: AdmissionRefusal["causes"] = [], subject: AdmissionRefusal["subject"] = {}) {
     super(message);
+    this.subject = subject;
     this.code = code;
     this.reason = reason;
     this.causes = causes;

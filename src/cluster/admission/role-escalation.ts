@@ -1,7 +1,7 @@
 import { aggregatedRules, clusterRoles, rbacGroup, rulesNotCovered, rulesOf, type PolicyRule, type RbacAuthorizer } from "../auth/index.ts";
 import type { Store } from "../store/index.ts";
 import type { AdmissionPlugin } from "./chain.ts";
-import { AdmissionRefusal, type AdmissionRequest } from "./request.ts";
+import { AdmissionRefusal, subjectOf, type AdmissionRequest } from "./request.ts";
 
 interface RoleRef {
   readonly kind: string;
@@ -36,12 +36,13 @@ function rulesOfReference(store: Store, roleRef: RoleRef | undefined, namespace:
   return aggregatedRules(record.object, all) ?? rulesOf(record.object);
 }
 
-function refusal({ type, user, object }: AdmissionRequest, missing: readonly PolicyRule[]): AdmissionRefusal {
+function refusal(request: AdmissionRequest, missing: readonly PolicyRule[]): AdmissionRefusal {
+  const { type, user, object } = request;
   const texts = missing.map((rule) => {
     const fields = Object.entries({ APIGroups: rule.apiGroups, Resources: rule.resources, ResourceNames: rule.resourceNames, NonResourceURLs: rule.nonResourceURLs, Verbs: rule.verbs });
     return `{${fields.flatMap(([name, values]) => (values === undefined ? [] : [`${name}:${JSON.stringify(values)}`])).join(", ")}}`;
   });
   const groups = user.groups.map((group) => JSON.stringify(group)).join(" ");
   const message = `${type.plural}.${type.group} "${object?.metadata.name ?? ""}" is forbidden: user "${user.name}" (groups=[${groups}]) is attempting to grant RBAC permissions not currently held:\n${texts.join("\n")}`;
-  return new AdmissionRefusal(403, "Forbidden", message);
+  return new AdmissionRefusal(403, "Forbidden", message, [], subjectOf(request));
 }

@@ -2,7 +2,7 @@ import type { UntypedObject } from "../../api/index.ts";
 import type { Random } from "../../base/index.ts";
 import type { Store } from "../store/index.ts";
 import type { AdmissionPlugin } from "./chain.ts";
-import { AdmissionRefusal } from "./request.ts";
+import { AdmissionRefusal, subjectOf } from "./request.ts";
 import { cloneJson } from "../schema/json.ts";
 
 const tokenMountPath = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -38,7 +38,7 @@ export function serviceAccountAdmission({ store, random }: { readonly store: Sto
       if (account === undefined) {
         const name = object.metadata.name ?? "";
         const message = `pods "${name}" is forbidden: error looking up service account ${request.namespace}/${spec.serviceAccountName}: serviceaccount "${spec.serviceAccountName}" not found`;
-        throw new AdmissionRefusal(403, "Forbidden", message);
+        throw new AdmissionRefusal(403, "Forbidden", message, [], subjectOf(request));
       }
       const accountFields = account.object as UntypedObject & { automountServiceAccountToken?: boolean; imagePullSecrets?: unknown[] };
       if ((spec.imagePullSecrets ?? []).length === 0 && (accountFields.imagePullSecrets ?? []).length > 0) spec.imagePullSecrets = cloneJson(accountFields.imagePullSecrets ?? []);

@@ -43,16 +43,10 @@ export interface ResourceContext {
 }
 
 export function includeObjectOf(query: URLSearchParams): IncludeObject {
-  const include = query.get("includeObject");
-  return include === "None" || include === "Object" ? include : "Metadata";
-}
-
-/** `dryRun=All`; any other value is refused. */
-export function dryRunOf(query: URLSearchParams): boolean {
-  const values = query.getAll("dryRun").filter((value) => value !== "");
-  if (values.length === 0) return false;
-  if (values.some((value) => value !== "All")) throw badRequest(`invalid dryRun: Unsupported value: "${values.join(",")}": supported values: "All"`);
-  return true;
+  const include = query.get("includeObject") ?? "";
+  if (include === "") return "Metadata";
+  if (include === "None" || include === "Metadata" || include === "Object") return include;
+  throw badRequest(`Unable to convert to Table as requested: includeObject: Invalid value: ${JSON.stringify(include)}: must be 'Metadata', 'Object', 'None', or empty`);
 }
 
 export function sendBytes(context: Pick<ResourceContext, "response" | "warnings">, status: number, bytes: Uint8Array, contentType = "application/json"): void {

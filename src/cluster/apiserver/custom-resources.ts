@@ -65,6 +65,14 @@ export function checkNames(definition: UntypedObject, parts: Pick<ServerParts, "
   }
 }
 
+/** A definition that goes says so until its objects are gone. */
+export function markTerminating(definition: UntypedObject, time: string): void {
+  const status = (definition["status"] ?? {}) as { conditions?: Condition[] };
+  const message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
+  const others = (status.conditions ?? []).filter(({ type }) => type !== "Terminating");
+  definition["status"] = { ...status, conditions: [...others, { type: "Terminating", status: "True", reason: "InstanceDeletionPending", message, lastTransitionTime: time }] };
+}
+
 function keepTime(condition: Condition, before: readonly Condition[] | undefined): Condition {
   const old = before?.find((candidate) => candidate.type === condition.type);
   return old !== undefined && old.status === condition.status ? { ...condition, lastTransitionTime: old.lastTransitionTime } : condition;

@@ -82,7 +82,7 @@ export class Discovery {
     const types = this.#groups.get(name)?.versions.get(version);
     if (types === undefined) return undefined;
     const groupVersion = name === "" ? version : `${name}/${version}`;
-    return { kind: "APIResourceList", apiVersion: "v1", groupVersion, resources: types.flatMap((type) => [plainResource(type), ...type.subresources.map((subresource) => plainSubresource(type, subresource))]) };
+    return { kind: "APIResourceList", ...(name === "" ? {} : { apiVersion: "v1" }), groupVersion, resources: types.flatMap((type) => [plainResource(type), ...type.subresources.map((subresource) => plainSubresource(type, subresource))]) };
   }
 
   #aggregated(core: boolean): unknown {
@@ -113,8 +113,9 @@ function optional(name: string, values: readonly string[]): object {
 
 function plainResource(type: ResourceType): unknown {
   const { plural, singular, namespaced, kind, verbs, shortNames, categories } = type;
-  const storageVersionHash = createHash("sha256").update(`${type.storageKey}/${type.storageVersion}`).digest("base64").slice(0, 11) + "=";
-  return { name: plural, singularName: singular, namespaced, kind, verbs, ...optional("shortNames", shortNames), ...optional("categories", categories), storageVersionHash };
+  const storageVersionHash = createHash("sha256").update(`${type.storageKey.split("/")[0] ?? ""}/${type.storageVersion}/${kind}`).digest().subarray(0, 8).toString("base64");
+  const isStored = verbs.includes("get");
+  return { name: plural, singularName: singular, namespaced, kind, verbs, ...optional("shortNames", shortNames), ...optional("categories", categories), ...(isStored ? { storageVersionHash } : {}) };
 }
 
 function plainSubresource(type: ResourceType, { name, group, version, kind, verbs }: SubresourceType): unknown {

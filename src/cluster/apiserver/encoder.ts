@@ -46,10 +46,10 @@ export class Encoder {
     return bytes;
   }
 
-  object(type: ResourceType, object: UntypedObject, form: AnswerForm, include: IncludeObject): Buffer {
+  object(type: ResourceType, object: UntypedObject, form: AnswerForm, include: IncludeObject, withColumns = true): Buffer {
     if (form.as === "object") return Buffer.from(JSON.stringify(object));
     if (form.as === "partial") return Buffer.from(JSON.stringify(this.#partial(object, form.metaVersion)));
-    return this.#table(type, [object], { resourceVersion: object.metadata.resourceVersion ?? "" }, form, include, true);
+    return this.#table(type, [object], { resourceVersion: object.metadata.resourceVersion ?? "" }, form, include, withColumns);
   }
 
   record(type: ResourceType, record: StoredRecord, form: AnswerForm, include: IncludeObject): Buffer {
@@ -94,7 +94,7 @@ export class Encoder {
   }
 
   #rowObject(object: UntypedObject, form: AnswerForm, include: IncludeObject): { object?: unknown } {
-    if (include === "None") return {};
+    if (include === "None") return { object: null };
     return { object: include === "Object" ? object : this.#partial(object, form.metaVersion) };
   }
 }

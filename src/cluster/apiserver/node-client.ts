@@ -1,6 +1,7 @@
-import { request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { Agent, request as httpsRequest } from "node:https";
 import type { Duplex } from "node:stream";
+import { nodeHttp } from "../../base/index.ts";
 import { ApiError } from "./status.ts";
 
 /** Where a request is passed on to. */
@@ -82,14 +83,14 @@ export class NodeClient {
 
   #request(target: ProxyTarget, method: string, headers: Record<string, string | string[]>) {
     const options = { host: target.host, port: target.port, path: target.path, method, headers, timeout: connectTimeoutMs };
-    if (target.protocol === "http") return connectLimited(httpRequest({ ...options, agent: false }));
+    if (target.protocol === "http") return connectLimited(nodeHttp().request({ ...options, agent: false }));
     if (target.toNode) return connectLimited(httpsRequest({ ...options, agent: this.#agent }));
     return connectLimited(httpsRequest({ ...options, agent: false, rejectUnauthorized: false }));
   }
 }
 
 /** The time limit is for connecting only: logs and terminals may be silent for hours. */
-function connectLimited(outgoing: ReturnType<typeof httpRequest>): ReturnType<typeof httpRequest> {
+function connectLimited(outgoing: ReturnType<typeof httpsRequest>): ReturnType<typeof httpsRequest> {
   outgoing.on("timeout", () => {
     if (outgoing.socket?.connecting !== false) outgoing.destroy(new Error("no connection within 10 seconds"));
   });

@@ -2,7 +2,8 @@
 import type { ServerResponse, IncomingMessage } from "node:http";
 import type { Discovery } from "./discovery.ts";
 import type { ServerParts } from "./context.ts";
-import { unknownPath } from "./status.ts";
+import { kubernetesVersion } from "../record/index.ts";
+import { NotServed, unknownPath } from "./status.ts";
 
 export interface PathContext {
   readonly request: IncomingMessage;
@@ -12,7 +13,8 @@ export interface PathContext {
 }
 
 /** The Kubernetes version that the server answers; some kubectl dispatchers choose by it. */
-const kubernetesVersion = { major: "1", minor: "36", gitVersion: "v1.36.1" };
+const [major = "", minor = ""] = kubernetesVersion.slice(1).split(".");
+const versionInfo = { major, minor, gitVersion: kubernetesVersion };
 
 const health = new Set(["/healthz", "/livez", "/readyz"]);
 
@@ -27,13 +29,16 @@ export function answerPath(parts: ServerParts, discovery: Discovery, context: Pa
   if (path === "/openid/v1/jwks") return sendValue(context, parts.tokens.jwks(), "application/jwk-set+json");
   if (path === "/.well-known/openid-configuration") return sendValue(context, issuerDocument(parts));
   if (path === "/") return sendValue(context, { paths: rootPaths });
-  throw unknownPath();
+  // Below what is served it is said as of an object.
+  const [root, group = ""] = path.split("/").slice(1);
+  if (root === "api" || (root === "apis" && parts.registry.resources().some((type) => type.group === group))) throw unknownPath();
+  throw new NotServed();
 }
 
 const rootPaths = ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version"];
 
 function versionDocument(): object {
-  return { ...kubernetesVersion, gitCommit: "", gitTreeState: "clean", buildDate: "2026-06-01T00:00:00Z", goVersion: "", compiler: "node", platform: `linux/${process.arch === "x64" ? "amd64" : process.arch}` };
+  return { ...versionInfo, gitCommit: "", gitTreeState: "clean", buildDate: "2026-06-01T00:00:00Z", goVersion: "", compiler: "node", platform: `linux/${process.arch === "x64" ? "amd64" : process.arch}` };
 }
 
 function issuerDocument(parts: ServerParts): object {

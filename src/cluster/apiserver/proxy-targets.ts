@@ -13,6 +13,13 @@ export function isProxied({ info, type }: ResourceContext): boolean {
   return type.storageKey === "/pods" || (info.subresource === "proxy" && (type.storageKey === "/services" || type.storageKey === "/nodes"));
 }
 
+/** Logs of a pod that no node has yet are empty, not a mistake. */
+export function hasNoLogsYet(parts: ServerParts, { info, type }: ResourceContext): boolean {
+  if (type.storageKey !== "/pods" || info.subresource !== "log") return false;
+  const pod = parts.store.get("/pods", info.namespace, info.name)?.object as unknown as PodFields | undefined;
+  return pod !== undefined && (pod.spec.nodeName ?? "") === "";
+}
+
 export function proxyTarget(parts: ServerParts, context: ResourceContext): ProxyTarget {
   const { info, query, type } = context;
   if (info.subresource !== "proxy") return podTarget(parts, context);

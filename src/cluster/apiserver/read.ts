@@ -2,7 +2,9 @@ import type { StoredRecord } from "../store/index.ts";
 import { includeObjectOf, sendForm, type ResourceContext, type ServerParts } from "./context.ts";
 import type { ListMetadata } from "./encoder.ts";
 import { answerFormOf } from "./negotiate.ts";
-import { parseFieldSelector, parseLabelSelector, type RecordTest } from "./selectors.ts";
+import { checkListOptions, numberOption } from "./options.ts";
+import { parseLabelSelector } from "./label-selector.ts";
+import { parseFieldSelector, type RecordTest } from "./selectors.ts";
 import { ApiError, badRequest, expired, notFound } from "./status.ts";
 
 /** Which objects of a collection a list, watch or deletecollection means. */
@@ -32,6 +34,7 @@ export async function getObject(parts: ServerParts, context: ResourceContext): P
 
 export async function listObjects(parts: ServerParts, context: ResourceContext): Promise<void> {
   const form = answerFormOf(context.request.headers.accept);
+  checkListOptions(context.query, false);
   const page = pageOf(parts, context);
   await sendForm(context, 200, form, parts.encoder.list(context.type, page.records, page.metadata, form, includeObjectOf(context.query)));
 }
@@ -49,7 +52,7 @@ interface ContinueToken {
 
 function pageOf(parts: ServerParts, context: ResourceContext): Page {
   const { query, type } = context;
-  const limit = Number(query.get("limit") ?? "0");
+  const limit = numberOption(query, "limit") ?? 0;
   const token = decodeContinue(query.get("continue"));
   const selection = selectionOf(context);
   const revision = token?.revision ?? listRevision(parts, query);
@@ -79,12 +82,7 @@ function listRevision(parts: ServerParts, query: URLSearchParams): number | unde
   const text = query.get("resourceVersion");
   const match = query.get("resourceVersionMatch");
   const revision = requireKnownRevision(parts, text);
-  if (match === "Exact") {
-    if (revision === undefined || revision === 0) throw badRequest('resourceVersionMatch: Forbidden: resourceVersionMatch "Exact" is forbidden for resourceVersion "0"');
-    return revision;
-  }
-  if (match !== null && match !== "" && match !== "NotOlderThan") throw badRequest(`resourceVersionMatch: Unsupported value: "${match}": supported values: "Exact", "NotOlderThan", ""`);
-  return undefined;
+  return match === "Exact" ? revision : undefined;
 }
 
 /** Parses a resourceVersion; 504 for one of the future, as the real server after its wait. */

@@ -3,10 +3,12 @@ import type { UntypedOptions } from "../admission/index.ts";
 import type { ResourceType } from "../schema/contract.ts";
 import type { StoredRecord } from "../store/index.ts";
 import { decodeObject, readBody } from "./body.ts";
-import { dryRunOf, includeObjectOf, nowText, sendForm, sendJson, type ResourceContext, type ServerParts } from "./context.ts";
+import { customResourceDefinitionKey, markTerminating } from "./custom-resources.ts";
+import { includeObjectOf, nowText, sendForm, sendJson, type ResourceContext, type ServerParts } from "./context.ts";
 import { answerFormOf } from "./negotiate.ts";
+import { checkDeleteOptions, numberOption, wantsDryRun } from "./options.ts";
 import { selectionOf } from "./read.ts";
-import { badRequest, conflict, notFound, type Status } from "./status.ts";
+import { badRequest, conflict, notFound, type ApiError, type Status } from "./status.ts";
 import { admissionRequest, endsNow, type WriteIntent } from "./writer.ts";
 import { intentOf } from "./write.ts";
 
@@ -37,10 +39,11 @@ export async function deleteOne(parts: ServerParts, intent: WriteIntent, name: s
     await parts.admission.mutate(request);
     await parts.admission.validate(request);
     const next = marked(parts, type, record, options);
-    if (dryRun) return { object: next ?? record.object, gone: next === undefined };
-    if (next === undefined) {
+    const ends = endsNow(next);
+    if (dryRun) return { object: next, gone: ends };
+    if (ends) {
       const removed = await parts.store.remove(type.storageKey, record.namespace, name, record.revision);
-      if (removed !== undefined) return { object: removed.object, gone: true };
+      if (removed !== undefined) return { object: isGraceful(type) ? next : removed.object, gone: true };
     } else if (next === record.object) {
       await parts.store.durable(record);
       return { object: next, gone: false };
@@ -54,24 +57,26 @@ export async function deleteOne(parts: ServerParts, intent: WriteIntent, name: s
 
 function checkPreconditions(type: ResourceType, record: StoredRecord, { preconditions }: DeleteOptions): void {
   const { uid, resourceVersion } = preconditions ?? {};
+  // The real server names the kind here, not the resource.
+  const outdated = (why: string): ApiError => conflict({ group: type.group, plural: type.kind }, record.name, why);
   if (uid !== undefined && uid !== "" && uid !== record.uid) {
-    throw conflict(type, record.name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${record.uid}`);
+    throw outdated(`the UID in the precondition (${uid}) does not match the UID in record (${record.uid}). The object might have been deleted and then recreated`);
   }
   if (resourceVersion !== undefined && resourceVersion !== "" && resourceVersion !== String(record.revision)) {
-    throw conflict(type, record.name, `Precondition failed: ResourceVersion in precondition: ${resourceVersion}, ResourceVersion in object meta: ${record.revision}`);
+    throw outdated(`the ResourceVersion in the precondition (${resourceVersion}) does not match the ResourceVersion in record (${record.revision}). The object might have been modified`);
   }
 }
 
-/** The state that waits for finalizers or for the grace period; the same object when it waits already; undefined: it may go now. */
-function marked(parts: ServerParts, type: ResourceType, record: StoredRecord, options: DeleteOptions): UntypedObject | undefined {
+/** The state that waits for finalizers or for the grace period, or with nothing to wait for; the same object when it is in it already. */
+function marked(parts: ServerParts, type: ResourceType, record: StoredRecord, options: DeleteOptions): UntypedObject {
   const object = record.copy();
   const before = object.metadata.deletionTimestamp;
   const grace = graceSeconds(type, object, options);
-  addPropagationFinalizer(object, options);
+  addPropagationFinalizer(object, type.storageKey === jobs && !saysPropagation(options) ? { propagationPolicy: "Orphan" } : options);
   const { metadata } = object;
   if (before === undefined) {
     metadata.deletionTimestamp = nowText({ ...parts.clock, nowMs: () => parts.clock.nowMs() + grace * 1000 });
-    metadata.deletionGracePeriodSeconds = grace;
+    if (!endsInSteps.has(type.storageKey)) metadata.deletionGracePeriodSeconds = grace;
     if (metadata.generation !== undefined) metadata.generation++;
   } else if (grace < (metadata.deletionGracePeriodSeconds ?? 0)) {
     const started = Date.parse(before) - (metadata.deletionGracePeriodSeconds ?? 0) * 1000;
@@ -79,9 +84,26 @@ function marked(parts: ServerParts, type: ResourceType, record: StoredRecord, op
     metadata.deletionGracePeriodSeconds = grace;
   }
   if (type.storageKey === "/namespaces") object["status"] = { ...(object["status"] as object | undefined), phase: "Terminating" };
-  if (endsNow(object)) return undefined;
+  if (type.storageKey === customResourceDefinitionKey && before === undefined) markTerminating(object, metadata.deletionTimestamp ?? "");
   return before !== undefined && JSON.stringify(object) === JSON.stringify(record.object) ? record.object : object;
 }
+
+/** Kinds that mark themselves as ending, without a time of grace. */
+const endsInSteps = new Set(["/namespaces", customResourceDefinitionKey]);
+
+const jobs = "batch/jobs";
+
+function saysPropagation({ propagationPolicy, orphanDependents }: DeleteOptions): boolean {
+  return propagationPolicy !== undefined || orphanDependents !== undefined;
+}
+
+/** Kinds whose end is a state that is answered, even when there is nothing to wait for. */
+function isGraceful(type: ResourceType): boolean {
+  return type.storageKey === "/pods";
+}
+
+/** Kinds of which the object is answered, not that it is gone. */
+const answeredWhenGone = new Set(["/pods", "/services"]);
 
 /** Only pods that a node may be running get time. */
 function graceSeconds(type: ResourceType, object: UntypedObject, options: DeleteOptions): number {
@@ -107,8 +129,11 @@ export async function deleteObject(parts: ServerParts, context: ResourceContext)
   const { info, query, type } = context;
   const form = answerFormOf(context.request.headers.accept);
   const options = await deleteOptionsOf(parts, context);
+  if (type.storageKey === jobs && !saysPropagation(options)) {
+    context.warnings.push("child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning");
+  }
   const deletion = await deleteOne(parts, deleteIntent(context, options), info.name, options);
-  if (!deletion.gone || type.storageKey === "/pods") {
+  if (!deletion.gone || answeredWhenGone.has(type.storageKey)) {
     const object = parts.registry.convert(deletion.object, type);
     return await sendForm(context, 200, form, parts.encoder.object(type, object, form, includeObjectOf(query)));
   }
@@ -138,25 +163,23 @@ export async function deleteCollection(parts: ServerParts, context: ResourceCont
 function deleteIntent(context: ResourceContext, options: DeleteOptions): WriteIntent {
   const { kind: _kind, apiVersion: _version, ...rest } = options as DeleteOptions & { kind?: string; apiVersion?: string };
   const admissionOptions: UntypedOptions = { kind: "DeleteOptions", apiVersion: "meta.k8s.io/v1", ...rest };
-  const dryRun = dryRunOf(context.query) || (options.dryRun ?? []).includes("All");
+  const dryRun = wantsDryRun(context.query) || (options.dryRun ?? []).includes("All");
   return intentOf(context, "DeleteOptions", { dryRun, options: admissionOptions });
 }
-
-const policies = new Set(["Orphan", "Background", "Foreground"]);
 
 async function deleteOptionsOf(parts: ServerParts, context: ResourceContext): Promise<DeleteOptions> {
   const { query, request } = context;
   const body = await readBody(request);
   const { metadata: _metadata, ...sent } = body.length === 0 ? ({} as UntypedObject) : (await decodeObject(body, request.headers["content-type"], parts.registry)).object;
-  const grace = query.get("gracePeriodSeconds");
+  const grace = numberOption(query, "gracePeriodSeconds");
   const options: DeleteOptions = {
-    ...(grace === null ? {} : { gracePeriodSeconds: Number(grace) }),
+    ...(grace === undefined ? {} : { gracePeriodSeconds: grace }),
     ...(query.has("propagationPolicy") ? { propagationPolicy: query.get("propagationPolicy") as "Background" } : {}),
     ...(query.has("orphanDependents") ? { orphanDependents: query.get("orphanDependents") === "true" } : {}),
     ...sent,
   };
-  if (options.propagationPolicy !== undefined && !policies.has(options.propagationPolicy)) {
-    throw badRequest(`DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Unsupported value: "${options.propagationPolicy}": supported values: "Foreground", "Background", "Orphan", "nil"`);
-  }
+  const { kind } = sent as { kind?: string };
+  if (kind !== undefined && kind !== "DeleteOptions") throw badRequest(`a deletion takes DeleteOptions in its body, not ${kind}`);
+  checkDeleteOptions(options, query);
   return options;
 }

@@ -46,6 +46,9 @@ export function requestInfoOf(method: string, path: string, query: URLSearchPara
   const version = parts[at - 1];
   if (version === undefined || parts.length <= at) return plain;
   let namespace = "";
+  // The old form of a watch: its word stands before the rest.
+  const isOldWatch = parts[at] === "watch" && parts.length > at + 1;
+  if (isOldWatch) at += 1;
   if (parts[at] === "namespaces" && parts.length > at + 2 && !(group === "" && namespaceSubresources.has(parts[at + 2] ?? ""))) {
     namespace = decodeURIComponent(parts[at + 1] ?? "");
     at += 2;
@@ -53,7 +56,8 @@ export function requestInfoOf(method: string, path: string, query: URLSearchPara
   const [resource = "", name = "", subresource = "", ...rest] = parts.slice(at).map((part) => decodeURIComponent(part));
   const isNamespaceItself = group === "" && resource === "namespaces" && namespace === "";
   const info = { kind: "resource", path, group, version, namespace: isNamespaceItself ? name : namespace, resource, name, subresource } as const;
-  return { ...info, rest: restOf(path, rest.length), verb: resourceVerb(method, name, query) };
+  const verb = isOldWatch && (method === "GET" || method === "HEAD") ? "watch" : resourceVerb(method, name, query);
+  return { ...info, rest: restOf(path, rest.length), verb };
 }
 
 function restOf(path: string, parts: number): string {
@@ -65,8 +69,8 @@ function resourceVerb(method: string, name: string, query: URLSearchParams): str
   const verb = verbOfMethod[method] ?? method.toLowerCase();
   if (verb === "delete" && name === "") return "deletecollection";
   if (verb !== "get") return verb;
-  if (isTrue(query.get("watch"))) return "watch";
-  return name === "" ? "list" : "get";
+  if (name !== "") return "get";
+  return isTrue(query.get("watch")) ? "watch" : "list";
 }
 
 export function isTrue(value: string | null): boolean {

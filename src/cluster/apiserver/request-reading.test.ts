@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { duplicateFields } from "./body.ts";
 import { answerFormOf } from "./negotiate.ts";
 import { requestInfoOf } from "./request-info.ts";
-import { parseLabelSelector } from "./selectors.ts";
+import { parseLabelSelector } from "./label-selector.ts";
 
 test("a path says verb, resource, namespace, name, subresource and what follows it", () => {
   const read = (method: string, url: string): string => {

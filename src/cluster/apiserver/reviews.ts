@@ -3,19 +3,25 @@ import type { UntypedObject } from "../../api/index.ts";
 import type { AccessAttributes, TokenRequest, User } from "../auth/index.ts";
 import { decodeObject, readBody } from "./body.ts";
 import { nowText, sendJson, type ResourceContext, type ServerParts } from "./context.ts";
-import { badRequest, notFound } from "./status.ts";
+import type { ResourceType } from "../schema/contract.ts";
+import { fieldErrors } from "../schema/field-error.ts";
+import { badRequest, invalid, notFound } from "./status.ts";
 
 type Fields = Record<string, unknown>;
 type Review = (parts: ServerParts, context: ResourceContext, spec: Fields) => { spec?: Fields; status: unknown };
 
 const reviews: Readonly<Record<string, Review>> = {
-  "authorization.k8s.io/selfsubjectaccessreviews": (parts, { user }, spec) => ({ status: decide(parts, user, spec) }),
-  "authorization.k8s.io/subjectaccessreviews": (parts, _context, spec) => ({ status: decide(parts, userOf(spec), spec) }),
-  "authorization.k8s.io/localsubjectaccessreviews": (parts, _context, spec) => ({ status: decide(parts, userOf(spec), spec) }),
+  "authorization.k8s.io/selfsubjectaccessreviews": (parts, { type, user }, spec) => ({ status: decide(parts, user, type, spec) }),
+  "authorization.k8s.io/subjectaccessreviews": (parts, { type }, spec) => ({ status: decide(parts, userOf(type, spec), type, spec) }),
+  "authorization.k8s.io/localsubjectaccessreviews": (parts, { type }, spec) => ({ status: decide(parts, userOf(type, spec), type, spec) }),
   "authorization.k8s.io/selfsubjectrulesreviews": rulesReview,
   "authentication.k8s.io/tokenreviews": tokenReview,
-  "authentication.k8s.io/selfsubjectreviews": (_parts, { user }) => ({ status: { userInfo: userInfo(user) } }),
+  "authentication.k8s.io/selfsubjectreviews": selfReview,
 };
+
+function selfReview(_parts: ServerParts, { user }: ResourceContext): { status: unknown } {
+  return { status: { userInfo: userInfo(user) } };
+}
 
 export function isReview(context: ResourceContext): boolean {
   return reviews[context.type.storageKey] !== undefined;
@@ -27,12 +33,15 @@ export async function answerReview(parts: ServerParts, context: ResourceContext)
   const review = reviews[type.storageKey];
   if (review === undefined) throw badRequest(`${type.plural} is no review`);
   const { spec, status } = review(parts, context, (object["spec"] ?? {}) as Fields);
-  const answer: UntypedObject = { ...object, kind: type.kind, apiVersion: `${type.group}/${type.version}`, metadata: { ...object.metadata, creationTimestamp: null } as unknown as UntypedObject["metadata"], status };
+  const answer: UntypedObject = { ...object, kind: type.kind, apiVersion: `${type.group}/${type.version}`, metadata: review === selfReview ? { ...object.metadata, creationTimestamp: nowText(parts.clock) } : object.metadata, status };
   if (spec !== undefined) answer["spec"] = spec;
   sendJson(context, 201, answer);
 }
 
-function decide(parts: ServerParts, user: User, spec: Fields): unknown {
+function decide(parts: ServerParts, user: User, type: ResourceType, spec: Fields): unknown {
+  if (isAbsent(spec["resourceAttributes"]) === isAbsent(spec["nonResourceAttributes"])) {
+    throw invalid(type, "", [fieldErrors.invalid("spec.resourceAttributes", spec["resourceAttributes"] ?? null, "exactly one of nonResourceAttributes or resourceAttributes must be specified")]);
+  }
   const decision = parts.authorizer.authorize(user, attributesOf(spec));
   return { allowed: decision.allowed, ...(decision.reason === "" ? {} : { reason: decision.reason }) };
 }
@@ -48,7 +57,12 @@ function attributesOf(spec: Fields): AccessAttributes {
   return { verb: read("verb"), group: read("group"), resource: read("resource"), subresource: read("subresource"), namespace: read("namespace"), name: read("name") };
 }
 
-function userOf(spec: Fields): User {
+function isAbsent(value: unknown): boolean {
+  return value === undefined || value === null;
+}
+
+function userOf(type: ResourceType, spec: Fields): User {
+  if (!spec["user"] && ((spec["groups"] as readonly string[] | null | undefined) ?? []).length === 0) throw invalid(type, "", [fieldErrors.invalid("spec.user", "", "at least one of user or group must be specified")]);
   const name = typeof spec["user"] === "string" ? spec["user"] : "";
   return { name, groups: (spec["groups"] as string[] | null | undefined) ?? [] };
 }
@@ -86,7 +100,7 @@ export async function createToken(parts: ServerParts, context: ResourceContext):
   const spec = (object["spec"] ?? {}) as { audiences?: string[]; expirationSeconds?: number; boundObjectRef?: { kind?: string; name?: string; uid?: string } };
   const expirationSeconds = spec.expirationSeconds ?? 3600;
   if (expirationSeconds < minimumTokenSeconds || expirationSeconds > maximumTokenSeconds) {
-    throw badRequest(`TokenRequest.authentication.k8s.io "" is invalid: spec.expirationSeconds: Invalid value: ${expirationSeconds}: may not specify a duration less than 10 minutes`);
+    throw invalid({ group: "authentication.k8s.io", kind: "TokenRequest" }, "", [fieldErrors.invalid("spec.expirationSeconds", expirationSeconds, expirationSeconds < minimumTokenSeconds ? "may not specify a duration less than 10 minutes" : "may not specify a duration larger than 2^32 seconds")]);
   }
   const bound = boundObject(parts, info.namespace, spec.boundObjectRef);
   const audiences = (spec.audiences ?? []).length > 0 ? (spec.audiences ?? []) : [parts.tokens.issuer];

@@ -4,19 +4,19 @@ import { SerinError } from "../../base/index.ts";
 import { AdmissionRefusal } from "../admission/index.ts";
 import type { AccessAttributes, Authenticator, User } from "../auth/index.ts";
 import { SchemaFault, type ResourceType } from "../schema/contract.ts";
-import { sendJson, type ResourceContext, type ServerParts } from "./context.ts";
+import { sendBytes, sendJson, type ResourceContext, type ServerParts } from "./context.ts";
 import type { Discovery } from "./discovery.ts";
 import { impersonated } from "./impersonate.ts";
 import { answerFormOf } from "./negotiate.ts";
 import { answerPath } from "./paths.ts";
 import { bindPod, evictPod } from "./pod-subresources.ts";
-import { isProxied, proxyTarget } from "./proxy-targets.ts";
+import { hasNoLogsYet, isProxied, proxyTarget } from "./proxy-targets.ts";
 import { getObject, listObjects } from "./read.ts";
 import { deleteCollection, deleteObject } from "./remove.ts";
 import { requestInfoOf, type RequestInfo, type ResourceRequest } from "./request-info.ts";
 import { answerReview, createToken, isReview } from "./reviews.ts";
 import { scaleOf } from "./scale.ts";
-import { ApiError, badRequest, methodNotAllowed, notFound, qualifiedResource, unknownPath } from "./status.ts";
+import { ApiError, badRequest, methodNotAllowed, notFound, NotServed, qualifiedResource, unknownPath } from "./status.ts";
 import { watchObjects } from "./watch.ts";
 import { createObject, patchObject, updateObject } from "./write.ts";
 import type { Writer } from "./writer.ts";
@@ -43,8 +43,11 @@ export class Router {
       const info = requestInfoOf(request.method ?? "GET", url.pathname, url.searchParams);
       const user = this.#userOf(request);
       this.#authorize(user, info);
+      if (info.kind === "resource" && request.method === "HEAD") throw methodNotAllowed();
       if (info.kind === "path") return answerPath(this.#parts, this.#discovery, { request, response, path: url.pathname, query: url.searchParams });
       const type = this.#typeOf(info);
+      const deprecated = deprecations[`${type.storageKey}/${type.version}`];
+      if (deprecated !== undefined) warnings.push(deprecated);
       await this.#resource({ request, response, info, query: url.searchParams, user, type, warnings });
     } catch (error) {
       this.#refuse(error, request, response, warnings);
@@ -87,7 +90,7 @@ export class Router {
 
   #typeOf(info: ResourceRequest): ResourceType {
     const type = this.#parts.registry.resource(info.group, info.version, info.resource);
-    if (type === undefined) throw unknownPath();
+    if (type === undefined) throw this.#parts.registry.resources().some(({ group }) => group === info.group) ? unknownPath() : new NotServed();
     if (!type.namespaced && info.namespace !== "" && type.storageKey !== "/namespaces") throw unknownPath();
     if (info.subresource !== "" && !type.subresources.some((subresource) => subresource.name === info.subresource)) throw unknownPath();
     return type;
@@ -95,10 +98,12 @@ export class Router {
 
   async #resource(context: ResourceContext): Promise<void> {
     const { info, type } = context;
+    if (hasNoLogsYet(this.#parts, context)) return sendBytes(context, 200, Buffer.alloc(0), "text/plain");
     if (isProxied(context)) return await this.#parts.nodes.forward(proxyTarget(this.#parts, context), context.request, context.response);
     if (info.subresource === "") requireVerb(type.verbs, info.verb);
     else requireVerb(type.subresources.find((subresource) => subresource.name === info.subresource)?.verbs ?? [], info.verb);
-    if (type.namespaced && info.namespace === "" && !["list", "watch"].includes(info.verb)) throw methodNotAllowed();
+    if (info.name === "" && ["update", "patch"].includes(info.verb)) throw methodNotAllowed();
+    if (type.namespaced && info.namespace === "" && !["list", "watch"].includes(info.verb)) throw info.name === "" ? methodNotAllowed() : unknownPath();
     switch (info.verb) {
       case "get":
         return await this.#get(context);
@@ -141,6 +146,7 @@ export class Router {
 
   #refuse(error: unknown, request: IncomingMessage, response: ServerResponse, warnings: string[]): void {
     const refused = this.#apiErrorOf(error, request);
+    if (error instanceof NotServed && !response.headersSent) return sendBytes({ response, warnings }, refused.code, notServedText, "text/plain; charset=utf-8");
     if (response.headersSent) {
       response.destroy();
       return;
@@ -153,13 +159,15 @@ export class Router {
     if (error instanceof ApiError) return error;
     if (error instanceof URIError) return badRequest(`the path ${request.url ?? ""} is not well-formed`);
     if (error instanceof SchemaFault) return new ApiError(error.status, error.reason, error.message, error.causes.length === 0 ? undefined : { causes: error.causes });
-    if (error instanceof AdmissionRefusal) return new ApiError(error.code, error.reason, error.message, error.causes.length === 0 ? {} : { causes: error.causes });
+    if (error instanceof AdmissionRefusal) return new ApiError(error.code, error.reason, error.message, { ...error.subject, ...(error.causes.length === 0 ? {} : { causes: error.causes }) });
     if (error instanceof SerinError && error.kind === "transient") return new ApiError(500, "InternalError", error.message, { retryAfterSeconds: 1 });
     if (error instanceof SerinError && error.kind === "user") return new ApiError(500, "InternalError", error.message, {});
     this.#parts.log.error("a request failed", { method: request.method, path: request.url, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
     return new ApiError(500, "InternalError", `Internal error occurred: ${error instanceof Error ? error.message : String(error)}`, {});
   }
 }
+
+const notServedText = Buffer.from("404 page not found\n");
 
 function requireVerb(verbs: readonly string[], verb: string): void {
   if (!verbs.includes(verb)) throw methodNotAllowed();
@@ -171,7 +179,13 @@ function streamVerb(info: RequestInfo): RequestInfo {
   return { ...info, verb: "create" };
 }
 
-/** A watch of one object by its path: the same as a field selector on its name. */
+/** What the answer warns of, by resource and version. */
+const deprecations: Readonly<Record<string, string>> = {
+  "/endpoints/v1": "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+  "/componentstatuses/v1": "v1 ComponentStatus is deprecated in v1.19+",
+};
+
+/** A watch of one object by the old path: the same as a field selector on its name. */
 function watchedContext(context: ResourceContext): ResourceContext {
   if (context.info.name === "") return context;
   const query = new URLSearchParams(context.query);

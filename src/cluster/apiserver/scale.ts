@@ -1,6 +1,7 @@
 import { formatLabelSelector, type LabelSelector, type UntypedObject } from "../../api/index.ts";
 import type { ResourceType, ScalePaths } from "../schema/contract.ts";
-import { badRequest, conflict } from "./status.ts";
+import { fieldErrors } from "../schema/field-error.ts";
+import { conflict, invalid } from "./status.ts";
 
 function pathsOf(type: ResourceType): ScalePaths {
   return type.scale ?? { specReplicasPath: "spec.replicas", statusReplicasPath: "status.replicas", labelSelectorPath: "spec.selector" };
@@ -41,7 +42,7 @@ export function withScale(type: ResourceType, object: UntypedObject, scale: Unty
   const wanted = scale.metadata?.resourceVersion ?? "";
   if (wanted !== "" && wanted !== object.metadata.resourceVersion) throw conflict(type, object.metadata.name ?? "");
   const replicas = (scale["spec"] as { replicas?: number } | undefined)?.replicas ?? 0;
-  if (!Number.isInteger(replicas) || replicas < 0) throw badRequest(`Scale.autoscaling "${object.metadata.name ?? ""}" is invalid: spec.replicas: Invalid value: ${String(replicas)}: must be greater than or equal to 0`);
+  if (!Number.isInteger(replicas) || replicas < 0) throw invalid({ group: "autoscaling", kind: "Scale" }, object.metadata.name ?? "", [fieldErrors.invalid("spec.replicas", replicas, "must be greater than or equal to 0")]);
   const keys = keysOf(pathsOf(type).specReplicasPath);
   const last = keys.pop() ?? "replicas";
   let at = object as Record<string, unknown>;

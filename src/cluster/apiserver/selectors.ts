@@ -2,41 +2,7 @@ import type { ResourceType } from "../schema/contract.ts";
 import type { StoredRecord } from "../store/index.ts";
 import { badRequest } from "./status.ts";
 
-export type LabelTest = (labels: Readonly<Record<string, string>>) => boolean;
 export type RecordTest = (record: StoredRecord) => boolean;
-
-const requirement = /^\s*(?:(!)\s*([\w./-]+)|([\w./-]+)\s*(?:(==|=|!=)\s*([\w.-]*)|\s(in|notin)\s*\(([^)]*)\)|(>|<)\s*(-?\d+))?)\s*(?:,|$)/;
-
-/** `a=b,c in (d,e),!f`; undefined for no restriction. Throws 400. */
-export function parseLabelSelector(text: string | null): LabelTest | undefined {
-  if (text === null || text.trim() === "") return undefined;
-  const tests: LabelTest[] = [];
-  let rest = text;
-  while (rest.trim() !== "") {
-    const match = requirement.exec(rest);
-    if (match === null) throw badRequest(`unable to parse requirement: found '${rest.trim()}', expected: a key, '!', ',', 'in', 'notin', '=', '==' or '!='`);
-    tests.push(labelTest(match));
-    rest = rest.slice(match[0].length);
-  }
-  return (labels) => tests.every((test) => test(labels));
-}
-
-function labelTest(match: RegExpExecArray): LabelTest {
-  const [, , absent, key = "", equality, value = "", membership, list = "", order, bound] = match;
-  if (absent !== undefined) return (labels) => labels[absent] === undefined;
-  if (equality === "!=") return (labels) => labels[key] !== value;
-  if (equality !== undefined) return (labels) => labels[key] === value;
-  if (membership !== undefined) {
-    const values = new Set(list.split(",").map((word) => word.trim()));
-    if (membership === "in") return (labels) => labels[key] !== undefined && values.has(labels[key]);
-    return (labels) => labels[key] === undefined || !values.has(labels[key]);
-  }
-  if (order !== undefined) {
-    const limit = Number(bound);
-    return (labels) => labels[key] !== undefined && (order === ">" ? Number(labels[key]) > limit : Number(labels[key]) < limit);
-  }
-  return (labels) => labels[key] !== undefined;
-}
 
 /** What a field selector says; `name` and `namespace` also apart, for authorization and fast paths. */
 export interface FieldSelector {
@@ -73,7 +39,7 @@ export function parseFieldSelector(text: string | null, type: ResourceType): Fie
     if (match === null) throw badRequest(`invalid selector: '${text ?? ""}'; can't understand '${part}'`);
     const [, field = "", operator, value = ""] = match;
     const valueOf = fieldReader(field, type);
-    if (valueOf === undefined) throw badRequest(`field label not supported: ${field}`);
+    if (valueOf === undefined) throw unsupportedField(field, type);
     const equal = operator !== "!=";
     if (equal && field === "metadata.name") name = value;
     if (equal && field === "metadata.namespace") namespace = value;
@@ -94,4 +60,11 @@ function fieldReader(field: string, type: ResourceType): ((record: StoredRecord)
     const value = path.reduce<unknown>((at, key) => (at as Record<string, unknown> | null | undefined)?.[key], record.object);
     return typeof value === "string" || typeof value === "number" || typeof value === "boolean" ? String(value) : absent;
   };
+}
+
+/** Kinds that can be selected by fields of their own say it in other words than those that cannot. */
+function unsupportedField(field: string, type: ResourceType): Error {
+  if (!type.builtIn || selectableFields[type.storageKey] !== undefined) return badRequest(`field label not supported: ${field}`);
+  const known = type.namespaced ? '"metadata.name", "metadata.namespace"' : '"metadata.name"';
+  return badRequest(`${JSON.stringify(field)} is not a known field selector: only ${known}`);
 }

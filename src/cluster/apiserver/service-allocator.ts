@@ -109,7 +109,7 @@ export class ServiceAllocator {
     };
     const value = /^\d+\.\d+\.\d+\.\d+$/.test(address) ? numberOf(address) : -1;
     if (value <= this.#base || value >= this.#base + this.#size - 1) {
-      throw refuse(`the provided IP (${address}) is not in the valid range. The range of valid IPs is ${textOf(this.#base)}/${32 - Math.log2(this.#size)}`);
+      throw refuse("the provided network does not match the current range");
     }
     if (this.#taken((spec) => (spec.clusterIP === undefined ? [] : [spec.clusterIP])).has(address)) throw refuse("provided IP is already allocated");
     this.#hold(address, held);

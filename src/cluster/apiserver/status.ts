@@ -67,8 +67,9 @@ export function notFound(type: Named, name: string): ApiError {
   return new ApiError(404, "NotFound", `${qualifiedResource(type)} "${name}" not found`, detailsOf(type, name));
 }
 
-export function alreadyExists(type: Named, name: string): ApiError {
-  return new ApiError(409, "AlreadyExists", `${qualifiedResource(type)} "${name}" already exists`, detailsOf(type, name));
+/** `isEnding`: the one that is there waits for its end. */
+export function alreadyExists(type: Named, name: string, isEnding = false): ApiError {
+  return new ApiError(409, "AlreadyExists", `${isEnding ? "object is being deleted: " : ""}${qualifiedResource(type)} "${name}" already exists`, detailsOf(type, name));
 }
 
 const modified = "the object has been modified; please apply your changes to the latest version and try again";
@@ -81,7 +82,7 @@ export function invalid(type: { group: string; kind: string }, name: string, cau
   const list = causes.map((cause) => `${cause.field}: ${cause.message}`);
   const message = list.length === 1 ? list[0] : `[${list.join(", ")}]`;
   const kind = type.group === "" ? type.kind : `${type.kind}.${type.group}`;
-  const details = { name, ...(type.group === "" ? {} : { group: type.group }), kind: type.kind, causes };
+  const details = { ...(name === "" ? {} : { name }), ...(type.group === "" ? {} : { group: type.group }), ...(type.kind === "" ? {} : { kind: type.kind }), causes };
   return new ApiError(422, "Invalid", `${kind} "${name}" is invalid: ${message ?? ""}`, details);
 }
 
@@ -91,6 +92,13 @@ export function badRequest(message: string): ApiError {
 
 export function unknownPath(): ApiError {
   return new ApiError(404, "NotFound", "the server could not find the requested resource", {});
+}
+
+/** For a path of which nothing is known; the real server answers such a one as a plain text. */
+export class NotServed extends ApiError {
+  constructor() {
+    super(404, "NotFound", "the server could not find the requested resource", {});
+  }
 }
 
 export function methodNotAllowed(): ApiError {

@@ -1,6 +1,7 @@
 // What the server itself does to objects of certain kinds before they are stored (a kind's "strategy").
 import type { UntypedObject } from "../../api/index.ts";
 import type { ResourceType } from "../schema/contract.ts";
+import { templateGeneration } from "../schema/defaults/workloads.ts";
 import { cloneJson, jsonEqual } from "../schema/json.ts";
 
 type Fields = Record<string, unknown>;
@@ -13,6 +14,7 @@ interface Strategy {
 /** Kinds whose `metadata.generation` counts changes of what is wanted. */
 const counted = new Set([
   "/pods",
+  "/podtemplates",
   "/replicationcontrollers",
   "apps/daemonsets",
   "apps/deployments",
@@ -52,7 +54,6 @@ const statusAtCreation = new Set(["/nodes", "certificates.k8s.io/certificatesign
 export function prepareCreate(type: ResourceType, object: UntypedObject): void {
   if (hasStatus(type) && !statusAtCreation.has(type.storageKey)) delete object["status"];
   if (countsGenerations(type)) object.metadata.generation = 1;
-  else delete object.metadata.generation;
   strategies[type.storageKey]?.prepareCreate?.(object);
 }
 
@@ -89,7 +90,7 @@ export function mergeSubresource(type: ResourceType, subresource: string, next: 
       if (type.builtIn) base.metadata = next.metadata;
       else if (next.metadata.managedFields !== undefined) base.metadata.managedFields = next.metadata.managedFields;
       if (next["status"] === undefined) delete base["status"];
-      else base["status"] = next["status"];
+      else base["status"] = type.storageKey === "/pods" ? withQosClass(next["status"], old["status"]) : next["status"];
       return base;
     case "finalize":
       base["spec"] = { ...(base["spec"] as Fields | undefined), finalizers: nextSpec["finalizers"] };
@@ -109,6 +110,12 @@ export function mergeSubresource(type: ResourceType, subresource: string, next: 
   }
 }
 
+/** What the server has written itself stays. */
+function withQosClass(status: unknown, old: unknown): Fields {
+  const { qosClass } = (old ?? {}) as Fields;
+  return { ...(status as Fields), ...(qosClass === undefined ? {} : { qosClass }) };
+}
+
 const strategies: Readonly<Record<string, Strategy>> = {
   "/namespaces": {
     prepareCreate(object) {
@@ -126,7 +133,6 @@ const strategies: Readonly<Record<string, Strategy>> = {
       object["status"] = { phase: "Pending", qosClass: qosClassOf(object["spec"] ?? {}) };
     },
   },
-  "/secrets": { prepareCreate: mergeStringData, prepareUpdate: mergeStringData },
   "/services": {
     prepareCreate(object) {
       object["status"] = { loadBalancer: {} };
@@ -139,16 +145,24 @@ const strategies: Readonly<Record<string, Strategy>> = {
   "/persistentvolumes": { prepareCreate: (object) => void (object["status"] = { phase: "Pending" }) },
   "/persistentvolumeclaims": { prepareCreate: (object) => void (object["status"] = { phase: "Pending" }) },
   "apps/deployments": statusOf({}),
-  "apps/daemonsets": statusOf({ currentNumberScheduled: 0, numberMisscheduled: 0, desiredNumberScheduled: 0, numberReady: 0 }),
+  "apps/daemonsets": { prepareUpdate: countTemplates, ...statusOf({ currentNumberScheduled: 0, numberMisscheduled: 0, desiredNumberScheduled: 0, numberReady: 0 }) },
   "apps/replicasets": statusOf({ replicas: 0 }),
   "apps/statefulsets": statusOf({ replicas: 0, availableReplicas: 0 }),
   "/replicationcontrollers": statusOf({ replicas: 0 }),
   "networking.k8s.io/ingresses": statusOf({ loadBalancer: {} }),
   "autoscaling/horizontalpodautoscalers": statusOf({ desiredReplicas: 0, currentMetrics: null }),
   "policy/poddisruptionbudgets": statusOf({ disruptionsAllowed: 0, currentHealthy: 0, desiredHealthy: 0, expectedPods: 0 }),
+  "/resourcequotas": statusOf({}),
   "batch/cronjobs": statusOf({}),
   "batch/jobs": { prepareCreate: prepareJob },
 };
+
+function countTemplates(object: UntypedObject, old: UntypedObject): void {
+  const before = Number(old.metadata.annotations?.[templateGeneration] ?? 1);
+  const template = (owner: UntypedObject): unknown => (owner["spec"] as Fields | undefined)?.["template"];
+  const now = jsonEqual(template(object), template(old)) ? before : before + 1;
+  object.metadata.annotations = { ...object.metadata.annotations, [templateGeneration]: String(now) };
+}
 
 function statusOf(initial: Fields): Strategy {
   return { prepareCreate: (object) => void (object["status"] = { ...initial }) };
@@ -156,15 +170,6 @@ function statusOf(initial: Fields): Strategy {
 
 function nameLabel(object: UntypedObject): void {
   if (object.metadata.name !== undefined) object.metadata.labels = { ...object.metadata.labels, "kubernetes.io/metadata.name": object.metadata.name };
-}
-
-function mergeStringData(object: UntypedObject): void {
-  const plain = object["stringData"] as Record<string, string> | null | undefined;
-  delete object["stringData"];
-  if (plain === undefined || plain === null) return;
-  const data = { ...(object["data"] as Record<string, string> | undefined) };
-  for (const [key, value] of Object.entries(plain)) data[key] = Buffer.from(value).toString("base64");
-  object["data"] = data;
 }
 
 interface PodSpec {
@@ -198,6 +203,7 @@ function prepareJob(object: UntypedObject): void {
     "batch.kubernetes.io/controller-uid": uid,
     "batch.kubernetes.io/job-name": name,
   };
+  object.metadata.labels ??= { ...spec.template.metadata.labels };
   spec.selector ??= { matchLabels: { "batch.kubernetes.io/controller-uid": uid } };
   object["spec"] = spec;
 }

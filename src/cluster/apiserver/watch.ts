@@ -4,7 +4,8 @@ import { apiVersionOf, type IncludeObject } from "./encoder.ts";
 import { answerFormOf, type AnswerForm } from "./negotiate.ts";
 import { requireKnownRevision, selectionOf, type Selection } from "./read.ts";
 import { isTrue } from "./request-info.ts";
-import { badRequest, expired, type ApiError } from "./status.ts";
+import { checkListOptions, numberOption, wantsInitialEvents } from "./options.ts";
+import { expired, type ApiError } from "./status.ts";
 
 /** A watcher that has not taken so much is cut off; it may resume from its last event. */
 const maximumUnsentBytes = 16 * 1024 * 1024;
@@ -14,13 +15,11 @@ const defaultTimeoutSeconds = 1800;
 /** Streams changes until the client leaves, the time is over, or the server ends. */
 export function watchObjects(parts: ServerParts, context: ResourceContext): void {
   const { query, response, type } = context;
+  checkListOptions(query, true);
   const form = answerFormOf(context.request.headers.accept);
   const selection = selectionOf(context);
-  const initialEvents = isTrue(query.get("sendInitialEvents") ?? "false");
+  const initialEvents = wantsInitialEvents(query);
   const text = query.get("resourceVersion") ?? "";
-  if (initialEvents && query.get("resourceVersionMatch") !== "NotOlderThan") {
-    throw badRequest("sendInitialEvents is forbidden for watch unless resourceVersionMatch is set to NotOlderThan");
-  }
   // A version of the future comes from another cluster's life: the client must list anew.
   const known = requireKnownRevision(parts, text);
   const from = known === 0 || initialEvents ? undefined : known;
@@ -32,7 +31,7 @@ export function watchObjects(parts: ServerParts, context: ResourceContext): void
   if (past === undefined) return stream.fail(expired(`too old resource version: ${text} (${collection.revision})`));
   if (from === undefined) stream.initial(collection.list(selection.namespace), initialEvents && isTrue(query.get("allowWatchBookmarks") ?? "false"));
   else stream.changes(past);
-  stream.follow(Number(query.get("timeoutSeconds") ?? "0") || defaultTimeoutSeconds, isTrue(query.get("allowWatchBookmarks") ?? "false"));
+  stream.follow(numberOption(query, "timeoutSeconds") || defaultTimeoutSeconds, isTrue(query.get("allowWatchBookmarks") ?? "false"));
 }
 
 class WatchStream {
@@ -106,10 +105,12 @@ class WatchStream {
     const is = event.type !== "DELETED" && this.#matches(event.record);
     if (!was && !is) return undefined;
     const type = is ? (was ? "MODIFIED" : "ADDED") : "DELETED";
-    if (this.#form.as === "table" && !this.#columnsSent) return this.#encode(type, event.record);
+    // As it was when it still matched, at the version at which it ceased to.
+    const shown = is || event.type === "DELETED" || event.previous === undefined ? event.record : event.previous.at(event.revision);
+    if (this.#form.as === "table" && !this.#columnsSent) return this.#encode(type, shown);
     const key = `${type} ${this.#formKey}`;
     let line = event.encoded.get(key);
-    if (line === undefined) event.encoded.set(key, (line = this.#encode(type, event.record)));
+    if (line === undefined) event.encoded.set(key, (line = this.#encode(type, shown)));
     return line;
   }
 
@@ -119,18 +120,21 @@ class WatchStream {
   }
 
   #encode(type: string, record: StoredRecord): Buffer {
+    return this.#parts.encoder.event(this.#context.type, type, record, this.#form, this.#include, this.#takeColumns());
+  }
+
+  /** Whether the columns come with the event that is to be written: with a stream's first alone. */
+  #takeColumns(): boolean {
     const withColumns = !this.#columnsSent;
     this.#columnsSent = true;
-    return this.#parts.encoder.event(this.#context.type, type, record, this.#form, this.#include, withColumns);
+    return withColumns;
   }
 
   #bookmark(annotations?: Record<string, string>): Buffer {
     const { type } = this.#context;
-    const partial = this.#form.as === "partial";
-    const kind = partial ? "PartialObjectMetadata" : type.kind;
-    const apiVersion = partial ? `meta.k8s.io/${this.#form.metaVersion}` : apiVersionOf(type);
-    const metadata = { resourceVersion: String(this.#parts.store.revision), creationTimestamp: null, ...(annotations === undefined ? {} : { annotations }) };
-    return Buffer.from(`${JSON.stringify({ type: "BOOKMARK", object: { kind, apiVersion, metadata } })}\n`);
+    const metadata = { resourceVersion: String(this.#parts.store.revision), ...(annotations === undefined ? {} : { annotations }) };
+    const object = { kind: type.kind, apiVersion: apiVersionOf(type), metadata };
+    return Buffer.concat([Buffer.from('{"type":"BOOKMARK","object":'), this.#parts.encoder.object(type, object, this.#form, this.#include, this.#takeColumns()), Buffer.from("}\n")]);
   }
 
   #write(lines: readonly Buffer[]): void {

@@ -1,17 +1,19 @@
 import type { UntypedObject } from "../../api/index.ts";
 import type { UntypedOptions } from "../admission/index.ts";
-import type { ResourceType } from "../schema/contract.ts";
-import { cloneJson } from "../schema/json.ts";
-import { decodeObject, mediaTypeOf, parseJson, parseYaml, readBody } from "./body.ts";
-import { dryRunOf, includeObjectOf, nowText, sendForm, type ResourceContext, type ServerParts } from "./context.ts";
+import { SchemaFault, type ResourceType } from "../schema/contract.ts";
+import { cloneJson, isObject } from "../schema/json.ts";
+import { decodeObject, mediaTypeOf, parseYaml, readBody } from "./body.ts";
+import { includeObjectOf, nowText, sendForm, type ResourceContext, type ServerParts } from "./context.ts";
+import { apiVersionOf } from "./encoder.ts";
 import { answerFormOf } from "./negotiate.ts";
+import { checkWriteOptions, wantsDryRun } from "./options.ts";
 import { scaleOf, withScale } from "./scale.ts";
-import { ApiError, badRequest, conflict, notFound } from "./status.ts";
+import { ApiError, badRequest, conflict, invalid, notFound } from "./status.ts";
 import { dropEmptyMetadata, type Writer, type WriteIntent, type Written } from "./writer.ts";
 
 export function intentOf(context: ResourceContext, optionsKind: string, extra: Partial<WriteIntent> = {}): WriteIntent {
   const { info, query, request, type, user, warnings } = context;
-  const dryRun = dryRunOf(query);
+  const dryRun = wantsDryRun(query);
   const manager = query.get("fieldManager") || (request.headers["user-agent"] ?? "unknown").split("/")[0] || "unknown";
   const options: UntypedOptions = {
     kind: optionsKind,
@@ -26,6 +28,7 @@ export function intentOf(context: ResourceContext, optionsKind: string, extra: P
 
 export async function createObject(parts: ServerParts, writer: Writer, context: ResourceContext): Promise<void> {
   const form = answerFormOf(context.request.headers.accept);
+  checkWriteOptions(context.query, "CreateOptions");
   const { object, duplicates } = await decodeObject(await readBody(context.request), context.request.headers["content-type"], parts.registry);
   checkFields(parts, context, object, duplicates);
   const written = await writer.create(intentOf(context, "CreateOptions"), object);
@@ -35,8 +38,10 @@ export async function createObject(parts: ServerParts, writer: Writer, context: 
 export async function updateObject(parts: ServerParts, writer: Writer, context: ResourceContext): Promise<void> {
   const form = answerFormOf(context.request.headers.accept);
   const { info, type } = context;
+  checkWriteOptions(context.query, "UpdateOptions");
   const { object, duplicates } = await decodeObject(await readBody(context.request), context.request.headers["content-type"], parts.registry);
   const intent = intentOf(context, "UpdateOptions");
+  if ((object.metadata.name ?? "") === "") throw badRequest(`the name of the object (${info.name} based on URL) was undeterminable: name must be provided`);
   const pinned = (object.metadata.resourceVersion ?? "") !== "";
   if (info.subresource === "scale") {
     const written = await writer.update(intent, info.name, (current) => withScale(type, current, object), !pinned);
@@ -61,12 +66,16 @@ export async function patchObject(parts: ServerParts, writer: Writer, context: R
   const { info, request, type } = context;
   const media = mediaTypeOf(request.headers["content-type"]);
   const offered = type.builtIn ? patchMedia : patchMedia.filter((name) => !name.includes("strategic"));
+  if (!patchMedia.includes(media)) throw new ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {});
   if (!offered.includes(media)) {
     throw new ApiError(415, "UnsupportedMediaType", `the body of the request was in an unknown format - accepted media types include: ${offered.join(", ")}`);
   }
+  const isApply = media === "application/apply-patch+yaml";
+  checkWriteOptions(context.query, "PatchOptions", isApply);
   const body = await readBody(request);
-  if (media === "application/apply-patch+yaml") return await answer(parts, context, await applyPatch(parts, writer, context, body), form);
-  const patch = parseJson(body.toString("utf8"));
+  if (isApply && info.subresource === "scale") return await answerScale(context, await applyPatch(parts, writer, context, body));
+  if (isApply) return await answer(parts, context, await applyPatch(parts, writer, context, body), form);
+  const patch = parsePatch(body.toString("utf8"), media);
   const intent = intentOf(context, "PatchOptions");
   const patched = (original: UntypedObject): UntypedObject => {
     if (media === "application/json-patch+json") return parts.registry.jsonPatch(original, patch);
@@ -83,38 +92,63 @@ export async function patchObject(parts: ServerParts, writer: Writer, context: R
     const object = patched(current);
     object.metadata ??= {};
     if ((object.metadata.resourceVersion ?? version) !== version) throw conflict(type, info.name);
-    if (!checked) checkFields(parts, context, object, []);
-    else parts.registry.dropUnknownFields(type, object);
+    try {
+      if (!checked) checkFields(parts, context, object, []);
+      else parts.registry.dropUnknownFields(type, object);
+    } catch (error) {
+      throw invalidPatch(error);
+    }
     checked = true;
     return object;
   };
   await answer(parts, context, await writer.update(intent, info.name, next, true), form);
 }
 
+/** An applied Scale is an apply of the one field that it is about. */
+function configurationOfScale(type: ResourceType, scale: UntypedObject): UntypedObject {
+  if (scale.apiVersion !== "autoscaling/v1" || scale.kind !== "Scale") throw badRequest(`invalid object type: ${scale.apiVersion ?? "/"}, Kind=${scale.kind ?? ""}`);
+  return withScale(type, { apiVersion: apiVersionOf(type), kind: type.kind, metadata: { name: scale.metadata.name ?? "" } }, { ...scale, metadata: {} });
+}
+
+function parsePatch(text: string, media: string): unknown {
+  let patch: unknown;
+  try {
+    patch = JSON.parse(text);
+  } catch (error) {
+    throw badRequest(`error decoding patch: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  if (media !== "application/json-patch+json" && !isObject(patch)) throw badRequest("error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}");
+  return patch;
+}
+
+/** A patch whose result cannot be read is itself what is wrong. */
+function invalidPatch(error: unknown): unknown {
+  if (!(error instanceof SchemaFault) && !(error instanceof ApiError && error.code === 400)) return error;
+  return invalid({ group: "", kind: "" }, "", [{ reason: "FieldValueInvalid", message: `Invalid value: ${error.message}`, field: "patch" }]);
+}
+
 async function applyPatch(parts: ServerParts, writer: Writer, context: ResourceContext, body: Buffer): Promise<Written> {
   const { info, query, type } = context;
-  const manager = query.get("fieldManager");
-  if (manager === null || manager === "") {
-    throw new ApiError(400, "BadRequest", 'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch');
-  }
-  const applied = (await parseYaml(body.toString("utf8"))) as UntypedObject | null;
-  if (applied === null || typeof applied !== "object" || Array.isArray(applied)) throw badRequest("error decoding YAML: the patch is not an object");
+  const manager = query.get("fieldManager") ?? "";
+  const sent = (await parseYaml(body.toString("utf8"))) as UntypedObject | null;
+  if (sent === null || typeof sent !== "object" || Array.isArray(sent)) throw badRequest("error decoding YAML: the patch is not an object");
+  const applied = info.subresource === "scale" ? configurationOfScale(type, sent) : sent;
   applied.metadata ??= {};
   if ((applied.metadata as { managedFields?: unknown[] }).managedFields?.length) throw badRequest("metadata.managedFields must be nil");
-  checkFields(parts, context, applied, []);
   dropEmptyMetadata(applied);
-  if (type.namespaced) applied.metadata.namespace ??= info.namespace;
   applied.metadata.name ??= info.name;
   const intent = intentOf(context, "PatchOptions", { fieldsManaged: true });
   const force = query.get("force") === "true";
   const apply = (live: UntypedObject | undefined): UntypedObject => {
     const origin = { manager, subresource: info.subresource, time: nowText(parts.clock) };
-    return parts.registry.serverSideApply({ type, live, applied: cloneJson(applied), origin, force });
+    const object = parts.registry.serverSideApply({ type, live, applied: cloneJson(applied), origin, force });
+    parts.registry.dropUnknownFields(type, object);
+    return object;
   };
   for (let attempt = 0; ; attempt++) {
     if (writer.current(type, intent.namespace, info.name) !== undefined) return await writer.update(intent, info.name, apply, true);
     if (info.subresource !== "") throw notFound(type, info.name);
-    if ((applied.metadata.uid ?? "") !== "") throw conflict(type, info.name, "uid mismatch: the provided object specified a uid, and no existing object was found");
+    if ((applied.metadata.uid ?? "") !== "") throw conflict(type, info.name, `uid mismatch: the provided object specified uid ${applied.metadata.uid ?? ""}, and no existing object was found`);
     try {
       return await writer.create(intent, apply(undefined));
     } catch (error) {
@@ -128,13 +162,12 @@ async function applyPatch(parts: ServerParts, writer: Writer, context: ResourceC
 export function checkFields(parts: ServerParts, context: ResourceContext, object: UntypedObject, duplicates: readonly string[]): void {
   const { query, type, warnings } = context;
   const mode = query.get("fieldValidation") || "Warn";
-  if (!["Ignore", "Warn", "Strict"].includes(mode)) {
-    throw badRequest(`invalid fieldValidation: Unsupported value: "${mode}": supported values: "Ignore", "Strict", "Warn"`);
-  }
   const subject = subresourceKind(context) === undefined;
   const unknown = subject ? parts.registry.dropUnknownFields(type, object) : [];
   if (mode === "Ignore") return;
-  const faults = [...duplicates.map((path) => `duplicate field "${path}"`), ...unknown.map((path) => `unknown field "${path}"`)];
+  // Those of a custom kind come in their order.
+  const listed = type.builtIn ? unknown : [...unknown].sort();
+  const faults = [...duplicates.map((path) => `duplicate field "${path}"`), ...listed.map((path) => `unknown field "${path}"`)];
   if (faults.length === 0) return;
   if (mode === "Warn") {
     warnings.push(...faults);

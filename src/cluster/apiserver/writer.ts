@@ -3,6 +3,7 @@ import type { UntypedObject } from "../../api/index.ts";
 import type { AdmissionRequest, UntypedOptions } from "../admission/index.ts";
 import type { User } from "../auth/index.ts";
 import type { ResourceType } from "../schema/contract.ts";
+import { fieldErrors } from "../schema/field-error.ts";
 import { cloneJson, jsonEqual } from "../schema/json.ts";
 import type { StoredRecord } from "../store/index.ts";
 import { nowText, type ServerParts } from "./context.ts";
@@ -35,6 +36,8 @@ export interface Written {
 const generatedSuffixLetters = "bcdfghjklmnpqrstvwxz2456789";
 const maximumGeneratedBase = 58;
 const maximumAttempts = 8;
+/** The object itself, and the subresources that write its spec. */
+const specSubresources: ReadonlySet<string> = new Set(["", "scale", "ephemeralcontainers", "resize"]);
 
 /** The path of every write: identity, preparation, admission, managed fields, validation, store. */
 export class Writer {
@@ -56,7 +59,11 @@ export class Writer {
     const { type } = intent;
     const { registry, admission } = this.#parts;
     checkIdentity(intent, object, undefined);
+    if ((object.metadata.resourceVersion ?? "") !== "") throw new ApiError(500, "", "resourceVersion should not be set on objects to be created");
+    for (const field of ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] as const) delete (object.metadata as Record<string, unknown>)[field];
     registry.applyDefaults(type, object);
+    // What admission and allocators fill in belongs to nobody.
+    this.#manageFields(intent, undefined, object);
     const request = admissionRequest("CREATE", intent, object, undefined);
     await admission.mutate(request);
     const admitted = request.object ?? object;
@@ -67,8 +74,12 @@ export class Writer {
       if (generates) candidate.metadata.name = this.#generatedName(candidate);
       const stored = await this.#createNamed(intent, request, candidate);
       if (stored !== undefined) return stored;
-      if (!generates || attempt >= maximumAttempts) throw alreadyExists(type, candidate.metadata.name ?? "");
+      if (!generates || attempt >= maximumAttempts) throw this.#taken(type, candidate);
     }
+  }
+
+  #taken(type: ResourceType, { metadata: { namespace = "", name = "" } }: UntypedObject): ApiError {
+    return alreadyExists(type, name, this.#parts.store.latest(type.storageKey, namespace, name)?.object.metadata.deletionTimestamp !== undefined);
   }
 
   /** Undefined when the name is taken. */
@@ -79,13 +90,11 @@ export class Writer {
     if (store.latest(type.storageKey, metadata.namespace ?? "", metadata.name ?? "") !== undefined) return undefined;
     metadata.uid = randomUUID();
     metadata.creationTimestamp = nowText(this.#parts.clock);
-    for (const field of ["deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion", "selfLink"] as const) delete (metadata as Record<string, unknown>)[field];
     dropEmptyMetadata(object);
     prepareCreate(type, object);
     if (type.storageKey === customResourceDefinitionKey) checkNames(object, this.#parts);
     this.#validate(type, object, undefined, "");
     using _hold = type.storageKey === "/services" ? this.#parts.services.allocate(object, undefined) : noHold;
-    this.#manageFields(intent, undefined, object);
     await admission.validate({ ...request, name: metadata.name ?? "", object });
     if (dryRun) return { object, record: undefined, created: true };
     const record = await store.put(type.storageKey, this.#toStorage(type, object), "absent");
@@ -118,11 +127,11 @@ export class Writer {
     checkVersion(type, name, wanted, old);
     registry.applyDefaults(type, wanted);
     const object = this.#prepared(intent, wanted, old);
+    this.#manageFields(intent, old, object);
     const request = admissionRequest("UPDATE", intent, object, old, name);
     await admission.mutate(request);
     const admitted = request.object === undefined || request.object === object ? object : this.#prepared(intent, request.object, old);
     if (subresource === "status" && type.builtIn) keepServerMetadata(admitted, old);
-    this.#manageFields(intent, old, admitted);
     if (subresource === "" && type.storageKey === customResourceDefinitionKey) checkNames(admitted, this.#parts);
     if (jsonEqual(admitted, old)) {
       if (!dryRun) await store.durable(oldRecord);
@@ -145,7 +154,7 @@ export class Writer {
       const pod = bind(cloneJson(current.object));
       const status = (pod["status"] ?? {}) as { conditions?: { type: string }[] };
       const conditions = (status.conditions ?? []).filter((condition) => condition.type !== "PodScheduled");
-      const scheduled = { type: "PodScheduled", status: "True", lastProbeTime: null, lastTransitionTime: time, observedGeneration: pod.metadata.generation };
+      const scheduled = { type: "PodScheduled", status: "True", lastProbeTime: null, lastTransitionTime: time };
       pod["status"] = { ...status, conditions: [...conditions, scheduled] };
       if (intent.dryRun) return;
       if ((await this.#parts.store.put(intent.type.storageKey, pod, current.record.revision)) !== undefined) return;
@@ -169,7 +178,7 @@ export class Writer {
     object.apiVersion = apiVersionOf(type);
     dropEmptyMetadata(object);
     keepServerMetadata(object, old);
-    if (subresource === "" || subresource === "scale") prepareUpdate(type, object, old);
+    if (specSubresources.has(subresource)) prepareUpdate(type, object, old);
     return object;
   }
 
@@ -198,11 +207,15 @@ export class Writer {
 
   #generatedName(object: UntypedObject): string {
     const base = (object.metadata.generateName ?? "").slice(0, maximumGeneratedBase);
-    if (base === "") throw new ApiError(422, "Invalid", "name or generateName is required");
+    if (base === "") throw invalid({ group: apiVersionGroup(object), kind: object.kind ?? "" }, "", [fieldErrors.required("metadata.name", "name or generateName is required")]);
     let suffix = "";
     for (let index = 0; index < 5; index++) suffix += generatedSuffixLetters[Math.floor(this.#parts.random() * generatedSuffixLetters.length)] ?? "b";
     return base + suffix;
   }
+}
+
+function apiVersionGroup({ apiVersion = "" }: UntypedObject): string {
+  return apiVersion.includes("/") ? (apiVersion.split("/")[0] ?? "") : "";
 }
 
 const noHold: Disposable = { [Symbol.dispose]: () => undefined };
@@ -214,6 +227,9 @@ function checkIdentity(intent: WriteIntent, object: UntypedObject, name: string 
   const apiVersion = apiVersionOf(type);
   object.apiVersion ??= apiVersion;
   object.kind ??= type.kind;
+  if (!type.builtIn && object.apiVersion === apiVersion && object.kind !== type.kind) {
+    throw invalid({ group: type.group, kind: object.kind }, metadata.name ?? "", [fieldErrors.invalid("kind", object.kind, `must be ${type.kind}`)]);
+  }
   if (object.apiVersion !== apiVersion || object.kind !== type.kind) {
     throw badRequest(`the API version in the data (${object.apiVersion}, Kind=${object.kind}) does not match the expected API version (${apiVersion}, Kind=${type.kind})`);
   }

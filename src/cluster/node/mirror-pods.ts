@@ -1,11 +1,10 @@
 import { podKind, type Pod } from "../../api/kubernetes/index.ts";
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
-import type { ClusterNode } from "../record/index.ts";
+import { kubernetesVersion, type ClusterNode } from "../record/index.ts";
 
 const mirrorAnnotation = "kubernetes.io/config.mirror";
 const namespace = "kube-system";
-const kubernetesVersion = "v1.36.1";
 const retryMs = 200;
 
 interface Part {

@@ -1,8 +1,7 @@
 import { closeSync, existsSync, openSync } from "node:fs";
-import { request } from "node:http";
 import { join } from "node:path";
 import type { Pod } from "../../api/kubernetes/index.ts";
-import { transientError } from "../../base/index.ts";
+import { nodeHttp, transientError } from "../../base/index.ts";
 
 const configPath = "etc/cni/net.d/serin-cni.conf";
 const socketDirectory = "var/run/istio-cni";
@@ -52,7 +51,7 @@ export class NetworkAttachment {
 
   async #exchange(socketPath: string, path: string, body: string): Promise<void> {
     await new Promise<void>((resolve, reject) => {
-      const call = request({ socketPath, path, method: "POST", headers: { "content-type": "application/json", host: "cni" }, timeout: timeoutMs, agent: false });
+      const call = nodeHttp().request({ socketPath, path, method: "POST", headers: { "content-type": "application/json", host: "cni" }, timeout: timeoutMs, agent: false });
       call.once("timeout", () => call.destroy(new Error("the CNI agent did not answer")));
       call.once("error", (error) => reject(transientError("cni-unavailable", `the CNI agent cannot be reached: ${error.message}`, { cause: error })));
       call.once("response", (response) => {

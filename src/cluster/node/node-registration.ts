@@ -3,6 +3,7 @@ import { arch, cpus, release, totalmem } from "node:os";
 import { leaseKind, nodeKind, type Lease, type Node, type NodeCondition } from "../../api/kubernetes/index.ts";
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
+import { kubernetesVersion } from "../record/index.ts";
 
 export interface NodeRegistrationOptions {
   readonly client: KubeClient;
@@ -141,8 +142,8 @@ export class NodeRegistration {
         bootID: readOr("/proc/sys/kernel/random/boot_id"),
         containerRuntimeVersion: `serin://${version}`,
         kernelVersion: release(),
-        kubeProxyVersion: "v1.36.1",
-        kubeletVersion: "v1.36.1",
+        kubeProxyVersion: kubernetesVersion,
+        kubeletVersion: kubernetesVersion,
         machineID: readOr("/etc/machine-id"),
         operatingSystem: "linux",
         osImage: `Serin lab ${version}`,

@@ -1,9 +1,8 @@
 import { connect as connectHttp2, constants } from "node:http2";
-import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { connect } from "node:net";
 import type { Container, Probe } from "../../api/kubernetes/index.ts";
-import { messageOf } from "../../base/index.ts";
+import { messageOf, nodeHttp } from "../../base/index.ts";
 
 export interface ProbeOutcome {
   readonly success: boolean;
@@ -56,7 +55,7 @@ export async function attemptHttp(get: NonNullable<Probe["httpGet"]>, target: Pi
   const path = get.path === undefined || get.path === "" ? "/" : get.path.startsWith("/") ? get.path : `/${get.path}`;
   const options = { host, port, path, headers, timeout: timeoutMs, agent: false as const };
   return await new Promise((resolve) => {
-    const request = get.scheme === "HTTPS" ? httpsRequest({ ...options, rejectUnauthorized: false }) : httpRequest(options);
+    const request = get.scheme === "HTTPS" ? httpsRequest({ ...options, rejectUnauthorized: false }) : nodeHttp().request(options);
     const timer = setTimeout(() => request.destroy(new Error("context deadline exceeded")), timeoutMs);
     request.once("error", (error) => {
       clearTimeout(timer);

@@ -15,3 +15,4 @@ export {
   type ClusterRecord,
   type HostProcess,
 } from "./cluster-record.ts";
+export { kubernetesVersion } from "./kubernetes-version.ts";

@@ -75,6 +75,7 @@ const typeMetaFields: readonly FieldShape[] = ["apiVersion", "kind"].map((name) 
   name,
   shape: stringShape,
   always: false,
+  omitted: true,
   strategy: [],
   mergeKey: undefined,
   default: undefined,
@@ -128,6 +129,7 @@ class BuiltInStruct implements StructShape {
         return shape;
       },
       always: !pointer && (flags & flagOmitted) === 0,
+      omitted: !pointer && (flags & flagOmitted) !== 0,
       strategy: extra.strategy?.split(",") ?? [],
       mergeKey: extra.mergeKey,
       default: extra.default,

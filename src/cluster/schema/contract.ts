@@ -68,13 +68,14 @@ export interface FieldError {
  */
 export class SchemaFault extends Error {
   override readonly name = "SchemaFault";
-  readonly status: 400 | 409 | 415 | 422;
-  readonly reason: "BadRequest" | "Conflict" | "UnsupportedMediaType" | "Invalid";
+  readonly status: 400 | 409 | 415 | 422 | 500;
+  /** Empty where the real server gives none. */
+  readonly reason: "BadRequest" | "Conflict" | "UnsupportedMediaType" | "Invalid" | "";
   readonly causes: readonly StatusCause[];
 
   constructor(
-    status: 400 | 409 | 415 | 422,
-    reason: "BadRequest" | "Conflict" | "UnsupportedMediaType" | "Invalid",
+    status: SchemaFault["status"],
+    reason: SchemaFault["reason"],
     message: string,
     causes: readonly StatusCause[] = [],
   ) {

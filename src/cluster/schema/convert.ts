@@ -1,6 +1,6 @@
 import type { UntypedObject } from "../../api/index.ts";
 import type { ResourceType } from "./contract.ts";
-import { arrayOf, isObject, objectOf, type JsonObject } from "./json.ts";
+import { arrayOf, objectOf, type JsonObject } from "./json.ts";
 import { apiVersionOfType } from "./resource-model.ts";
 
 /**
@@ -49,7 +49,7 @@ function autoscalerToV1(object: UntypedObject): JsonObject {
     ...object,
     metadata: Object.keys(annotations).length === 0 ? object.metadata : { ...object.metadata, annotations },
     spec: { ...spec, ...(percent === undefined ? {} : { [percentField]: percent }) },
-    status: { ...status, ...(current === undefined ? {} : { [currentField]: current }) },
+    status: { currentReplicas: 0, ...status, ...(current === undefined ? {} : { [currentField]: current }) },
   };
 }
 
@@ -99,5 +99,6 @@ function convertEvent(object: UntypedObject, group: string): JsonObject {
     result[to] = result[from];
     delete result[from];
   }
-  return isObject(result) ? result : {};
+  for (const field of group === "" ? [] : ["reportingController", "reportingInstance"]) if (result[field] === "") delete result[field];
+  return result;
 }

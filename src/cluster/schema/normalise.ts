@@ -22,6 +22,32 @@ export function zeroValue(shape: Shape): unknown {
 
 const zeroScalars: Readonly<Record<ScalarCode, unknown>> = { s: "", b: false, i: 0, l: 0, d: 0, y: null, T: null, M: null, D: "0s", Q: "0", I: 0, F: null };
 
+/** An object of the kind before anybody has set anything, with the nulls that the server writes for lists and maps. */
+export function zeroObject(shape: Shape): unknown {
+  if (shape.kind !== "struct") return zeroValue(shape);
+  const value: JsonObject = {};
+  for (const field of shape.fields.values()) if (field.always) value[field.name] = zeroObject(field.shape);
+  return value;
+}
+
+/** Whether the value is what the type is when nobody set it; structs never are. */
+function isZero(shape: Shape, value: unknown): boolean {
+  switch (shape.kind) {
+    case "scalar":
+      return value === emptyScalars[shape.code];
+    case "map":
+      return Object.keys(value as object).length === 0;
+    case "list":
+      return (value as readonly unknown[]).length === 0;
+    case "struct":
+    case "any":
+      return false;
+  }
+}
+
+/** Types that Go leaves out when they are zero: a quantity, a time and the like are structs, and stay. */
+const emptyScalars: Partial<Readonly<Record<ScalarCode, unknown>>> = { s: "", b: false, i: 0, l: 0, d: 0, y: "" };
+
 /** Adds in place the fields that a real server always writes (`resources: {}`, `status: {}`); those that it writes as null stay absent. */
 function addZeroFields(shape: StructShape, value: JsonObject): void {
   for (const field of shape.fields.values()) {
@@ -54,7 +80,7 @@ const goNames: Readonly<Record<ScalarCode, string>> = {
 };
 
 /**
- * Brings an object of a built-in kind into the form that a typed server holds, in place: unknown fields and nulls go, zero
+ * Brings an object of a built-in kind into the form that a typed server holds, in place: unknown fields, nulls and what Go leaves out go, zero
  * structs come, times, quantities get their canonical form. Throws {@link SchemaFault} 400 where a value has another type.
  */
 export class Normaliser {
@@ -75,7 +101,10 @@ export class Normaliser {
         this.unknown.push(child);
         delete value[key];
       } else if (value[key] === null) delete value[key];
-      else value[key] = this.#value(field.shape, value[key], child);
+      else {
+        value[key] = this.#value(field.shape, value[key], child);
+        if (field.omitted && isZero(field.shape, value[key])) delete value[key];
+      }
     }
     addZeroFields(shape, value);
   }

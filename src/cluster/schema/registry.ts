@@ -4,7 +4,7 @@ import { FieldManager } from "./apply/field-manager.ts";
 import type { TypedObject } from "./apply/updater.ts";
 import { BuiltInModel } from "./built-in-model.ts";
 import { BuiltInShapes } from "./built-in-shapes.ts";
-import { SchemaFault, type ApplyRequest, type FieldError, type OpenApiDocument, type ResourceType, type SchemaRegistry, type SubresourceType, type TableColumn, type WriteOrigin } from "./contract.ts";
+import { SchemaFault, type ApplyRequest, type FieldError, type OpenApiDocument, type ResourceType, type SchemaRegistry, type TableColumn, type WriteOrigin } from "./contract.ts";
 import { convertObject } from "./convert.ts";
 import { parseCustomResource, type CustomResource } from "./crd/custom-resource.ts";
 import { loadCel } from "./crd/cel/library.ts";
@@ -15,22 +15,12 @@ import { applyJsonPatch } from "./patch/json-patch.ts";
 import { applyMergePatch } from "./patch/merge-patch.ts";
 import { applyStrategicMergePatch } from "./patch/strategic-merge-patch.ts";
 import { isObject } from "./json.ts";
+import { zeroObject } from "./normalise.ts";
 import { apiVersionOfType, type ResourceModel } from "./resource-model.ts";
 import { servingErrors } from "./validation/custom-resource-definition.ts";
 
 /** An entry of generated/kubernetes/resources. */
-interface GeneratedResource {
-  readonly group: string;
-  readonly version: string;
-  readonly kind: string;
-  readonly plural: string;
-  readonly singular: string;
-  readonly shortNames: readonly string[];
-  readonly categories: readonly string[];
-  readonly namespaced: boolean;
-  readonly verbs: readonly string[];
-  readonly subresources: readonly SubresourceType[];
-}
+type GeneratedResource = Pick<ResourceType, "group" | "version" | "kind" | "plural" | "singular" | "shortNames" | "categories" | "namespaced" | "verbs" | "subresources">;
 
 /** Kinds with `/scale` keep the counts at the same place; their selectors are objects, a replication controller's labels. */
 const scalePaths = { specReplicasPath: "spec.replicas", statusReplicasPath: "status.replicas", labelSelectorPath: "spec.selector" } as const;
@@ -205,6 +195,7 @@ export class Schemas implements SchemaRegistry {
       shape: model.shape,
       convert: (object, apiVersion) => this.#convertTyped(model, object, apiVersion),
       hasStatus: type.subresources.some(({ name }) => name === "status"),
+      empty: { ...(type.builtIn ? (zeroObject(model.shape) as object) : {}), apiVersion: apiVersionOfType(type), kind: type.kind, metadata: {} },
     });
     this.#managers.set(model, manager);
     return manager;

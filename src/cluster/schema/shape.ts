@@ -57,6 +57,8 @@ export interface FieldShape {
   readonly shape: Shape;
   /** The server writes it even when nobody set it (Go's zero value). */
   readonly always: boolean;
+  /** The server leaves Go's zero value out, even when somebody set it. */
+  readonly omitted: boolean;
   readonly strategy: readonly string[];
   readonly mergeKey: string | undefined;
   /** A list-map key that is absent takes this value. */

@@ -43,6 +43,12 @@ export class StoredRecord implements ObjectKey {
     return parsed;
   }
 
+  /** The same state under another version. */
+  at(revision: number): StoredRecord {
+    const copy = this.copy();
+    return new StoredRecord(this, revision, encodeObject(copy, revision), copy);
+  }
+
   /** A fresh copy that the caller may change. */
   copy(): UntypedObject {
     return JSON.parse(this.bytes.toString("utf8")) as UntypedObject;

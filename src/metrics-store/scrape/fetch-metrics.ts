@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
-import { request as httpRequest, type IncomingMessage, type RequestOptions } from "node:http";
+import type { IncomingMessage, RequestOptions } from "node:http";
 import { request as httpsRequest } from "node:https";
-import { transientError } from "../../base/index.ts";
+import { nodeHttp, transientError } from "../../base/index.ts";
 import type { ScrapeAccess } from "./scrape-config.ts";
 import type { ScrapeTarget } from "./targets.ts";
 
@@ -17,7 +17,7 @@ export const fetchMetrics: FetchMetrics = async (target, signal) => {
   const url = new URL(target.url);
   const headers = { accept, "user-agent": "Prometheus/serin", "x-prometheus-scrape-timeout-seconds": String(target.timeoutMs / 1000), ...(await authorizationOf(access)) };
   const options = { headers, signal, agent: false } satisfies RequestOptions;
-  const outgoing = url.protocol === "https:" ? httpsRequest(url, { ...options, ...(await tlsOf(access)) }) : httpRequest(url, options);
+  const outgoing = url.protocol === "https:" ? httpsRequest(url, { ...options, ...(await tlsOf(access)) }) : nodeHttp().request(url, options);
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     outgoing.once("response", resolve);
     outgoing.once("error", reject);

@@ -139,6 +139,6 @@ test("list items are told apart by all their keys, defaults included", () => {
 
 test("fields that the schema does not know, another version, and managedFields in the configuration are refused", () => {
   assert.throws(() => apply(undefined, deployment({ replicaz: 1 }), origin("a")), /\.spec\.replicaz: field not declared in schema/);
-  assert.throws(() => apply(undefined, { ...deployment({}), apiVersion: "apps/v2" }, origin("a")), /Incorrect version specified in apply patch/);
+  assert.throws(() => apply(undefined, { ...deployment({}), apiVersion: "apps/v2" }, origin("a")), /invalid object type: apps\/v2, Kind=Deployment/);
   assert.throws(() => apply(undefined, deployment({}, { managedFields: [{}] }), origin("a")), /managedFields must be nil/);
 });

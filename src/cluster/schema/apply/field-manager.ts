@@ -2,9 +2,9 @@ import type { ManagedFieldsEntry, UntypedObject } from "../../../api/index.ts";
 import { SchemaFault, type StatusCause, type WriteOrigin } from "../contract.ts";
 import { cloneJson, isObject, jsonEqual, objectOf, setOwn, type JsonObject } from "../json.ts";
 import type { Shape } from "../shape.ts";
-import { FieldSet, formatFieldPath } from "./field-set.ts";
+import { canonicalJson, FieldSet, formatFieldPath } from "./field-set.ts";
 import { capUpdateManagers, decodeManagedFields, encodeManagedFields, managerIdentity, stripFields, type Managed } from "./managed-fields.ts";
-import { canonicalConfiguration, compareValues, toFieldSet, undeclaredFields } from "./typed-value.ts";
+import { canonicalConfiguration, compareValues, configurationFaults, toFieldSet } from "./typed-value.ts";
 import { Updater, type ManagedConflict, type Managers, type TypedObject, type UpdaterOptions } from "./updater.ts";
 
 const lastAppliedAnnotation = "kubectl.kubernetes.io/last-applied-configuration";
@@ -21,6 +21,8 @@ export interface FieldManagerOptions {
   readonly convert: UpdaterOptions["convert"];
   /** Whether the kind has a status subresource: then status is written only through it. */
   readonly hasStatus: boolean;
+  /** An object of the kind before anybody has set anything: what it has already is nobody's. */
+  readonly empty: UntypedObject;
 }
 
 /** Keeps `metadata.managedFields` of one resource, for applies and for all other writes. */
@@ -37,7 +39,7 @@ export class FieldManager {
     const untracked = live !== undefined && managed.managers.size === 0;
     if (untracked) return [];
     const identity = this.#identity(origin, "Update");
-    const before = this.#typed(live ?? this.#emptyObject());
+    const before = this.#typed(live ?? this.#options.empty);
     const managers = this.#updater(origin.subresource).update(before, this.#typed(next), managed.managers, currentOperation);
     stripFields(managers, currentOperation);
     const taken = managers.get(currentOperation);
@@ -71,9 +73,8 @@ export class FieldManager {
     }
     stripFields(result.managers, identity);
     const times = new Map(managed.times);
-    const [known, now] = [managed.managers.get(identity), result.managers.get(identity)];
-    const sameSet = known === undefined ? now === undefined : now !== undefined && known.set.equals(now.set) && known.apiVersion === now.apiVersion;
-    if (result.value !== undefined || !sameSet) times.set(identity, origin.time);
+    // Who comes to own what was so already has no time, as with the real server.
+    if (result.value !== undefined) times.set(identity, origin.time);
     const object = (result.value ?? cloneJson(base)) as UntypedObject;
     if (origin.manager === annotatingManager) keepLastApplied(object, applied);
     return withManagedFields(object, encodeManagedFields({ managers: result.managers, times }));
@@ -81,15 +82,13 @@ export class FieldManager {
 
   #check(applied: UntypedObject): void {
     const { apiVersion, kind, shape } = this.#options;
-    if (applied.apiVersion !== apiVersion) {
-      throw new SchemaFault(400, "BadRequest", `Incorrect version specified in apply patch. Specified patch version: ${applied.apiVersion ?? ""}, expected: ${apiVersion}`);
-    }
+    if (applied.apiVersion !== apiVersion || applied.kind === undefined) throw new SchemaFault(400, "BadRequest", `invalid object type: ${groupVersionText(applied.apiVersion ?? "/")}, Kind=${applied.kind ?? ""}`);
     const metadata: unknown = applied.metadata;
     if (isObject(metadata) && metadata.managedFields !== undefined && metadata.managedFields !== null) throw new SchemaFault(400, "BadRequest", "metadata.managedFields must be nil");
-    const unknown = undeclaredFields(shape, applied);
-    if (unknown.length === 0) return;
+    const faults = configurationFaults(shape, applied);
+    if (faults.length === 0) return;
     const name = `${applied.metadata.namespace ?? ""}/${applied.metadata.name ?? ""}`;
-    throw new SchemaFault(400, "BadRequest", `failed to create typed patch object (${name}; ${apiVersion}, Kind=${kind}): ${unknown.map((path) => `${path}: field not declared in schema`).join("\n")}`);
+    throw new SchemaFault(500, "", `failed to create typed patch object (${name}; ${groupVersionText(apiVersion)}, Kind=${kind}): ${faults.join("\n")}`);
   }
 
   #identity(origin: WriteOrigin, operation: "Apply" | "Update"): string {
@@ -122,7 +121,7 @@ export class FieldManager {
     const managed = decodeManagedFields(live?.metadata.managedFields);
     if (managed.managers.size > 0 || live === undefined) return managed;
     const identity = managerIdentity({ manager: beforeFirstApply, operation: "Update", apiVersion: this.#options.apiVersion });
-    const managers: Managers = this.#updater("").update(this.#typed(this.#emptyObject()), this.#typed(base), new Map(), identity);
+    const managers: Managers = this.#updater("").update(this.#typed(this.#options.empty), this.#typed(base), new Map(), identity);
     stripFields(managers, identity);
     return { managers, times: new Map([[identity, origin.time]]) };
   }
@@ -138,6 +137,11 @@ export class FieldManager {
     const owned = toFieldSet(shape, config).difference(changed.modified).difference(changed.removed);
     return conflicts.map(({ manager, fields }) => ({ manager, fields: fields.difference(owned) })).filter(({ fields }) => !fields.empty);
   }
+}
+
+/** As Go writes a group and a version: the core group's begins with a slash. */
+function groupVersionText(apiVersion: string): string {
+  return apiVersion.includes("/") ? apiVersion : `/${apiVersion}`;
 }
 
 function parseObject(text: string): JsonObject | undefined {
@@ -182,8 +186,8 @@ function keepLastApplied(object: UntypedObject, applied: UntypedObject): void {
   const config: JsonObject = cloneJson(applied);
   const metadata = objectOf(config.metadata);
   const { [lastAppliedAnnotation]: _dropped, ...others } = objectOf(metadata.annotations);
-  const next = { ...metadata, annotations: others };
-  const text = `${JSON.stringify({ ...config, metadata: next })}\n`;
+  const next = isObject(metadata.annotations) ? { ...metadata, annotations: others } : metadata;
+  const text = `${canonicalJson({ ...config, metadata: next })}\n`;
   if (!jsonEqual(annotations[lastAppliedAnnotation], text)) setOwn(annotations, lastAppliedAnnotation, text);
 }
 

@@ -116,13 +116,10 @@ export class FieldSet {
     return true;
   }
 
-  /** Every path of the set, in order. */
+  /** Every path of the set: those that end at a level before those that go on below it, each in order. */
   *paths(prefix: readonly PathElement[] = []): Generator<PathElement[]> {
-    for (const key of [...new Set([...this.members, ...this.children.keys()])].sort()) {
-      if (this.members.has(key)) yield [...prefix, key];
-      const child = this.children.get(key);
-      if (child !== undefined) yield* child.paths([...prefix, key]);
-    }
+    for (const key of [...this.members].sort()) yield [...prefix, key];
+    for (const key of [...this.children.keys()].sort()) yield* this.children.get(key)?.paths([...prefix, key]) ?? [];
   }
 }
 

@@ -1,7 +1,7 @@
 import { SchemaFault } from "../contract.ts";
 import { cloneJson, isObject, jsonEqual, setOwn, type JsonObject } from "../json.ts";
 import { canonicalQuantity } from "../quantity.ts";
-import { granularAnyShape, type FieldShape, type ListShape, type Shape } from "../shape.ts";
+import { granularAnyShape, type FieldShape, type ListShape, type ScalarCode, type Shape } from "../shape.ts";
 import { canonicalJson, FieldSet, formatFieldPath, type PathElement } from "./field-set.ts";
 
 /** What changed between two objects. No path is in more than one of the sets. */
@@ -299,16 +299,39 @@ export function withNamedFields(shape: Shape, set: FieldSet): FieldSet {
   return result;
 }
 
-/** Fields of the value that the shape does not know: `.spec.foo`. */
-export function undeclaredFields(shape: Shape, value: unknown, path: readonly PathElement[] = []): string[] {
-  if (shape.kind === "list" && Array.isArray(value)) return value.flatMap((item, index) => undeclaredFields(shape.item, item, [...path, `i:${index}`]));
-  if (!isObject(value) || (shape.kind !== "struct" && shape.kind !== "map")) return [];
+/** What keeps a configuration from being applied, in the server's words: fields that the shape does not know, values of another type, items that are there twice. */
+export function configurationFaults(shape: Shape, value: unknown, path: readonly PathElement[] = []): string[] {
+  if (value === null || value === undefined || shape.kind === "any") return [];
+  const mismatch = (expected: string): string[] => [`${formatFieldPath(path)}: expected ${expected}, got ${nameOf(value)}`];
+  if (shape.kind === "scalar") {
+    const expected = scalarTypes[shape.code];
+    return expected === undefined || expected.type === typeof value ? [] : mismatch(expected.words);
+  }
+  if (shape.kind === "list") {
+    if (!Array.isArray(value)) return mismatch("list");
+    const elements = isGranular(shape) ? value.map((item) => itemElement(shape, item, path)) : [];
+    const again = elements.find((element, index) => elements.indexOf(element) !== index);
+    if (again !== undefined) return [`${formatFieldPath(path)}: duplicate entries for key ${formatFieldPath([again])}`];
+    return value.flatMap((item, index) => configurationFaults(shape.item, item, [...path, elements[index] ?? `i:${index}`]));
+  }
+  if (!isObject(value)) return mismatch("map");
   return Object.entries(value).flatMap(([key, item]) => {
     const child = [...path, `f:${key}`];
     const inner = fieldShape(shape, key);
-    return inner === undefined ? [formatFieldPath(child)] : undeclaredFields(inner, item, child);
+    return inner === undefined ? [`${formatFieldPath(child)}: field not declared in schema`] : configurationFaults(inner, item, child);
   });
 }
+
+function nameOf(value: unknown): string {
+  if (Array.isArray(value)) return "list";
+  return typeof value === "object" ? "map" : typeof value;
+}
+
+const text = { type: "string", words: "string" } as const;
+const number = { type: "number", words: "numeric (int or float)" } as const;
+
+/** Quantities, numbers or texts and the like may be written as either. */
+const scalarTypes: Partial<Readonly<Record<ScalarCode, { readonly type: string; readonly words: string }>>> = { s: text, y: text, T: text, M: text, D: text, b: { type: "boolean", words: "boolean" }, i: number, l: number, d: number };
 
 /** The configuration with quantities as the server writes them, so that `0.5` beside a stored `500m` is no change. */
 export function canonicalConfiguration(shape: Shape, value: unknown): unknown {

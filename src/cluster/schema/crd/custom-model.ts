@@ -84,7 +84,7 @@ export class CustomModel implements ResourceModel {
 }
 
 const rulesSkipped = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
-const blocking = new Set<FieldError["reason"]>(["FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueTypeInvalid"]);
+const blocking = new Set<FieldError["reason"]>(["FieldValueNotSupported", "FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueTypeInvalid"]);
 
 /** With such errors the rules' own assumptions do not hold. */
 function isBlocking(error: FieldError): boolean {

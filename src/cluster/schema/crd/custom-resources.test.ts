@@ -170,9 +170,9 @@ test("a CRD that is not structural or whose rule is no CEL is refused with the p
     definition.spec.versions = [{ name: "v1", served: true, storage: true, schema: { openAPIV3Schema: schema } }];
     return [...registry.validate(definitionType, definition, undefined)];
   };
-  assert.equal(version({ type: "object", properties: { spec: {} } })[0]?.field, "spec.versions[0].schema.openAPIV3Schema.properties[spec].type");
+  assert.equal(version({ type: "object", properties: { spec: {} } })[0]?.field, "spec.validation.openAPIV3Schema.properties[spec].type");
   const [rule] = version({ type: "object", "x-kubernetes-validations": [{ rule: "self.(" }] });
-  assert.equal(rule?.field, "spec.versions[0].schema.openAPIV3Schema.x-kubernetes-validations[0].rule");
+  assert.equal(rule?.field, "spec.validation.openAPIV3Schema.x-kubernetes-validations[0].rule");
 });
 
 test("printer columns, scale, selectable fields and several versions are served as declared", () => {

@@ -73,7 +73,7 @@ export function shapeOfStructuralSchema(schema: StructuralSchema, objectMeta: Sh
 const stringShape: Shape = { kind: "scalar", code: "s" };
 
 function field(name: string, shape: Shape, fallback: unknown): FieldShape {
-  return { name, shape, always: false, strategy: [], mergeKey: undefined, default: fallback };
+  return { name, shape, always: false, omitted: false, strategy: [], mergeKey: undefined, default: fallback };
 }
 
 function structShape(schema: StructuralSchema, root: boolean, objectMeta: Shape): StructShape {

@@ -58,7 +58,7 @@ function checkString(schema: StructuralSchema, value: string, path: string, erro
   }
   const { format } = schema;
   if (format === undefined || !Object.hasOwn(formats, format)) return;
-  if (formats[format]?.(value) === false) errors.push(fieldErrors.invalid(path, value, `${path} in body must be of type ${format}: ${JSON.stringify(value)}`));
+  if (formats[format]?.(value) === false) errors.push(fieldErrors.typeInvalid(path, value, `${path} in body must be of type ${format}: ${JSON.stringify(value)}`));
 }
 
 /** Lengths count characters, not UTF-16 units. */

@@ -1,4 +1,4 @@
-import { arrayOf, isObject, objectOf, stringOf, type JsonObject } from "../json.ts";
+import { arrayOf, isObject, objectOf, setOwn, stringOf, type JsonObject } from "../json.ts";
 import { fill, type Defaulters } from "./default-types.ts";
 
 const configFileMode = 0o644;
@@ -97,9 +97,22 @@ function namespace(value: JsonObject): void {
   const name = stringOf(metadata.name);
   if (name === "") return;
   metadata.labels = { ...objectOf(metadata.labels), "kubernetes.io/metadata.name": name };
-  const spec = isObject(value.spec) ? value.spec : {};
-  value.spec = spec;
-  fill(spec, "finalizers", ["kubernetes"]);
+}
+
+/** Plain text is written, never read: it becomes data. */
+function secret(value: JsonObject): void {
+  fill(value, "type", "Opaque");
+  const { stringData } = value;
+  delete value.stringData;
+  if (!isObject(stringData)) return;
+  const data = { ...objectOf(value.data) };
+  for (const [key, text] of Object.entries(stringData)) setOwn(data, key, Buffer.from(stringOf(text)).toString("base64"));
+  value.data = data;
+}
+
+function node(value: JsonObject): void {
+  const spec = objectOf(value.spec);
+  if (stringOf(spec.podCIDR) !== "") spec.podCIDRs ??= [spec.podCIDR];
 }
 
 function limitRangeItem(value: JsonObject): void {
@@ -126,6 +139,10 @@ export const coreDefaulters: Defaulters = {
   "core.v1.Container": container,
   "core.v1.EphemeralContainer": container,
   "core.v1.Probe": probe,
+  "core.v1.GRPCAction": (value) => {
+    value.service ??= "";
+  },
+  "core.v1.Node": node,
   "core.v1.HTTPGetAction": (value) => {
     fill(value, "path", "/");
     fill(value, "scheme", "HTTP");
@@ -141,7 +158,7 @@ export const coreDefaulters: Defaulters = {
   },
   "core.v1.ObjectFieldSelector": (value) => fill(value, "apiVersion", "v1"),
   "core.v1.Service": service,
-  "core.v1.Secret": (value) => fill(value, "type", "Opaque"),
+  "core.v1.Secret": secret,
   "core.v1.Namespace": namespace,
   "core.v1.NamespaceStatus": (value) => fill(value, "phase", "Active"),
   "core.v1.NodeStatus": (value) => {

@@ -1,4 +1,4 @@
-import { isObject, objectOf, type JsonObject } from "../json.ts";
+import { arrayOf, isObject, objectOf, type JsonObject } from "../json.ts";
 import { fill, type Defaulters } from "./default-types.ts";
 
 const maxInt32 = 2 ** 31 - 1;
@@ -26,7 +26,12 @@ function deployment(value: JsonObject): void {
   fill(spec, "progressDeadlineSeconds", 600);
 }
 
+/** Counts changes of the template; older clients look at it. */
+export const templateGeneration = "deprecated.daemonset.template.generation";
+
 function daemonSet(value: JsonObject): void {
+  const annotations = within(within(value, "metadata"), "annotations");
+  annotations[templateGeneration] ??= "1";
   const spec = within(value, "spec");
   const strategy = within(spec, "updateStrategy");
   fill(strategy, "type", "RollingUpdate");
@@ -48,7 +53,11 @@ function statefulSet(value: JsonObject): void {
   }
   if (strategy.type === "RollingUpdate" && isObject(strategy.rollingUpdate)) {
     strategy.rollingUpdate.partition ??= 0;
-    strategy.rollingUpdate.maxUnavailable ??= 1;
+  }
+  for (const claim of arrayOf(spec.volumeClaimTemplates)) {
+    if (!isObject(claim)) continue;
+    claim.kind ??= "PersistentVolumeClaim";
+    claim.apiVersion ??= "v1";
   }
   const retention = within(spec, "persistentVolumeClaimRetentionPolicy");
   fill(retention, "whenDeleted", "Retain");

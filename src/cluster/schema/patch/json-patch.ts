@@ -11,7 +11,7 @@ type Operation =
 
 /** RFC 6902. Throws 400 for what is no patch, 422 for one that does not apply. Shares nothing with its arguments. */
 export function applyJsonPatch(original: unknown, patch: unknown): unknown {
-  if (!Array.isArray(patch)) throw new SchemaFault(400, "BadRequest", "error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch");
+  if (!Array.isArray(patch)) throw new SchemaFault(400, "BadRequest", "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp");
   if (patch.length > maxOperations) throw new SchemaFault(400, "BadRequest", `The allowed maximum operations in a JSON patch is ${maxOperations}, got ${patch.length}`);
   const holder = { root: cloneJson(original) };
   for (const operation of patch.map(parseOperation)) applyOperation(holder, operation);
@@ -26,8 +26,8 @@ function parseOperation(raw: unknown): Operation {
     case "add":
     case "replace":
     case "test":
-      if (!("value" in raw)) throw new SchemaFault(422, "Invalid", `JSON patch operation "${op}" at ${String(path)} lacks a value`);
-      return { op, path: pointer, value: raw.value };
+      // Without a value it is null, as in the server's library.
+      return { op, path: pointer, value: raw.value ?? null };
     case "remove":
       return { op, path: pointer };
     case "move":
@@ -53,7 +53,6 @@ function applyOperation(holder: { root: unknown }, operation: Operation): void {
       remove(holder, operation.path);
       return;
     case "replace":
-      read(holder, operation.path);
       replace(holder, operation.path, cloneJson(operation.value));
       return;
     case "move": {
@@ -80,8 +79,10 @@ function missing(path: readonly string[]): SchemaFault {
 }
 
 function indexIn(list: readonly unknown[], key: string, limit: number, path: readonly string[]): number {
-  const index = /^(0|[1-9]\d*)$/.test(key) ? Number(key) : Number.NaN;
-  if (!(index < limit)) throw new SchemaFault(422, "Invalid", `the JSON patch does not apply: ${pointerText(path)}: index ${key} is outside the list of ${list.length}`);
+  const counted = /^-?(0|[1-9]\d*)$/.test(key) ? Number(key) : Number.NaN;
+  // From the end, as in the server's library.
+  const index = counted < 0 ? list.length + counted : counted;
+  if (!(index >= 0 && index < limit)) throw new SchemaFault(422, "Invalid", `the JSON patch does not apply: ${pointerText(path)}: index ${key} is outside the list of ${list.length}`);
   return index;
 }
 
@@ -137,6 +138,6 @@ function remove(holder: { root: unknown }, path: readonly string[]): void {
   if (last === undefined) throw new SchemaFault(422, "Invalid", "JSON patch: the whole document cannot be removed");
   const parent = parentOf(holder, path);
   step(parent, last, path);
-  if (Array.isArray(parent)) parent.splice(Number(last), 1);
+  if (Array.isArray(parent)) parent.splice(indexIn(parent, last, parent.length, path), 1);
   else delete parent[last];
 }

@@ -1,10 +1,12 @@
 import type { KubernetesObject } from "../../../api/index.ts";
 import type { FieldError } from "../contract.ts";
-import { arrayOf, childPath, isObject, jsonEqual, objectOf, stringOf, type JsonObject } from "../json.ts";
+import { arrayOf, childPath, cloneJson, isObject, jsonEqual, objectOf, stringOf, type JsonObject } from "../json.ts";
 import { fieldErrors } from "../field-error.ts";
 import { JsonPath } from "../json-path.ts";
+import { applyStructuralDefaults } from "../crd/defaults.ts";
 import { compilePattern } from "../crd/formats.ts";
 import { RuleValidator } from "../crd/rule-validator.ts";
+import { validateValue } from "../crd/validate-value.ts";
 import { Check } from "./check.ts";
 import { checkServiceName, checkSubdomain } from "./names.ts";
 
@@ -21,7 +23,7 @@ export function validateCustomResourceDefinition(object: JsonObject, old: JsonOb
   check.oneOf("spec.scope", spec.scope ?? "", ["Cluster", "Namespaced"]);
   const expected = `${stringOf(names.plural)}.${group}`;
   const name = stringOf(objectOf(object.metadata).name);
-  if (name !== expected) check.invalid("metadata.name", name, `must be spec.names.plural+"."+spec.group`);
+  if (name !== expected && old === undefined) check.invalid("metadata.name", name, `must be spec.names.plural+"."+spec.group`);
   validateNames(names, check);
   validateVersions(arrayOf(spec.versions), arrayOf(objectOf(old?.spec).versions), check);
   const conversion = objectOf(spec.conversion);
@@ -64,6 +66,8 @@ function validateVersions(versions: readonly unknown[], old: readonly unknown[],
   if (versions.length === 0) check.required("spec.versions");
   const seen = new Set<string>();
   let stored = 0;
+  // The real server holds a schema that all versions have apart from them, and names it there.
+  const isShared = versions.every((version) => isObject(objectOf(objectOf(version).schema).openAPIV3Schema) && jsonEqual(objectOf(version).schema, objectOf(versions[0]).schema));
   for (const [index, raw] of versions.entries()) {
     const version = objectOf(raw);
     const at = childPath("spec.versions", index);
@@ -74,18 +78,18 @@ function validateVersions(versions: readonly unknown[], old: readonly unknown[],
     if (version.storage === true) stored++;
     // Compiling the rules of a large CRD takes some ten milliseconds; a version that was accepted before stays accepted.
     const known = old.find((each) => objectOf(each).name === name);
-    if (known === undefined || !jsonEqual(known, version)) validateVersion(version, at, check);
+    if (known === undefined || !jsonEqual(known, version)) validateVersion(version, at, isShared ? "spec.validation" : `${at}.schema`, check);
   }
   if (versions.length > 0 && stored !== 1) check.invalid("spec.versions", versions.map((version) => objectOf(version).name), "must have exactly one version marked as storage version");
 }
 
-function validateVersion(version: JsonObject, at: string, check: Check): void {
+function validateVersion(version: JsonObject, at: string, schemaAt: string, check: Check): void {
   const schema = objectOf(version.schema).openAPIV3Schema;
   if (!isObject(schema)) {
-    check.required(`${at}.schema.openAPIV3Schema`, "schemas are required");
+    check.required(`${at}.schema.openAPIV3Schema`);
     return;
   }
-  const path = `${at}.schema.openAPIV3Schema`;
+  const path = `${schemaAt}.openAPIV3Schema`;
   if (schema.type !== "object") check.invalid(`${path}.type`, schema.type ?? "", "must be object at the root");
   const before = check.errors.length;
   validateSchema(schema, path, check, false);
@@ -125,6 +129,7 @@ function validateSchema(schema: JsonObject, at: string, check: Check, logical: b
   if (type === "array" && !logical && !isObject(items)) check.required(`${at}.items`, "must be specified");
   if (isObject(properties) && Object.keys(properties).length > 0 && additionalProperties !== undefined && additionalProperties !== false) check.forbidden(`${at}.additionalProperties`, "additionalProperties and properties are mutual exclusive");
   validateListType(schema, at, check);
+  if (schema.default !== undefined && !logical) check.add(...defaultErrors(schema, `${at}.default`));
   for (const [name, child] of Object.entries(objectOf(properties))) validateSchema(objectOf(child), `${at}.properties[${name}]`, check, logical);
   if (isObject(items)) validateSchema(items, `${at}.items`, check, logical);
   if (isObject(additionalProperties)) validateSchema(additionalProperties, `${at}.additionalProperties`, check, logical);
@@ -132,6 +137,13 @@ function validateSchema(schema: JsonObject, at: string, check: Check, logical: b
     for (const [index, child] of arrayOf(schema[junctor]).entries()) validateSchema(objectOf(child), childPath(`${at}.${junctor}`, index), check, true);
   }
   if (isObject(schema.not)) validateSchema(schema.not, `${at}.not`, check, true);
+}
+
+/** A default must be what its schema asks for, once the defaults within it are filled in. */
+function defaultErrors(schema: JsonObject, at: string): FieldError[] {
+  const value = cloneJson(schema.default);
+  applyStructuralDefaults(schema, value);
+  return validateValue(schema, value, "").map((error) => ({ ...error, field: error.field === "" ? at : `${at}.${error.field}` }));
 }
 
 function validateListType(schema: JsonObject, at: string, check: Check): void {

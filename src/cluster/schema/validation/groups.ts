@@ -83,10 +83,10 @@ function roleBinding(object: JsonObject, old: JsonObject | undefined, check: Che
     const at = childPath("subjects", index);
     const subject = objectOf(raw);
     if (stringOf(subject.name) === "") check.required(`${at}.name`);
-    check.oneOf(`${at}.kind`, subject.kind ?? "", ["Group", "ServiceAccount", "User"]);
+    check.oneOf(`${at}.kind`, subject.kind ?? "", ["ServiceAccount", "User", "Group"]);
     if (subject.kind === "ServiceAccount" && clusterWide && stringOf(subject.namespace) === "") check.required(`${at}.namespace`);
   }
-  if (old !== undefined && !jsonEqual(object.roleRef, old.roleRef)) check.invalid("roleRef", object.roleRef, "cannot change roleRef");
+  if (old !== undefined && !jsonEqual(object.roleRef, old.roleRef)) check.invalid("roleRef", { APIGroup: roleRef.apiGroup, Kind: roleRef.kind, Name: roleRef.name }, "cannot change roleRef");
 }
 
 const addressTypes = ["FQDN", "IPv4", "IPv6"];
@@ -129,9 +129,10 @@ function autoscaler(object: JsonObject, _old: JsonObject | undefined, check: Che
   const target = objectOf(spec.scaleTargetRef);
   const [minimum, maximum] = [spec.minReplicas, spec.maxReplicas];
   if (typeof minimum === "number" && minimum < 1) check.invalid("spec.minReplicas", minimum, "must be greater than or equal to 1");
-  if (typeof maximum !== "number" || maximum < 1) check.invalid("spec.maxReplicas", maximum ?? 0, "must be greater than 0");
-  else if (typeof minimum === "number" && maximum < minimum) check.invalid("spec.maxReplicas", maximum, "must be greater than or equal to `minReplicas`");
+  if (typeof maximum !== "number" || maximum < 1) check.required("spec.maxReplicas", "must be set and greater than 0");
+  if (typeof minimum === "number" && Number(maximum ?? 0) < minimum) check.invalid("spec.maxReplicas", maximum, "must be greater than or equal to `minReplicas`");
   for (const field of ["kind", "name"]) if (stringOf(target[field]) === "") check.required(`spec.scaleTargetRef.${field}`);
+  if (!stringOf(target.apiVersion).includes("/") && target.apiVersion !== "v1") check.invalid("spec.scaleTargetRef.apiVersion", target.apiVersion, "apiVersion must specify API group");
 }
 
 function ingress(object: JsonObject, _old: JsonObject | undefined, check: Check): void {
@@ -141,8 +142,11 @@ function ingress(object: JsonObject, _old: JsonObject | undefined, check: Check)
     const at = `${childPath("spec.rules", index)}.http.paths`;
     for (const [position, raw] of arrayOf(objectOf(objectOf(rule).http).paths).entries()) {
       const path = objectOf(raw);
-      if (path.pathType === undefined) check.required(`${childPath(at, position)}.pathType`, "pathType must be specified");
-      else check.oneOf(`${childPath(at, position)}.pathType`, path.pathType, ["Exact", "ImplementationSpecific", "Prefix"]);
+      if (path.pathType === undefined) {
+        check.required(`${childPath(at, position)}.pathType`, "pathType must be specified");
+        continue;
+      }
+      check.oneOf(`${childPath(at, position)}.pathType`, path.pathType, ["Exact", "ImplementationSpecific", "Prefix"]);
       if (path.pathType !== "ImplementationSpecific" && !stringOf(path.path).startsWith("/")) check.invalid(`${childPath(at, position)}.path`, path.path, "must be an absolute path");
     }
   }

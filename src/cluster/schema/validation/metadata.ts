@@ -2,14 +2,17 @@ import type { UntypedObject } from "../../../api/index.ts";
 import type { FieldError, ResourceType } from "../contract.ts";
 import { fieldErrors } from "../field-error.ts";
 import { childPath, isObject, jsonEqual, objectOf, stringOf } from "../json.ts";
-import { checkLabelName, checkLabelValue, checkPathSegment, checkQualifiedName, checkServiceName, checkSubdomain, type NameCheck } from "./names.ts";
+import { checkLabelName, checkLabelValue, checkPathSegment, checkQualifiedName, checkSubdomain, type NameCheck } from "./names.ts";
 
 const annotationsMaxBytes = 256 * 1024;
+
+/** What a finalizer of a built-in kind may be without a domain. */
+const standardFinalizers: ReadonlySet<string> = new Set(["kubernetes", "orphan", "foregroundDeletion"]);
 
 /** By `group/plural`; all others take a DNS subdomain. */
 const nameChecks: Readonly<Record<string, NameCheck>> = {
   "/namespaces": checkLabelName,
-  "/services": checkServiceName,
+  "/services": checkLabelName,
   "rbac.authorization.k8s.io/roles": checkPathSegment,
   "rbac.authorization.k8s.io/clusterroles": checkPathSegment,
   "rbac.authorization.k8s.io/rolebindings": checkPathSegment,
@@ -30,7 +33,9 @@ export function validateMetadata(type: ResourceType, object: UntypedObject, old:
   if (!type.namespaced && namespace !== "") errors.push(fieldErrors.forbidden("metadata.namespace", "not allowed on this type"));
   errors.push(...validateLabels(metadata.labels, "metadata.labels"), ...validateAnnotations(metadata.annotations), ...validateOwners(metadata.ownerReferences));
   for (const [index, finalizer] of (metadata.finalizers ?? []).entries()) {
-    for (const problem of checkQualifiedName(finalizer)) errors.push(fieldErrors.invalid(childPath("metadata.finalizers", index), finalizer, problem));
+    const path = childPath("metadata.finalizers", index);
+    for (const problem of checkQualifiedName(finalizer)) errors.push(fieldErrors.invalid(path, finalizer, problem));
+    if (type.builtIn && type.group !== "apiextensions.k8s.io" && !finalizer.includes("/") && !standardFinalizers.has(finalizer)) errors.push(fieldErrors.invalid(path, finalizer, "name is neither a standard finalizer name nor is it fully qualified"));
   }
   if (old !== undefined) errors.push(...validateMetadataUpdate(object, old));
   return errors;
@@ -58,14 +63,13 @@ function validateAnnotations(annotations: Record<string, string> | undefined): F
 function validateOwners(owners: UntypedObject["metadata"]["ownerReferences"]): FieldError[] {
   const errors: FieldError[] = [];
   let controller: string | undefined;
-  for (const [index, owner] of (owners ?? []).entries()) {
-    const path = childPath("metadata.ownerReferences", index);
+  for (const owner of owners ?? []) {
     for (const field of ["apiVersion", "kind", "name", "uid"] as const) {
-      if (stringOf(owner[field]) === "") errors.push(fieldErrors.invalid(`${path}.${field}`, owner[field] ?? "", field === "apiVersion" ? "version must not be empty" : "must not be empty"));
+      if (stringOf(owner[field]) === "") errors.push(fieldErrors.invalid(`metadata.ownerReferences.${field}`, owner[field] ?? "", field === "apiVersion" ? "version must not be empty" : "must not be empty"));
     }
     if (owner.controller !== true) continue;
-    if (controller !== undefined) errors.push(fieldErrors.invalid("metadata.ownerReferences", owners, `Only one reference can have Controller set to true. Found "true" in references for ${controller} and ${owner.name}`));
-    controller = owner.name;
+    if (controller !== undefined) errors.push(fieldErrors.invalid("metadata.ownerReferences", owners, `Only one reference can have Controller set to true. Found "true" in references for ${controller} and ${owner.kind}/${owner.name}`));
+    controller = `${owner.kind}/${owner.name}`;
   }
   return errors;
 }

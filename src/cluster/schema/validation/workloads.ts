@@ -10,17 +10,20 @@ function isEmptySelector(selector: JsonObject): boolean {
   return Object.keys(objectOf(selector.matchLabels)).length === 0 && arrayOf(selector.matchExpressions).length === 0;
 }
 
+const misses = "`selector` does not match template `labels`";
+
 function selectorAndTemplate(kind: string, spec: JsonObject, check: Check): void {
   const { selector } = spec;
   const template = objectOf(spec.template);
-  if (!isObject(selector)) check.required("spec.selector");
-  else {
+  const labels = objectOf(objectOf(template.metadata).labels);
+  const shown = Object.keys(labels).length === 0 ? null : labels;
+  if (!isObject(selector)) {
+    check.required("spec.selector");
+    check.add(fieldErrors.invalid("spec.template.metadata.labels", shown, misses));
+  } else {
     check.add(...validateLabelSelector(selector, "spec.selector"));
     if (isEmptySelector(selector)) check.invalid("spec.selector", selector, `empty selector is invalid for ${kind}`);
-    const labels = objectOf(objectOf(template.metadata).labels);
-    if (!isEmptySelector(selector) && !matchesLabelSelector(selector, labels as Record<string, string>)) {
-      check.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`");
-    }
+    else if (!matchesLabelSelector(selector, labels as Record<string, string>)) check.add(fieldErrors.invalid("spec.template.metadata.labels", shown, misses));
   }
   validatePodTemplate(template, "spec.template", check);
   const restartPolicy = objectOf(template.spec).restartPolicy;
@@ -112,7 +115,7 @@ function jobSpec(spec: JsonObject, path: string, check: Check): void {
   validatePodTemplate(spec.template, `${path}.template`, check);
   const restartPolicy = objectOf(objectOf(spec.template).spec).restartPolicy;
   if (restartPolicy === "Always" || restartPolicy === undefined) {
-    check.add(fieldErrors.notSupported(`${path}.template.spec.restartPolicy`, restartPolicy ?? "", ["OnFailure", "Never"]));
+    check.required(`${path}.template.spec.restartPolicy`, 'valid values: "OnFailure", "Never"');
   }
 }
 

@@ -1,0 +1,60 @@
+import type { KubernetesObject } from "../api/index.ts";
+import { pickExcerpt, readExcerptList, type Excerpt } from "./excerpt.ts";
+import { unreadable, type RequestSubject } from "./status-error.ts";
+
+interface ListBody<Value> {
+  readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
+  readonly items?: Value[] | null;
+}
+
+/** What one request for a list brought. */
+export interface ListPage<Value> {
+  readonly items: readonly Value[];
+  readonly resourceVersion: string;
+  /** Empty on the last. */
+  readonly next: string;
+}
+
+/** The body of an answer. */
+export interface AnswerBody {
+  readonly isBinary: boolean;
+  readonly bytes: Buffer;
+}
+
+/** Calls `ahead` with the token of the page after this one before it reads the objects, where the page tells it so early. */
+export function readPage<Value extends KubernetesObject>({ isBinary, bytes }: AnswerBody, subject: RequestSubject, excerpt: Excerpt | undefined, ahead: (token: string) => void): ListPage<Value> {
+  if (isBinary && excerpt !== undefined) {
+    const list = readExcerptList(excerpt, bytes);
+    if (list.next !== "") ahead(list.next);
+    return { items: list.items() as unknown[] as Value[], resourceVersion: list.resourceVersion, next: list.next };
+  }
+  const text = bytes.toString("utf8");
+  const early = continuationOf(text);
+  if (early !== undefined) ahead(early);
+  const { items, metadata } = parsed<ListBody<Value>>(text, subject);
+  const whole = items ?? [];
+  return { items: excerpt === undefined ? whole : whole.map((item) => pickExcerpt(excerpt, item)), resourceVersion: metadata?.resourceVersion ?? "", next: metadata?.continue ?? "" };
+}
+
+/** As servers begin a list: what it is, then what holds for it as a whole, which has no objects in it. */
+const listHead = /^\{(?:"(?:kind|apiVersion)":"[^"\\]*",)*"metadata":(\{[^{}]*\})/;
+
+/** The token of the page after this one, read without its items. Undefined where there is none, or where the list begins in another way. */
+function continuationOf(text: string): string | undefined {
+  const [, metadata] = listHead.exec(text) ?? [];
+  if (metadata === undefined) return undefined;
+  try {
+    const { continue: token } = JSON.parse(metadata) as { readonly continue?: unknown };
+    return typeof token === "string" && token !== "" ? token : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export function parsed<Answer>(text: string, subject: RequestSubject): Answer {
+  try {
+    return JSON.parse(text) as Answer;
+  } catch (error) {
+    throw unreadable(subject, error);
+  }
+}
