@@ -1,6 +1,8 @@
 // HTTP/1.1 through the gateway's data path on loopback: requests per CPU second of the proxy, and latency.
-//   node bench/http1.ts [--seconds 2] [--rounds 2] [--connections 64] [--body 1024] [--json]
-// With ENVOY=/path/to/envoy the same load runs against it, in turns, and the ratio of work per CPU second is reported.
+//   node bench/http1.ts [--seconds 2] [--rounds 2] [--connections 64] [--body 1024] [--bare] [--json]
+// With ENVOY=/path/to/envoy the same load runs against it, in turns, and the ratio of work per CPU second is reported. Both get the same
+// listener: an access log to /dev/null (none with --bare), and no metrics of Istio's, whose filter a stock Envoy does not have; what those
+// cost is bench/telemetry.ts' to tell. Envoy's counters of its own cannot be turned off, and ours are not either.
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomFillSync } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -28,6 +30,7 @@ interface Options {
   readonly rounds: number;
   readonly connections: number;
   readonly bodyBytes: number;
+  readonly bare: boolean;
   readonly json: boolean;
 }
 
@@ -96,7 +99,13 @@ async function runUpstream(bodyBytes: number): Promise<void> {
   process.stdout.write(`${listener.address.port}\n`);
 }
 
-async function runProxy(upstreamPort: number): Promise<void> {
+/** The connection manager of both. */
+function managerOf(bare: boolean): Readonly<Record<string, JsonValue>> {
+  const router = { name: "envoy.filters.http.router", typedConfig: { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" } };
+  return { httpFilters: [router], ...(bare ? {} : { accessLog }) };
+}
+
+async function runProxy(upstreamPort: number, bare: boolean): Promise<void> {
   const registry = new MetricsRegistry();
   const metrics = new IstioMetrics(registry, { ...unknownWorkload, principal: "unknown", app: "gateway", version: "v1" });
   const connector = { connect: (endpoint: { address: string; port: number }, timeoutMs: number) => connectTcp({ address: endpoint.address, port: endpoint.port, timeoutMs }) };
@@ -104,7 +113,7 @@ async function runProxy(upstreamPort: number): Promise<void> {
   const log = new AccessLog({ sink: fileSink("/dev/null"), clock: systemClock });
   const nobody = { peek: () => undefined, fetch: () => Promise.reject(new Error("plain text alone is measured")) };
   const secrets = new SecretStore({ certificates: nobody, identity: "", readFile: () => Promise.reject(new Error("no files")), clock: systemClock, log: silentLogger });
-  const observer = new ConnectionObserver({ role: "router", metrics, writeLog: (_path, line) => log.line(line), clock: systemClock });
+  const observer = new ConnectionObserver({ role: "router", metrics, accessLog: () => log, clock: systemClock });
   const listeners = new ListenerSet({
     listen: listenTcp,
     contexts: new TlsContexts(secrets),
@@ -126,6 +135,7 @@ async function runProxy(upstreamPort: number): Promise<void> {
       observeStream: (listener, http, record) => observer.stream(listener, http, record),
       observeTcp: (listener, chain) => observer.tcp(listener, chain),
       observeTunnel: () => undefined,
+      onCutOff: () => undefined,
     },
   });
   config.attach(listeners);
@@ -139,15 +149,15 @@ async function runProxy(upstreamPort: number): Promise<void> {
     apply(typeUrls.endpoint, ClusterLoadAssignmentSchema, name, plainEndpoints(name, [upstreamPort]));
   }
   apply(typeUrls.route, RouteConfigurationSchema, "http", { name: "http", virtualHosts: virtualHosts() });
-  apply(typeUrls.listener, ListenerSchema, "listener_0", httpListener(0, "http", { accessLog }));
+  apply(typeUrls.listener, ListenerSchema, "listener_0", httpListener(0, "http", managerOf(bare)));
   setInterval(() => listeners.sweep(), 1000);
   while (listeners.pending().length > 0) await systemClock.sleep(5);
   const [first] = listeners.listeners();
   process.stdout.write(`${first?.addresses[0]?.port ?? 0}\n`);
 }
 
-function envoyConfig(port: number, upstreamPort: number): JsonValue {
-  const listener = httpListener(port, "unused", { accessLog }) as { filterChains: { filters: { typedConfig: Record<string, JsonValue> }[] }[] };
+function envoyConfig(port: number, upstreamPort: number, bare: boolean): JsonValue {
+  const listener = httpListener(port, "unused", managerOf(bare)) as { filterChains: { filters: { typedConfig: Record<string, JsonValue> }[] }[] };
   const manager = listener.filterChains[0]?.filters[0]?.typedConfig ?? {};
   delete manager["rds"];
   manager["routeConfig"] = { name: "http", virtualHosts: virtualHosts() };
@@ -163,8 +173,8 @@ function envoyConfig(port: number, upstreamPort: number): JsonValue {
 
 const children: ChildProcess[] = [];
 
-async function startRole(role: string, argument: number, core: number): Promise<Subject> {
-  const child = spawn("taskset", ["-c", String(core), process.execPath, import.meta.filename, role, String(argument)], { stdio: ["ignore", "pipe", "inherit"] });
+async function startRole(role: string, args: readonly string[], core: number): Promise<Subject> {
+  const child = spawn("taskset", ["-c", String(core), process.execPath, import.meta.filename, role, ...args], { stdio: ["ignore", "pipe", "inherit"] });
   children.push(child);
   const port = await new Promise<number>((resolve, reject) => {
     child.stdout.once("data", (chunk: Buffer) => resolve(Number(chunk.toString())));
@@ -173,11 +183,11 @@ async function startRole(role: string, argument: number, core: number): Promise<
   return { name: "serin", port, pid: child.pid ?? 0 };
 }
 
-async function startEnvoy(program: string, upstreamPort: number): Promise<Subject> {
+async function startEnvoy(program: string, upstreamPort: number, bare: boolean): Promise<Subject> {
   const port = 20_000 + Math.floor(Math.random() * 20_000);
   const directory = mkdtempSync(join(tmpdir(), "serin-bench-"));
   const file = join(directory, "envoy.json");
-  writeFileSync(file, JSON.stringify(envoyConfig(port, upstreamPort)));
+  writeFileSync(file, JSON.stringify(envoyConfig(port, upstreamPort, bare)));
   const child = spawn("taskset", ["-c", "0", program, "-c", file, "--concurrency", "1", "--log-level", "error", "--use-dynamic-base-id"], { stdio: ["ignore", "inherit", "inherit"] });
   child.once("exit", () => rmSync(directory, { recursive: true, force: true }));
   children.push(child);
@@ -288,10 +298,11 @@ function describe(name: string, measured: Measured): string {
 }
 
 async function main(options: Options): Promise<void> {
-  const upstream = await startRole("upstream", options.bodyBytes, 1);
-  const serin = await startRole("proxy", upstream.port, 0);
+  const { bare } = options;
+  const upstream = await startRole("upstream", [String(options.bodyBytes)], 1);
+  const serin = await startRole("proxy", [String(upstream.port), ...(bare ? ["--bare"] : [])], 0);
   const program = process.env["ENVOY"];
-  const envoy = program === undefined ? undefined : await startEnvoy(program, upstream.port);
+  const envoy = program === undefined ? undefined : await startEnvoy(program, upstream.port, bare);
   const subjects = envoy === undefined ? [serin] : [serin, envoy];
   for (const subject of subjects) await measure(subject, options, Math.min(1, options.seconds));
   const results: Record<string, Measured[]> = {};
@@ -304,8 +315,8 @@ async function main(options: Options): Promise<void> {
   }
   const own = median((results["serin"] ?? []).map((one) => one.cpuMicrosPerRequest));
   const ratios = (results["envoy"] ?? []).map((one, round) => one.cpuMicrosPerRequest / (results["serin"]?.[round]?.cpuMicrosPerRequest ?? Infinity));
-  process.stdout.write(envoy === undefined ? "envoy  peer not run (set ENVOY to its path)\n" : `work per CPU second, Serin to Envoy: ${median(ratios).toFixed(2)}\n`);
-  if (options.json) process.stdout.write(`${JSON.stringify({ name: "http1", cpuMicrosPerRequest: own, ratioToEnvoy: envoy === undefined ? null : median(ratios), results })}\n`);
+  process.stdout.write(envoy === undefined ? "envoy  peer not run (set ENVOY to its path)\n" : `work per CPU second, Serin to Envoy, both ${bare ? "without an access log" : "with an access log"}: ${median(ratios).toFixed(2)}\n`);
+  if (options.json) process.stdout.write(`${JSON.stringify({ name: "http1", accessLog: !bare, cpuMicrosPerRequest: own, ratioToEnvoy: envoy === undefined ? null : median(ratios), results })}\n`);
 }
 
 function optionsOf(args: readonly string[]): Options {
@@ -313,13 +324,13 @@ function optionsOf(args: readonly string[]): Options {
     const at = args.indexOf(name);
     return at < 0 ? fallback : Number(args[at + 1]);
   };
-  return { seconds: number("--seconds", 2), rounds: number("--rounds", 2), connections: number("--connections", 64), bodyBytes: number("--body", 1024), json: args.includes("--json") };
+  return { seconds: number("--seconds", 2), rounds: number("--rounds", 2), connections: number("--connections", 64), bodyBytes: number("--body", 1024), bare: args.includes("--bare"), json: args.includes("--json") };
 }
 
-const [role, argument] = process.argv.slice(2);
-if (role === "--help") process.stdout.write("node bench/http1.ts [--seconds 2] [--rounds 2] [--connections 64] [--body 1024] [--json]   ENVOY=/path/to/envoy for the peer\n");
+const [role, argument, more] = process.argv.slice(2);
+if (role === "--help") process.stdout.write("node bench/http1.ts [--seconds 2] [--rounds 2] [--connections 64] [--body 1024] [--bare] [--json]   ENVOY=/path/to/envoy for the peer\n");
 else if (role === "upstream") await runUpstream(Number(argument));
-else if (role === "proxy") await runProxy(Number(argument));
+else if (role === "proxy") await runProxy(Number(argument), more === "--bare");
 else {
   try {
     await main(optionsOf(process.argv.slice(2)));

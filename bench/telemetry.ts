@@ -1,6 +1,7 @@
 // What telemetry costs the proxy: requests per CPU second with metrics, an access log to /dev/null and traces at 1 %, against none of them.
-//   node bench/telemetry.ts [--seconds 0.1] [--rounds 150] [--connections 32] [--body 1024] [--parts] [--json]
-// Proxies with and without it, two of each as no two processes are compiled alike, are asked in turns; the median of the rounds' ratios counts.
+//   node bench/telemetry.ts [--seconds 0.1] [--rounds 150] [--processes 4] [--connections 32] [--body 1024] [--parts] [--json]
+// Proxies with and without it, several of each as no two processes are compiled alike, are asked in turns: a round's ratio is that of the means of both
+// kinds, and the median of the rounds' ratios counts.
 // With --parts each part has a proxy of its own too, and so have traces of every request.
 import { fork, type ChildProcess } from "node:child_process";
 import { randomFillSync } from "node:crypto";
@@ -38,6 +39,8 @@ type Part = (typeof parts)[number];
 interface Options {
   readonly seconds: number;
   readonly rounds: number;
+  /** Of each kind. */
+  readonly processes: number;
   readonly connections: number;
   readonly bodyBytes: number;
   readonly parts: boolean;
@@ -113,7 +116,7 @@ async function runProxy(wanted: ReadonlySet<string>, appPort: number, collectorP
   const log = new AccessLog({ sink: fileSink("/dev/null"), clock: systemClock });
   const nobody = { peek: () => undefined, fetch: () => Promise.reject(new Error("plain text alone is measured")) };
   const secrets = new SecretStore({ certificates: nobody, identity: "", readFile: () => Promise.reject(new Error("no files")), clock: systemClock, log: silentLogger });
-  const observer = new ConnectionObserver({ role: "router", metrics, writeLog: (_path, line) => log.line(line), clock: systemClock });
+  const observer = new ConnectionObserver({ role: "router", metrics, accessLog: () => log, clock: systemClock });
   const listeners = new ListenerSet({
     listen: listenTcp,
     contexts: new TlsContexts(secrets),
@@ -135,6 +138,7 @@ async function runProxy(wanted: ReadonlySet<string>, appPort: number, collectorP
       observeStream: (listener, http, record) => observer.stream(listener, http, record),
       observeTcp: (listener, chain) => observer.tcp(listener, chain),
       observeTunnel: () => undefined,
+      onCutOff: () => undefined,
     },
   });
   config.attach(listeners);
@@ -263,6 +267,8 @@ async function measure({ child, loads }: Subject, seconds: number): Promise<Meas
   return { requests: answeredBy() - answeredBefore, cpuMicros: (await cpuMicros(child)) - cpuBefore };
 }
 
+const nothing: Measured = { requests: 0, cpuMicros: 0 };
+const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
 const microsOf = ({ requests, cpuMicros: micros }: Measured): number => micros / Math.max(1, requests);
 
 function median(values: readonly number[]): number {
@@ -272,7 +278,7 @@ function median(values: readonly number[]): number {
 }
 
 async function main(options: Options): Promise<void> {
-  const { connections, bodyBytes, seconds, rounds } = options;
+  const { connections, bodyBytes, seconds, rounds, processes } = options;
   const { ports } = await start("upstream", [bodyBytes]);
   const subjectWith = async (wanted: readonly Part[]): Promise<Subject> => {
     const proxy = await start("proxy", [wanted.join(",") || "-", ...ports]);
@@ -280,9 +286,9 @@ async function main(options: Options): Promise<void> {
     return { child: proxy.child, loads };
   };
   const subjects = new Map<string, Subject>();
-  for (const which of ["", " again"]) {
-    subjects.set(`off${which}`, await subjectWith([]));
-    subjects.set(`on${which}`, await subjectWith(telemetry));
+  for (let process = 1; process <= processes; process += 1) {
+    subjects.set(`off ${process}`, await subjectWith([]));
+    subjects.set(`on ${process}`, await subjectWith(telemetry));
   }
   if (options.parts) for (const part of parts) subjects.set(part, await subjectWith([part]));
   for (const subject of subjects.values()) {
@@ -296,14 +302,16 @@ async function main(options: Options): Promise<void> {
     for (const [name, subject] of order) results.get(name)?.push(await measure(subject, seconds));
   }
   const listOf = (name: string): readonly Measured[] => results.get(name) ?? [];
-  const offMicros = listOf("off").map((one, round) => (microsOf(one) + microsOf(listOf("off again")[round] ?? one)) / 2);
-  const ratiosOf = (name: string): number[] => listOf(name).map((one, round) => microsOf(one) / (offMicros[round] ?? 1));
+  /** A round's mean of all processes of a kind. */
+  const meansOf = (kind: string): number[] => Array.from({ length: rounds }, (_, round) => mean(Array.from({ length: processes }, (__, process) => microsOf(listOf(`${kind} ${process + 1}`)[round] ?? nothing))));
+  const offMicros = meansOf("off");
+  const ratiosOf = (list: readonly number[]): number[] => list.map((one, round) => one / (offMicros[round] ?? 1));
   const costOf = (ratios: readonly number[]): number => median(ratios) * 100 - 100;
   const micros = Object.fromEntries([...results].map(([name, list]) => [name, median(list.map(microsOf))]));
   for (const [name, each] of Object.entries(micros)) {
-    process.stdout.write(`${name.padEnd(10)} ${each.toFixed(2).padStart(7)} µs CPU a request  ${(1e6 / each).toFixed(0).padStart(6)} requests a CPU second  ${costOf(ratiosOf(name)).toFixed(1).padStart(5)} % more CPU\n`);
+    process.stdout.write(`${name.padEnd(10)} ${each.toFixed(2).padStart(7)} µs CPU a request  ${(1e6 / each).toFixed(0).padStart(6)} requests a CPU second  ${costOf(ratiosOf(listOf(name).map(microsOf))).toFixed(1).padStart(5)} % more CPU\n`);
   }
-  const cost = costOf([...ratiosOf("on"), ...ratiosOf("on again")]);
+  const cost = costOf(ratiosOf(meansOf("on")));
   // Requests per CPU second, so that 5 % more time a request is 4.8 % fewer of them.
   const lostPercent = 100 - 100 / (1 + cost / 100);
   const failed = [...subjects.values()].flatMap(({ loads }) => loads).reduce((sum, one) => sum + one.failed, 0);
@@ -318,13 +326,13 @@ function optionsOf(args: readonly string[]): Options {
     const at = args.indexOf(name);
     return at < 0 ? fallback : Number(args[at + 1]);
   };
-  return { seconds: number("--seconds", 0.1), rounds: number("--rounds", 150), connections: number("--connections", 32), bodyBytes: number("--body", 1024), parts: args.includes("--parts"), json: args.includes("--json") };
+  return { seconds: number("--seconds", 0.1), rounds: number("--rounds", 150), processes: number("--processes", 4), connections: number("--connections", 32), bodyBytes: number("--body", 1024), parts: args.includes("--parts"), json: args.includes("--json") };
 }
 
 const [role, ...args] = process.argv.slice(2);
 // Whoever asked has ended.
 process.on("disconnect", () => process.exit());
-if (role === "--help") process.stdout.write("node bench/telemetry.ts [--seconds 0.1] [--rounds 150] [--connections 32] [--body 1024] [--parts] [--json]\n");
+if (role === "--help") process.stdout.write("node bench/telemetry.ts [--seconds 0.1] [--rounds 150] [--processes 4] [--connections 32] [--body 1024] [--parts] [--json]\n");
 else if (role === "upstream") await runUpstream(Number(args[0]));
 else if (role === "proxy") await runProxy(new Set((args[0] ?? "").split(",")), Number(args[1]), Number(args[2]));
 else {

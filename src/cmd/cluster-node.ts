@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { systemClock, userError } from "../base/index.ts";
 import type { ImageEntry } from "../cluster/images/index.ts";
-import { readClusterRecord } from "../cluster/record/index.ts";
+import { kubernetesVersion, readClusterRecord } from "../cluster/record/index.ts";
 import { kubeletPort, KubeletServer, NodeAgent } from "../cluster/node/index.ts";
 import { createKubeClient, loadKubeConfig } from "../kube/index.ts";
 import type { RoleContext } from "./role.ts";
@@ -17,7 +17,7 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
   if (node === undefined) throw userError("node-unknown", `there is no node "${values.name}" in ${stateDirectory}/cluster.json`, { hint: "this role is started by the lab's supervisor" });
   const pki = join(stateDirectory, "pki");
   const config = await loadKubeConfig(join(pki, `node-${node.name}.kubeconfig`));
-  const client = createKubeClient(config, { log, clock: systemClock, userAgent: "kubelet/v1.36.1 serin" });
+  const client = createKubeClient(config, { log, clock: systemClock, userAgent: `kubelet/${kubernetesVersion} serin` });
   const agent = new NodeAgent({
     node,
     tainted: node.role === "control-plane" && (record?.nodes.length ?? 0) > 1,

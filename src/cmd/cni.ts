@@ -1,6 +1,5 @@
-import { createServer } from "node:http";
 import { daemonSetKind, namespaceKind, nodeKind, podKind } from "../api/kubernetes/index.ts";
-import { envInteger, envRequired, envString, messageOf, systemClock, type Logger } from "../base/index.ts";
+import { envInteger, envRequired, envString, messageOf, nodeHttp, systemClock, type Logger } from "../base/index.ts";
 import { CniAgent, openHostNamespace } from "../cni/index.ts";
 import { createInformer, createKubeClient, isKubeCode, loadInClusterConfig, type KubeClient } from "../kube/index.ts";
 import { networkError } from "../net/index.ts";
@@ -59,7 +58,7 @@ export async function run(context: RoleContext): Promise<number> {
 
 /** `/readyz` and `/healthz`, as upstream's agent has them; (ours) `/version` says which release runs, `/debug/serin/enrolled` what the node's pods have. */
 function serveReadiness(agent: CniAgent, port: number, version: string): Promise<{ close(): void }> {
-  const server = createServer((request, response) => {
+  const server = nodeHttp().createServer((request, response) => {
     const path = request.url ?? "";
     if (path === "/version") response.writeHead(200).end(`${version}\n`);
     else if (path === "/debug/serin/enrolled") response.writeHead(200, { "content-type": "application/json" }).end(`${JSON.stringify(agent.enrolled(version))}\n`);
@@ -74,7 +73,7 @@ function serveReadiness(agent: CniAgent, port: number, version: string): Promise
 
 /** `/metrics`. The port is one of the node: where somebody else has it the agent works on, and says so. */
 function serveMetrics(render: () => { readonly type: string; readonly text: string }, port: number, log: Logger): { close(): void } {
-  const server = createServer((request, response) => {
+  const server = nodeHttp().createServer((request, response) => {
     if (request.url !== "/metrics") {
       response.writeHead(404).end();
       return;

@@ -1,9 +1,9 @@
 // Operators in the cluster: IstioOperator objects, Banzai Cloud's Istio and MeshGateway, and the proxy before their metrics.
 import { readFile } from "node:fs/promises";
-import { createServer, type RequestListener } from "node:http";
+import type { RequestListener } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import { join } from "node:path";
-import { aborted, envString, messageOf, systemClock, userError, type Logger } from "../base/index.ts";
+import { aborted, envString, messageOf, nodeHttp, systemClock, userError, type Logger } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import { createKubeClient, LeaderElection, loadKubeConfig, objectsInManifest, QueueMetrics, type KubeClient } from "../kube/index.ts";
 import { addProcessMetrics, MetricsRegistry, prometheusContentType, renderPrometheus } from "../telemetry/index.ts";
@@ -113,7 +113,7 @@ interface Place {
 async function lead(place: Place, { log, shutdown }: Pick<RoleContext, "log" | "shutdown">, work: (leading: AbortSignal) => Promise<void>): Promise<void> {
   const { listen, metrics, ...election } = place;
   addProcessMetrics(metrics, process);
-  const server = createServer((request, response) => {
+  const server = nodeHttp().createServer((request, response) => {
     if (request.url === "/ready" || request.url === "/healthz") response.end("ok\n");
     else if (request.url === "/metrics") response.setHeader("content-type", prometheusContentType).end(renderPrometheus(metrics));
     else response.writeHead(404).end();

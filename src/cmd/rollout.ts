@@ -1,6 +1,5 @@
 // The rollout engine: a Deployment of its own, part of no revision of the mesh.
-import { createServer } from "node:http";
-import { envInteger, envString, systemClock } from "../base/index.ts";
+import { envInteger, envString, nodeHttp, systemClock } from "../base/index.ts";
 import { createKubeClient, LeaderElection, loadKubeConfig, QueueMetrics } from "../kube/index.ts";
 import { RolloutWebhook } from "../rollout/admission/index.ts";
 import { RolloutEngine } from "../rollout/index.ts";
@@ -17,7 +16,7 @@ export async function run({ env, log, shutdown, release }: RoleContext): Promise
   const registry = new MetricsRegistry();
   addProcessMetrics(registry, process);
   const queues = new QueueMetrics(registry);
-  const server = createServer((request, response) => {
+  const server = nodeHttp().createServer((request, response) => {
     if (request.url === "/ready") response.end("ok\n");
     else if (request.url === "/version") response.setHeader("content-type", "application/json").end(JSON.stringify({ version: release.version }));
     else if (request.url === "/metrics") response.setHeader("content-type", prometheusContentType).end(renderPrometheus(registry));

@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync } from "node:fs";
-import { createServer, type IncomingMessage, type Server } from "node:http";
+import type { IncomingMessage, Server } from "node:http";
 import { dirname } from "node:path";
-import { describeError, userError, type Logger } from "../base/index.ts";
+import { describeError, nodeHttp, userError, type Logger } from "../base/index.ts";
 import { networkError } from "../net/index.ts";
 
 /** The request of a node runtime, in upstream's form. */
@@ -35,7 +35,7 @@ export class PluginServer {
       "/cmdcheck": (request) => handler.check(request),
       "/cmddel": (request) => handler.delete(request),
     };
-    this.#server = createServer((request, response) => {
+    this.#server = nodeHttp().createServer((request, response) => {
       const call = request.method === "POST" ? calls[request.url ?? ""] : undefined;
       if (call === undefined) {
         response.writeHead(404).end("post to /cmdadd, /cmdcheck or /cmddel\n");

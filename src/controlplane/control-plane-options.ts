@@ -1,6 +1,7 @@
 import { envBoolean, envString, userError, type Environment } from "../base/index.ts";
 import { envDuration, readAuthoritySettings, type AuthoritySettings } from "./authority-options.ts";
 import { readClusterSettings, type ClusterSettings } from "./cluster-options.ts";
+import type { HboneSettings } from "./model/index.ts";
 
 export interface ListenAddress {
   readonly address: string;
@@ -27,6 +28,8 @@ export interface ControlPlaneSettings {
   readonly clusters: ClusterSettings;
   /** ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS: server names lead waypoints to hosts of DYNAMIC_DNS. */
   readonly wildcardTlsAtWaypoints?: boolean;
+  /** PILOT_ENABLE_SENDING_HBONE, PILOT_PREFER_SENDING_HBONE, PILOT_ENABLE_SIDECAR_LISTENING_HBONE; absent: upstream's defaults of an ambient mesh. */
+  readonly hbone?: HboneSettings;
   readonly meshConfigPath: string;
   readonly meshNetworksPath: string;
   readonly http: ListenAddress;
@@ -94,6 +97,11 @@ export function readControlPlaneSettings(args: readonly string[], env: Environme
     validationFailsClosed: env["VALIDATION_WEBHOOK_CONFIG_NAME"] !== "",
     clusters: readClusterSettings(env),
     wildcardTlsAtWaypoints: envBoolean(env, "ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS", false),
+    hbone: {
+      sent: envBoolean(env, "PILOT_ENABLE_SENDING_HBONE", true),
+      preferred: envBoolean(env, "PILOT_PREFER_SENDING_HBONE", false),
+      takenBySidecars: envBoolean(env, "PILOT_ENABLE_SIDECAR_LISTENING_HBONE", true),
+    },
     meshConfigPath: flag("--meshConfig"),
     meshNetworksPath: flag("--networksConfig"),
     http: listenAddress("--httpAddr", shadow === undefined ? flag("--httpAddr") : (given.get("--httpAddr") ?? shadowHttpAddress)),

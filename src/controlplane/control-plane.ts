@@ -1,6 +1,5 @@
 import type { Server as HttpServer } from "node:http";
 import type { Server as HttpsServer } from "node:https";
-import * as grpc from "@grpc/grpc-js";
 import { aborted, type Clock, type Logger, type Shutdown } from "../base/index.ts";
 import { createKubeClient, type CollectionGraph, type Informer, type KubeClient, type KubeConfig, QueueMetrics } from "../kube/index.ts";
 import { prometheusContentType, renderPrometheus, type MetricsRegistry } from "../telemetry/index.ts";
@@ -8,6 +7,7 @@ import type { MeshConfig, MeshNetworks, WorkloadEntry } from "../api/istio/index
 import type { Node } from "../api/kubernetes/index.ts";
 import { addExpiryMetrics, Authenticator, CertificateService, createCertificateMetrics, IssuedCertificates, splitPem } from "./ca/index.ts";
 import type { ControlPlaneSettings, ShadowSettings } from "./control-plane-options.ts";
+import { inspectionRoutes, withIndex } from "./debug-answers.ts";
 import { envoyTypes } from "./envoy-types-file.ts";
 import { runFieldStatusController } from "./field-status/field-status-writer.ts";
 import { runEntryControllers, WorkloadRegistration } from "./entries/index.ts";
@@ -19,19 +19,16 @@ import { meshSettings } from "./mesh-settings.ts";
 import { ambientSubjects, meshKey, type MeshInputs } from "./model/index.ts";
 import {
   acknowledgements,
-  bind,
   connectedProxies,
   createPlaintextServer,
   createSecureServer,
   type DiscoveryServer,
   json,
-  proxyConfigDump,
   rootsReport,
-  RotatingServerCredentials,
+  RotatingCertificate,
+  type GrpcServer,
   forLoopback,
   serveHttp,
-  stop,
-  syncStatus,
   DebugRequests,
   type DebugRoute,
   type HttpRoute,
@@ -42,6 +39,7 @@ import { ServedMesh } from "./served-mesh.ts";
 import { runRefusedStatusWriter } from "./refused-status.ts";
 import { ControlPlaneIdentity } from "./serving-certificate.ts";
 import { trustBundle } from "./translate/index.ts";
+import { TrustAnchors } from "./trust-anchors.ts";
 import { createInjectReviewer, InjectionSource, runCaBundleController, serveWebhooks, validationDoubt } from "./webhooks/index.ts";
 
 export interface ControlPlaneOptions {
@@ -83,7 +81,10 @@ export class ControlPlane {
   readonly #issued: IssuedCertificates;
   readonly #metrics: MetricsRegistry;
   readonly #queues: QueueMetrics;
+  /** Of a mesh of several roots. */
+  readonly #anchors: TrustAnchors | undefined;
   #config: MeshConfig | undefined;
+  #configFile: MeshConfigFile | undefined;
   #networks: MeshNetworks = {};
   #ready = false;
   #draining = false;
@@ -119,6 +120,7 @@ export class ControlPlane {
       log: log.scoped("clusters"),
     });
     this.#registration = this.#workloadRegistration(client);
+    this.#anchors = settings.authority.trustOverXds ? new TrustAnchors({ fetchText, tell: (roots) => this.#mesh.trustBundles.set("", trustBundle(roots)), clock, log: log.scoped("trust") }) : undefined;
   }
 
   /** Of machines outside of the cluster, unless it is off or this control plane writes nothing. */
@@ -155,14 +157,18 @@ export class ControlPlane {
     const mesh = await configFile.load();
     this.#networks = await networksFile.load();
     this.#takeMesh(mesh);
-    const identity = await ControlPlaneIdentity.create({ client, namespace: settings.namespace, serviceName: settings.serviceName, domain: settings.domain, trustDomain: mesh.trustDomain, selfSigned: settings.authority.selfSigned, checkIntervalMs: settings.authority.checkIntervalMs, clock, log });
-    addExpiryMetrics(this.#metrics, () => identity.authority, clock);
     // While streams drain, their proxies still get what changes.
     const stopped = new AbortController();
     const work = new Map<string, Promise<void>>();
     const start: StartWork = (name, task) => void work.set(name, task.finally(() => work.delete(name)));
     const injection = this.#injection(configFile);
+    // What takes the API server longest is asked for first.
     this.#startReading(start, { configFile, networksFile }, stopped.signal);
+    const identity = await ControlPlaneIdentity.create({ client, namespace: settings.namespace, serviceName: settings.serviceName, domain: settings.domain, trustDomain: mesh.trustDomain, selfSigned: settings.authority.selfSigned, checkIntervalMs: settings.authority.checkIntervalMs, clock, log }).catch((error: unknown) => {
+      stopped.abort();
+      throw error;
+    });
+    addExpiryMetrics(this.#metrics, () => identity.authority, clock);
     start("injection", injection.run(stopped.signal));
     start("identity", identity.run(stopped.signal));
     this.#startTellingRoot(start, identity, drain);
@@ -200,12 +206,12 @@ export class ControlPlane {
     const http = await serveHttp(settings.http.address, settings.http.port, this.#debugRoutes());
     await Promise.race([Promise.all([this.#ingest.synced, this.#clusters.synced]), aborted(signal)]);
     this.#graph.settle();
-    const server = createPlaintextServer({ discovery: this.#discovery, log: log.scoped("grpc") });
-    if (discovery !== undefined) await bind(server, discovery.address, discovery.port, grpc.ServerCredentials.createInsecure());
+    const server = createPlaintextServer({ discovery: this.#discovery, clock, log: log.scoped("grpc") });
+    if (discovery !== undefined) await server.listen(discovery.address, discovery.port);
     this.#ready = !signal.aborted;
     log.info("shadowing", { revision: settings.revision, version: this.#options.version });
     await aborted(signal);
-    server.forceShutdown();
+    server.close();
     http.close();
     http.closeAllConnections();
     stopped.abort();
@@ -224,6 +230,7 @@ export class ControlPlane {
     start("keys of token issuers", keySets.run(signal));
     start("remote clusters", this.#clusters.run(signal));
     if (this.#options.settings.clusters.resolveGatewayNames) start("names of gateways", new GatewayNames({ gateways: this.#mesh.networkGateways, resolved: this.#inputs.resolvedNames, clock, log: log.scoped("networks") }).run(signal));
+    this.#configFile = configFile;
     start("mesh config", configFile.run(signal, (config) => this.#takeMesh(config)));
     start("mesh networks", networksFile.run(signal, (networks) => this.#takeNetworks(networks)));
   }
@@ -233,10 +240,12 @@ export class ControlPlane {
     const options = { client, queues: this.#queues, clock, log, root: () => identity.authority.root, onRootChange: (changed: () => void) => identity.onChange(changed) };
     const { rootConfigMap, revocationConfigMap, clusterTrustBundle } = settings.authority;
     const roots = { ...options, revocations: () => identity.authority.crl, includes: (name: string) => this.#ingest.includesNamespace(name), rootConfigMap, revocationConfigMap, clusterTrustBundle };
-    if (settings.authority.trustOverXds) {
-      const tell = (): void => this.#mesh.trustBundles.set("", trustBundle(splitPem(identity.authority.root)));
-      identity.onChange(tell);
-      tell();
+    const anchors = this.#anchors;
+    if (anchors !== undefined) {
+      const take = (): void => anchors.setOwn(splitPem(identity.authority.root));
+      identity.onChange(take);
+      take();
+      start("trusted authorities", anchors.run(signal));
     }
     start("root certificates", runRootCertificateController(roots, signal));
     start("webhook authorities", runCaBundleController({ ...options, validationDoubt: settings.validationFailsClosed ? async () => await validationDoubt(client, settings.namespace, settings.revision) : undefined, service: { namespace: settings.namespace, name: settings.serviceName } }, signal));
@@ -283,7 +292,7 @@ export class ControlPlane {
     return createInjectReviewer({ context: () => injection.context(), namespaceLabels, metrics: this.#metrics, log: this.#options.log.scoped("injection") });
   }
 
-  async #serve(identity: ControlPlaneIdentity): Promise<readonly grpc.Server[]> {
+  async #serve(identity: ControlPlaneIdentity): Promise<readonly GrpcServer[]> {
     const { settings, clock, log } = this.#options;
     const trustDomain = (): string => this.#trustDomain();
     const { clusterId, authority, trustedNodeAccounts } = settings;
@@ -292,14 +301,16 @@ export class ControlPlane {
       authenticator: new Authenticator({ clientOf: (id) => this.#clusters.clientOf(id), clusterIds: () => this.#clusters.ids, clusterId, audiences: authority.audiences, trustDomain, clock }),
       certificates: new CertificateService({ authority: () => identity.authority, trustDomain, pods: (id) => this.#clusters.podsOf(id), trustedNodeAccounts, lifetimes: authority.lifetimes, issued: this.#issued }),
       certificateMetrics: createCertificateMetrics(this.#metrics),
+      clock,
       log: log.scoped("grpc"),
     };
     const plaintext = createPlaintextServer(options);
     const secure = createSecureServer(options);
-    const credentials = new RotatingServerCredentials(identity.serving, identity.authority.root);
-    identity.onChange(() => credentials.rotate(identity.serving, identity.authority.root));
-    await bind(plaintext, settings.grpc.address, settings.grpc.port, grpc.ServerCredentials.createInsecure());
-    await bind(secure, settings.secureGrpc.address, settings.secureGrpc.port, credentials);
+    const material = () => ({ ...identity.serving, clientRoots: identity.authority.root });
+    const certificate = new RotatingCertificate(material());
+    identity.onChange(() => certificate.rotate(material()));
+    await plaintext.listen(settings.grpc.address, settings.grpc.port);
+    await secure.listen(settings.secureGrpc.address, settings.secureGrpc.port, certificate);
     return [plaintext, secure];
   }
 
@@ -321,11 +332,11 @@ export class ControlPlane {
     return this.#inputs.mesh.get(meshKey)?.trustDomain ?? "cluster.local";
   }
 
-  async #drain(servers: readonly grpc.Server[], http: readonly (HttpServer | HttpsServer)[], shutdown: Shutdown): Promise<void> {
+  async #drain(servers: readonly GrpcServer[], http: readonly (HttpServer | HttpsServer)[], shutdown: Shutdown): Promise<void> {
     this.#draining = true;
     this.#options.log.info("draining", { streams: this.#discovery.streams.size });
-    await Promise.race([Promise.all(servers.map((server) => stop(server, drainMs, this.#options.clock))), aborted(shutdown.force)]);
-    for (const server of servers) server.forceShutdown();
+    await Promise.race([Promise.all(servers.map((server) => server.stop(drainMs))), aborted(shutdown.force)]);
+    for (const server of servers) server.close();
     for (const server of http) {
       server.close();
       server.closeAllConnections();
@@ -335,6 +346,7 @@ export class ControlPlane {
   #takeMesh(config: MeshConfig): void {
     const { settings } = this.#options;
     this.#config = config;
+    this.#anchors?.setTrusted(config.caCertificates);
     this.#inputs.mesh.set(meshKey, meshSettings(config, settings, this.#networks));
     this.#ingest.setSelectors(config.discoverySelectors);
     this.#clusters.setSelectors(config.discoverySelectors);
@@ -350,22 +362,19 @@ export class ControlPlane {
     const { settings } = this.#options;
     const routes: Readonly<Record<string, DebugRoute>> = {
       "/ready": () => (this.#ready && !this.#draining ? { status: 200, body: "" } : { status: 503, body: this.#draining ? "draining\n" : "not synced yet\n" }),
-      "/debug/syncz": () => json(syncStatus(this.#discovery)),
-      "/debug/config_dump": (url) => {
-        const proxy = url.searchParams.get("proxyID") ?? "";
-        const dump = proxyConfigDump(this.#discovery, proxy, envoyTypes());
-        return dump === undefined ? { status: 404, body: `proxy "${proxy}" is not connected to this control plane\n` } : json(dump);
-      },
-      // As upstream lists them: without the path that all have, and without itself.
-      "/debug/list": () => json(Object.keys(this.#debugRoutes(identity)).filter((path) => path.startsWith("/debug/") && path !== "/debug/list").map((path) => path.slice("/debug/".length)).toSorted()),
+      ...this.#inspectionRoutes(),
       "/debug/clusterz": () => json(this.#clusters.states(this.#ready)),
       "/debug/serin/proxies": () => json(connectedProxies(this.#discovery, settings.revision, (proxy) => this.#inputs.pods.get(`${proxy.namespace}/${proxy.name}`)?.node ?? "")),
       ...(identity === undefined ? {} : { "/debug/serin/roots": () => json(rootsReport(this.#discovery, identity, this.#issued, settings.revision)) }),
       "/debug/serin/acknowledged": (url) => json(this.#acknowledged(url.searchParams)),
       "/debug/serin/collections": () => json(Object.fromEntries(this.#graph.collections.map((collection) => [collection.name, collection.stats]))),
     };
-    const links = Object.keys(routes).filter((path) => path.startsWith("/debug/")).map((path) => `<li><a href="${path}">${path}</a></li>\n`);
-    return { ...routes, "/debug": () => ({ status: 200, contentType: "text/html; charset=utf-8", body: `<!doctype html>\n<title>istiod</title>\n<ul>\n${links.join("")}</ul>\n` }) };
+    return withIndex(routes);
+  }
+
+  #inspectionRoutes(): Readonly<Record<string, DebugRoute>> {
+    const rootNamespace = (): string => this.#inputs.mesh.get(meshKey)?.rootNamespace ?? this.#options.settings.namespace;
+    return inspectionRoutes({ ...this.#mesh.model, ambient: this.#mesh.ambient, discovery: this.#discovery, configuration: () => this.#ingest.configuration(), rootNamespace, meshConfig: () => this.#configFile?.tree, types: envoyTypes });
   }
 
   #acknowledged(query: URLSearchParams): unknown {
@@ -383,7 +392,7 @@ export class ControlPlane {
     return {
       ...Object.fromEntries(debug.map(([path, route]) => [path, forLoopback(route)])),
       "/metrics": () => ({ status: 200, body: renderPrometheus(this.#metrics), contentType: prometheusContentType }),
-      "/version": () => ({ status: 200, body: `${this.#options.version}\n` }),
+      "/version": () => ({ status: 200, body: this.#options.version }),
     };
   }
 }

@@ -6,13 +6,14 @@ import type { MeshSettings } from "./model/index.ts";
 const defaultSamplingPercent = 1;
 
 /** What the model keeps of the mesh config, and of what this control plane was told itself. */
-export function meshSettings(config: MeshConfig, settings: Pick<ControlPlaneSettings, "clusterId" | "network" | "domain" | "traceSamplingPercent"> & Partial<Pick<ControlPlaneSettings, "clusters" | "wildcardTlsAtWaypoints">>, networks: MeshNetworks = {}): MeshSettings {
+export function meshSettings(config: MeshConfig, settings: Pick<ControlPlaneSettings, "clusterId" | "network" | "domain" | "traceSamplingPercent"> & Partial<Pick<ControlPlaneSettings, "clusters" | "wildcardTlsAtWaypoints" | "hbone">>, networks: MeshNetworks = {}): MeshSettings {
   return {
     trustDomain: config.trustDomain,
     networks,
     ambientMultiNetwork: settings.clusters?.ambient.enabled ?? false,
     ...(settings.clusters === undefined ? {} : { ambientNetworkCrossing: settings.clusters.ambient.crossing }),
     wildcardTlsAtWaypoints: settings.wildcardTlsAtWaypoints ?? false,
+    ...(settings.hbone === undefined ? {} : { hbone: settings.hbone }),
     rootNamespace: config.rootNamespace,
     clusterId: settings.clusterId,
     network: settings.network,
@@ -27,6 +28,7 @@ export function meshSettings(config: MeshConfig, settings: Pick<ControlPlaneSett
     dnsRefreshRateMs: config.dnsRefreshRateMs,
     protocolDetectionTimeoutMs: config.protocolDetectionTimeoutMs,
     trustDomainAliases: config.trustDomainAliases,
+    trustedDomains: [...new Set(config.caCertificates.flatMap(({ trustDomains }) => trustDomains))],
     extensionProviders: config.extensionProviders,
     defaultAccessLogProviders: config.defaultAccessLogProviders,
     defaultMetricsProviders: config.defaultMetricsProviders,

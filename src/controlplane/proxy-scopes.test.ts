@@ -1,12 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { create } from "@bufbuild/protobuf";
 import { systemClock, type Clock } from "../base/index.ts";
+import { NodeSchema } from "../wire/discovery/index.ts";
+import { meshKey } from "./model/index.ts";
 import { ProxyScopes } from "./proxy-scopes.ts";
+import { readProxyIdentity } from "./serve/proxy-identity.ts";
 import { emptyView, type ProxyIdentity } from "./serve/index.ts";
-import { config, createModelFixture, node, pod } from "./testing/model-fixture.ts";
+import { config, createModelFixture, node, pod, testMesh } from "./testing/model-fixture.ts";
 import { deriveMeshModel } from "./translate/index.ts";
 
-const proxy: ProxyIdentity = { id: "web-1.shop", type: "sidecar", address: "10.0.0.1", domain: "shop.svc.cluster.local", name: "web-1", namespace: "shop", version: "1", node: "", clusterId: "Kubernetes", network: "", networkView: [], labels: {}, metadata: {}, serviceAccount: "web", hbone: false, dnsCapture: false, envoy: false, stockEnvoy: false, virtualHostDiscovery: false, verified: true };
+const proxy: ProxyIdentity = { id: "web-1.shop", type: "sidecar", address: "10.0.0.1", domain: "shop.svc.cluster.local", name: "web-1", namespace: "shop", version: "1", node: "", clusterId: "Kubernetes", network: "", networkView: [], labels: {}, metadata: {}, serviceAccount: "web", hbone: false, sendsHbone: false, dnsCapture: false, envoy: false, stockEnvoy: false, virtualHostDiscovery: false, verified: true };
 
 test("a proxy is where its pod's node says, also when that is said later", () => {
   const { graph, inputs, apply } = createModelFixture();
@@ -38,6 +42,25 @@ test("what one stream says of itself does not hold for another one of the same n
   using _following = claimed.following;
   using _other = own.following;
   assert.deepEqual([claimed.seen, own.seen], [{ app: "stranger" }, { app: "web" }]);
+});
+
+test("a proxy is sent HBONE where it and the mesh do not say otherwise", () => {
+  const { graph, inputs, apply } = createModelFixture();
+  const { scopes } = deriveMeshModel(graph, inputs);
+  const proxies = new ProxyScopes({ inputs, scopes, settle: () => graph.settle(), clock: systemClock });
+  apply(pod("shop/web-1", "10.0.0.1"));
+  const speaks = (metadata: Readonly<Record<string, string>>): boolean | undefined => {
+    let seen: boolean | undefined;
+    const identity = readProxyIdentity(create(NodeSchema, { id: "sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local", metadata: { ENABLE_HBONE: "true", ...metadata } }));
+    const source = proxies.viewSource(identity, ({ group }) => ((seen = group.hbone), emptyView));
+    using _following = source.follow(() => undefined);
+    source.current();
+    return seen;
+  };
+  assert.deepEqual([speaks({}), speaks({ DISABLE_HBONE_SEND: "true" }), speaks({ ENABLE_HBONE: "false" })], [true, false, false]);
+  inputs.mesh.set(meshKey, { ...testMesh, hbone: { sent: false, preferred: false, takenBySidecars: true } });
+  graph.settle();
+  assert.equal(speaks({ NETWORK: "other" }), false);
 });
 
 test("who has no pod and needs none is known at once: a machine with a WorkloadEntry, a gateway and an application that says its labels", () => {

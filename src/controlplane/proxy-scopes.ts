@@ -1,7 +1,7 @@
 import type { Clock } from "../base/index.ts";
 import { istioLabels } from "../api/istio/index.ts";
 import type { CollectionIndex } from "../kube/index.ts";
-import { remoteKey, type MeshInputs, type OutboundScopes, type PodFacts, type ProxyGroup, type ScopeChoice, type WorkloadEntryFacts } from "./model/index.ts";
+import { hboneOf, meshKey, remoteKey, type MeshInputs, type OutboundScope, type OutboundScopes, type PodFacts, type ProxyGroup, type ScopeChoice, type WorkloadEntryFacts } from "./model/index.ts";
 import type { ProxyIdentity, ResourceView, ViewSource } from "./serve/index.ts";
 
 export interface ProxyScopesOptions {
@@ -81,6 +81,12 @@ export class ProxyScopes {
       follow: (changed) => this.#follow(proxy, changed),
       known: () => this.#isKnown(proxy),
     };
+  }
+
+  /** What a proxy that is connected may reach; undefined for those that have no such bounds, and while it is not known. */
+  outboundScopeOf(proxy: ProxyIdentity): OutboundScope | undefined {
+    const choice = this.#placeOf(proxy)?.choice;
+    return choice === undefined ? undefined : this.#options.scopes.scopes.get(choice.scope);
   }
 
   /** Machines outside of the cluster have no pod; and of gateways and of applications that ask for themselves it says nothing that they don't say. */
@@ -199,7 +205,7 @@ export class ProxyScopes {
     const network = proxy.network === "" ? (pod?.labels[istioLabels.network] ?? "") : proxy.network;
     const cluster = clusterId === undefined ? {} : { clusterId };
     const view = proxy.networkView.length === 0 ? {} : { networkView: proxy.networkView.toSorted() };
-    return { kind: proxy.type === "router" ? "router" : "sidecar", namespace: proxy.namespace, labels, locality: { region, zone, subzone }, node, network, ...cluster, ...view, hbone: proxy.hbone, dnsCapture: proxy.dnsCapture };
+    return { kind: proxy.type === "router" ? "router" : "sidecar", namespace: proxy.namespace, labels, locality: { region, zone, subzone }, node, network, ...cluster, ...view, hbone: proxy.sendsHbone && hboneOf(inputs.mesh.get(meshKey)).sent, dnsCapture: proxy.dnsCapture };
   }
 }
 

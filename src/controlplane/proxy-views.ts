@@ -5,7 +5,7 @@ import { remoteKey, waypointKeyOf } from "./model/index.ts";
 import type { ExtensionViews } from "./extension-views.ts";
 import { memoizedViews, type ProxyPlace, type ProxyScopes } from "./proxy-scopes.ts";
 import { AnnouncedTableView, CollectionView, emptyView, GrpcListenerView, GrpcRouteView, MappedView, NamedView, RouteTableView, ScopeClusterView, ScopedView, SecretView, SharedView, SwitchingView, UnionView, VirtualHostView, type ProxyIdentity, type ResourceView, type SecretViewOptions } from "./serve/index.ts";
-import { fixedClusterNames, grpcCluster, grpcEndpoints, waypointPodScope, withoutIstioFilters, type AmbientResources, type ClassicGatewayResources, type EncodedResource, type InboundResources, type OutboundResources, type RouterResources, type ScopedEncodedResource, type WaypointResources } from "./translate/index.ts";
+import { addressFamiliesOf, fixedClusterNames, forAddressFamilies, grpcCluster, grpcEndpoints, waypointPodScope, withoutIstioFilters, type AmbientResources, type ClassicGatewayResources, type EncodedResource, type InboundResources, type OutboundResources, type RouterResources, type ScopedEncodedResource, type WaypointResources } from "./translate/index.ts";
 
 export interface ServedResources {
   /** Complete when it answers; not asked for before a ztunnel is there. */
@@ -82,7 +82,15 @@ export class ProxyViews {
     return extensions.unlessRoutesPatched(proxy, announced, this.#extendedView(proxy, typeUrl));
   }
 
+  /** Before EnvoyFilters, whose word on the resolving of names is the last. */
   #fullView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
+    const view = this.#unresolvedView(proxy, typeUrl);
+    if (typeUrl !== typeUrls.cluster) return view;
+    const families = addressFamiliesOf((proxy.metadata["INSTANCE_IPS"] ?? proxy.address).split(","));
+    return families === "IPv4" ? view : new MappedView(view, (resource) => forAddressFamilies(families, typeUrl, resource));
+  }
+
+  #unresolvedView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
     if (typeUrl === typeUrls.secret) return proxy.verified ? new SecretView(this.#resources.secrets, proxy.namespace) : emptyView;
     switch (proxy.type) {
       case "ztunnel":

@@ -7,7 +7,7 @@ import { MetricsRegistry } from "../telemetry/index.ts";
 import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema } from "../wire/discovery/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { createFeeds } from "./ingest/feeds.ts";
-import { deriveWaypoints } from "./model/waypoint.ts";
+import { deriveWaypoints } from "./model/ambient/waypoint.ts";
 import { meshKey } from "./model/index.ts";
 import { ServedAmbient } from "./served-ambient.ts";
 import { ServedMesh } from "./served-mesh.ts";

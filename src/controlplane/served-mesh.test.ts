@@ -5,7 +5,7 @@ import { keyOf, type KubernetesObject } from "../api/index.ts";
 import { silentLogger, systemClock } from "../base/index.ts";
 import { MetricsRegistry, renderPrometheus } from "../telemetry/index.ts";
 import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema, type DeltaDiscoveryResponse } from "../wire/discovery/index.ts";
-import { RouteConfigurationSchema } from "../wire/envoy/index.ts";
+import { Cluster_DnsLookupFamily, ClusterSchema, RouteConfigurationSchema } from "../wire/envoy/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { createFeeds } from "./ingest/feeds.ts";
 import { meshKey } from "./model/index.ts";
@@ -105,6 +105,25 @@ test("who takes virtual hosts by themselves is sent a route configuration withou
     fromBinary(RouteConfigurationSchema, all?.resources[0]?.resource?.value ?? new Uint8Array()).virtualHosts.map(({ name }) => name),
     ["a.shop.svc.cluster.local:80", "b.shop.svc.cluster.local:80", "c.shop.svc.cluster.local:80", "allow_any"],
   );
+});
+
+test("names are resolved to addresses that a proxy can connect to, by those that it has itself; all others share what they are sent", () => {
+  const { mesh, apply } = startMesh();
+  apply(config("ServiceEntry", "shop/out", { hosts: ["out.test"], resolution: "DNS", ports: [{ number: 443, name: "tls", protocol: "TLS" }] }));
+  const name = "outbound|443||out.test";
+  const sentTo = (metadata: JsonObject): { readonly versions: Record<string, string>; readonly family: Cluster_DnsLookupFamily } => {
+    const peer = new Peer(mesh, metadata);
+    peer.send(typeUrls.cluster);
+    const responses = peer.take();
+    peer.close();
+    const bytes = responses.flatMap(({ resources }) => resources).find((resource) => resource.name === name)?.resource?.value;
+    return { versions: versionsOf(responses), family: fromBinary(ClusterSchema, bytes ?? new Uint8Array()).dnsLookupFamily };
+  };
+  const [four, six, both] = [sentTo({ INSTANCE_IPS: "10.0.0.9" }), sentTo({ INSTANCE_IPS: "fd00::9,fe80::9" }), sentTo({ INSTANCE_IPS: "fd00::9,10.0.0.9" })];
+  assert.deepEqual([four.family, six.family, both.family], [Cluster_DnsLookupFamily.V4_ONLY, Cluster_DnsLookupFamily.V6_ONLY, Cluster_DnsLookupFamily.ALL]);
+  assert.deepEqual(sentTo({}), four, "by the address of its node where it lists none");
+  assert.deepEqual({ ...six.versions, [name]: "" }, { ...four.versions, [name]: "" });
+  assert.equal(new Set([four, six, both].map(({ versions }) => versions[name])).size, 3);
 });
 
 test("a change is one response of the types that it concerns to each client, whose acknowledgement is answered by nothing", () => {

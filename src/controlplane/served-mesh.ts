@@ -27,12 +27,13 @@ import {
   type WantedRouteStatus,
 } from "./model/index.ts";
 import { countChanges } from "./change-metrics.ts";
+import type { DebugSources } from "./debug-answers.ts";
 import { ProxyScopes } from "./proxy-scopes.ts";
 import { ProxyViews } from "./proxy-views.ts";
 import { ServedAmbient } from "./served-ambient.ts";
 import { servedExtensions } from "./served-extensions.ts";
 import { createDiscoveryMetrics, DiscoveryServer, type DebugAnswerer, type ProxyIdentity, type WorkloadProxies } from "./serve/index.ts";
-import { deriveClassicGatewayResources, deriveInboundResources, deriveRemoteInboundResources, deriveMeshModel, deriveOutboundResources, deriveRouterResources, deriveWaypointResources, type EncodedResource } from "./translate/index.ts";
+import { deriveClassicGatewayResources, deriveInboundResources, deriveRemoteInboundResources, deriveMeshModel, deriveOutboundResources, deriveRouterResources, deriveWaypointResources, type AmbientResources, type EncodedResource, type MeshModel } from "./translate/index.ts";
 
 export interface ServedMeshOptions {
   readonly revision: string;
@@ -73,6 +74,10 @@ export class ServedMesh {
   readonly pullSecrets: readonly Collection<PullSecretReference>[];
   /** ConfigMaps that configuration names. */
   readonly configMaps: readonly Collection<ConfigMapReference>[];
+  /** Services, endpoints, networks, what proxies may reach, and all collections, for who looks in. */
+  readonly model: Pick<MeshModel, "registry" | "endpoints" | "networkGateways"> & Pick<DebugSources, "outboundScopeOf" | "collections">;
+  /** Of ztunnels. */
+  readonly ambient: () => AmbientResources;
   /** What proxies are told to trust over xDS, under its name; empty: they are told nothing. */
   readonly trustBundles: SourceCollection<EncodedResource>;
   #generation = 0;
@@ -121,6 +126,8 @@ export class ServedMesh {
     });
     this.graph = graph;
     this.inputs = inputs;
+    this.model = { ...model, outboundScopeOf: (proxy) => scopes.outboundScopeOf(proxy), collections: () => graph.collections };
+    this.ambient = () => ambient.resources();
     this.references = references;
     this.pullSecrets = derivePullSecretReferences(graph, inputs.extensions);
     this.networkGateways = model.networkGateways.unresolved;

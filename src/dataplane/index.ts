@@ -4,12 +4,15 @@ export { addCertificateMetrics } from "./certificates/certificate-metrics.ts";
 export type { CertificateAuthority, CertificateSource, SigningRequest, WorkloadCertificate } from "./certificates/certificate-types.ts";
 export { FakeCertificateAuthority } from "./certificates/fake-certificate-authority.ts";
 export { IstioCertificateClient, type IstioCertificateClientOptions } from "./certificates/istio-certificate-client.ts";
+export { followRevocations, RevocationLists } from "./certificates/revocation-lists.ts";
+export { addRevocationMetrics } from "./certificates/revocation-metrics.ts";
 export { followRoots } from "./certificates/root-follower.ts";
 export { ConnectionTracker, type ConnectionTrackerOptions, type TrackedConnection } from "./connection-tracker.ts";
 export { connectWithin, type InnerTunnelOptions } from "./hbone/inner-tunnel.ts";
 export { endOfTurn, type Flushable } from "./hbone/end-of-turn.ts";
 export { hboneDialer } from "./hbone/hbone-dialer.ts";
 export { HbonePool, type HboneDialer, type HbonePoolOptions } from "./hbone/hbone-pool.ts";
+export { hboneCutOffs } from "./hbone/hbone-metrics.ts";
 export { serveHbone, type ServeHboneOptions } from "./hbone/hbone-server.ts";
 export type {
   HboneConnectOptions,
@@ -18,6 +21,7 @@ export type {
   HboneTarget,
   HboneTunnel,
 } from "./hbone/hbone-types.ts";
+export type { HboneCutOff } from "./hbone/tunnel-connection.ts";
 export { hboneLimits } from "./hbone/limits.ts";
 export {
   jsonRoute,

@@ -11,6 +11,11 @@ const mergeKeys: Readonly<Record<string, readonly string[]>> = {
   volumeMounts: ["mountPath"],
   volumeDevices: ["devicePath"],
   imagePullSecrets: ["name"],
+  ephemeralContainers: ["name"],
+  hostAliases: ["ip"],
+  resourceClaims: ["name"],
+  schedulingGates: ["name"],
+  topologySpreadConstraints: ["topologyKey"],
   sysctls: ["name"],
 };
 

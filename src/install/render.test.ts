@@ -54,6 +54,21 @@ test("a revisioned control plane has its own names, labels and selector, and lea
   assert.deepEqual(named(objects, "ValidatingWebhookConfiguration"), ["serin-rollout", "istio-validator-1-18-1-istio-system"]);
 });
 
+test("ztunnel is given the mesh's revocation lists where its peerCaCrl is enabled, and not otherwise", () => {
+  const ofZtunnel = (values: Record<string, unknown>): readonly unknown[] => {
+    const { objects } = render({ profile: "empty", components: { ztunnel: { enabled: true } }, values });
+    const { template } = find(objects, "DaemonSet", "ztunnel")["spec"] as { template: { spec: { containers: { env: { name: string; value?: string }[]; volumeMounts: { name: string }[] }[]; volumes: { name: string }[] } } };
+    const [container] = template.spec.containers;
+    return [container?.env.find(({ name }) => name === "CRL_PATH")?.value, container?.volumeMounts.find(({ name }) => name === "crl-volume"), template.spec.volumes.find(({ name }) => name === "crl-volume")];
+  };
+  assert.deepEqual(ofZtunnel({}), [undefined, undefined, undefined]);
+  assert.deepEqual(ofZtunnel({ ztunnel: { peerCaCrl: { enabled: true } } }), [
+    "/var/run/secrets/istio/crl/ca-crl.pem",
+    { name: "crl-volume", mountPath: "/var/run/secrets/istio/crl", readOnly: true },
+    { name: "crl-volume", configMap: { name: "istio-ca-crl", optional: true } },
+  ]);
+});
+
 test("a cluster's network and name reach ztunnel, unless ztunnel has its own", () => {
   const environment = (values: Record<string, unknown>): Record<string, string | undefined> => {
     const { objects } = render({ profile: "empty", components: { ztunnel: { enabled: true } }, values });

@@ -142,7 +142,7 @@ const actedOn: readonly string[] = [
   ...["logLevel", "logging", "excludeNamespaces", "privileged", "ambient", "cniBinDir", "cniConfDir", "cniNetnsDir", "cniConfFileName", "chained", "provider", "enabled", "env", "hub", "tag", "image",
     "resources", "podAnnotations", "podLabels", "tolerations", "repair", "rollingMaxUnavailable"].map((name) => `cni.${name}`),
   ...["env", "logLevel", "logAsJson", "terminationGracePeriodSeconds", "nodeSelector", "affinity", "resources", "tolerations", "podAnnotations", "podLabels", "labels", "annotations", "caAddress",
-    "xdsAddress", "hub", "tag", "image", "resourceName", "network", "multiCluster", "volumes", "volumeMounts", "updateStrategy"].map((name) => `ztunnel.${name}`),
+    "xdsAddress", "hub", "tag", "image", "resourceName", "network", "multiCluster", "volumes", "volumeMounts", "updateStrategy", "peerCaCrl.enabled"].map((name) => `ztunnel.${name}`),
 ];
 
 function unusedValues(values: Readonly<Record<string, unknown>>, prefix = ""): FieldIssue[] {

@@ -3,6 +3,7 @@ import { suite, test } from "node:test";
 import { SerinError } from "../base/index.ts";
 import { bytePath, type BytePath } from "./byte-path.ts";
 import type { ByteListener, ByteStream } from "./byte-stream.ts";
+import { readInSmallChunks, writeAll } from "./handle-stream.ts";
 import { libc } from "./libc.ts";
 import { openTcpSocketInNamespace } from "./namespace-socket.ts";
 import { Recorder, relay, pattern } from "./testing/recorder.ts";
@@ -105,6 +106,64 @@ for (const kind of ["libuv", "node"] as const) {
       target.close();
       middle.close();
     });
+
+    test("chunks that go as one write arrive whole and in order, also while others wait, though nobody else keeps them", async () => {
+      const { near, far, listener } = await connectedPair(path);
+      const total = 24 << 20;
+      let sent = 0;
+      const next = (size: number): Buffer => {
+        const bytes = pattern(sent, Math.min(size, total - sent));
+        sent += bytes.length;
+        return bytes;
+      };
+      const left = new Recorder(near);
+      const pump = (): void => {
+        for (;;) {
+          const isFull = !writeAll(near, [next(9), next(65_536), next(9), next(200_000)]);
+          // Behind what waits.
+          if (isFull) near.write(next(70_000));
+          if (sent >= total) return near.end();
+          if (isFull) return;
+        }
+      };
+      left.onDrain = pump;
+      pump();
+      // What is not held would be collected, and other bytes come in its place.
+      for (let count = 0; count < 50; count += 1) Buffer.alloc(1 << 20, 0xaa);
+      const right = new Recorder(far, { verifyPattern: true });
+      await right.ended;
+      assert.deepEqual([right.count, right.mismatchAt, near.sentBytes], [total, undefined, total]);
+      assert.equal(writeAll(far, []), true);
+      far.end();
+      await left.ended;
+      listener.close();
+    });
+
+    if (kind === "libuv") {
+      test("a stream that is to read in small chunks does so, however much comes at once", async () => {
+        const { near, far, listener } = await connectedPair(path);
+        readInSmallChunks(far);
+        const sizes: number[] = [];
+        const total = 1 << 20;
+        const all = new Promise<void>((resolve) => {
+          let count = 0;
+          const data = (chunk: Buffer): void => {
+            sizes.push(chunk.length);
+            count += chunk.length;
+            if (count === total) resolve();
+          };
+          far.setHandler({ data, end() {}, drain() {}, close() {} });
+        });
+        near.setHandler({ data() {}, end() {}, drain() {}, close() {} });
+        near.write(pattern(0, total));
+        far.resume();
+        await all;
+        assert.equal(Math.max(...sizes), 4096);
+        near.destroy();
+        far.destroy();
+        listener.close();
+      });
+    }
 
     test("many small writes in one turn keep their order", async () => {
       const { near, far, listener } = await connectedPair(path);

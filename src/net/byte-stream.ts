@@ -53,6 +53,8 @@ export interface SecureStream extends ByteStream {
   readonly alpnProtocol: string | undefined;
   /** What the peer showed; a server has looked at its chain. */
   readonly peerCertificate: X509Certificate | undefined;
+  /** Whether that is valid now, and of a chain to the context's roots. */
+  readonly peerVerified: boolean;
   /** `TLSv1.3`, and OpenSSL's name of the cipher. */
   readonly tlsVersion: string;
   readonly cipher: string;

@@ -45,6 +45,8 @@ export class HandleStream implements ByteStream {
   #filledUpTo = 0;
   #fullReads = 0;
   #smallReads = 0;
+  /** The largest of {@link readBufferTiers} that reads may take. */
+  maxReadTier = readBufferTiers.length - 1;
   #flushScheduled = false;
   #paused = true;
   #readEnded = false;
@@ -138,6 +140,31 @@ export class HandleStream implements ByteStream {
     return this.#room();
   }
 
+  /** As one {@link write} of all of them, by one call of the kernel; none is copied over TCP. */
+  writeAll(chunks: readonly Uint8Array[]): boolean {
+    if (this.#state !== "open") return false;
+    invariant(!this.#ending, "a stream was written to after its end");
+    let length = 0;
+    for (const chunk of chunks) length += chunk.length;
+    this.sentBytes += length;
+    if (length === 0) return !this.#saidNo;
+    if (this.#inFlightBytes > 0) {
+      let room = false;
+      for (const chunk of chunks) room = this.#enqueue(chunk);
+      return room;
+    }
+    const request = (this.#request ??= this.#binding.newWriteRequest());
+    const status = this.#handle.writev(request, chunks, true);
+    if (status !== 0) {
+      this.#fail("write", status);
+      return false;
+    }
+    if (!this.#binding.lastWriteWasAsync()) return true;
+    request.chunks = chunks;
+    this.#awaitWrite(request, length, this.#backing.tls ? [] : chunks.flatMap(held));
+    return this.#room();
+  }
+
   end(): void {
     if (this.#state !== "open" || this.#ending) return;
     this.#ending = true;
@@ -200,10 +227,9 @@ export class HandleStream implements ByteStream {
     this.#queuedBytes = 0;
     const request = this.#binding.newWriteRequest();
     const [first] = queue;
-    const status =
-      queue.length === 1 && first !== undefined
-        ? this.#handle.writeBuffer(request, first.bytes)
-        : this.#handle.writev(request, queue.map((entry) => entry.bytes), true);
+    const chunks = queue.map((entry) => entry.bytes);
+    request.chunks = chunks;
+    const status = queue.length === 1 && first !== undefined ? this.#handle.writeBuffer(request, first.bytes) : this.#handle.writev(request, chunks, true);
     const buffers = queue.map((entry) => entry.buffer).filter((buffer) => buffer !== undefined);
     if (status === 0 && this.#binding.lastWriteWasAsync()) return this.#awaitWrite(request, length, buffers);
     for (const buffer of buffers) buffer.release();
@@ -294,7 +320,7 @@ export class HandleStream implements ByteStream {
     const smaller = readBufferTiers[buffer.tier - 1];
     this.#fullReads = lastRead * 2 > buffer.area.length ? this.#fullReads + 1 : 0;
     this.#smallReads = smaller !== undefined && lastRead <= smaller / 2 ? this.#smallReads + 1 : 0;
-    if (this.#fullReads >= fullReadsToGrow && buffer.tier + 1 < readBufferTiers.length) {
+    if (this.#fullReads >= fullReadsToGrow && buffer.tier < this.maxReadTier) {
       this.#fullReads = 0;
       return buffer.tier + 1;
     }
@@ -376,4 +402,17 @@ function held(bytes: Uint8Array): ReadBuffer[] {
   if (buffer === undefined) return [];
   buffer.hold();
   return [buffer];
+}
+
+/** Writes chunks one behind the other, as one write where the stream can; answers, and holds on to the bytes, as {@link ByteStream.write}. */
+export function writeAll(stream: ByteStream, chunks: readonly Uint8Array[]): boolean {
+  if (stream instanceof HandleStream) return stream.writeAll(chunks);
+  let room = true;
+  for (const chunk of chunks) room = stream.write(chunk);
+  return room;
+}
+
+/** For connections that are many and say little: none keeps a large buffer for what may come, and much at once comes in small chunks. */
+export function readInSmallChunks(stream: ByteStream): void {
+  if (stream instanceof HandleStream) stream.maxReadTier = 0;
 }

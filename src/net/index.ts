@@ -1,4 +1,5 @@
 export type { ByteListener, ByteStream, ByteStreamHandler, ConnectOptions, SecureStream, SocketAddress } from "./byte-stream.ts";
+export { readInSmallChunks, writeAll } from "./handle-stream.ts";
 export { check, libc, watchReadable, type Libc } from "./libc.ts";
 export {
   bindUdpInNamespace,
@@ -49,4 +50,4 @@ export { SeqpacketConnection, SeqpacketServer, type SeqpacketHandler, type Seqpa
 export { connectTcp, listenTcp, type BytePath, type ListenOptions } from "./byte-path.ts";
 export { keepAlive, type TcpKeepalive } from "./tcp-keepalive.ts";
 export { secureClient, secureServer, type RefusePeer, type SecureClientOptions, type SecureServerOptions } from "./tls.ts";
-export { TlsContext, type SecureVersion, type TlsContextOptions, type TlsContextSource } from "./tls-context.ts";
+export { TlsContext, type PeerGuard, type SecureVersion, type TlsContextOptions, type TlsContextSource } from "./tls-context.ts";

@@ -1,5 +1,6 @@
 import { getSystemErrorName } from "node:util";
-import koffi from "koffi";
+import type Koffi from "koffi";
+import { loadPackage } from "../base/index.ts";
 import { systemError } from "./node-error.ts";
 
 /** The functions of libc that node does not offer. Results are as in C: -1 means that {@link lastErrorName} knows why. */
@@ -55,14 +56,18 @@ const prototypes: Readonly<Record<keyof Libc, string>> = {
   chdir: "int chdir(const char *path)",
 };
 
+/** Whoever uses sockets of the own namespace alone, as the control plane does, needs none of it. */
+let library: typeof Koffi | undefined;
+const koffi = (): typeof Koffi => (library ??= loadPackage<typeof Koffi>("koffi"));
+
 let loaded: Libc | undefined;
 
 /** libc, loaded at the first use. */
 export function libc(): Libc {
   if (loaded === undefined) {
     // The handle of the running program: its libc, be it glibc or musl.
-    const library = koffi.load(null);
-    loaded = Object.fromEntries(Object.entries(prototypes).map(([name, prototype]) => [name, library.func(prototype)])) as unknown as Libc;
+    const own = koffi().load(null);
+    loaded = Object.fromEntries(Object.entries(prototypes).map(([name, prototype]) => [name, own.func(prototype)])) as unknown as Libc;
   }
   return loaded;
 }
@@ -78,7 +83,7 @@ export function errorName(number: number): string {
 
 /** The name of the last call's errno; ask before any other call. */
 export function lastErrorName(): string {
-  return errorName(koffi.errno());
+  return errorName(koffi().errno());
 }
 
 /** Gives a result back, or throws what libc said; `what` is for the message: `setns`. */
@@ -89,18 +94,18 @@ export function check(what: string, result: number | bigint): number {
 
 /** Where a buffer's bytes are in memory; it must be kept alive while that is used. */
 export function addressOf(bytes: Uint8Array): bigint {
-  return koffi.address(bytes);
+  return koffi().address(bytes);
 }
 
 /** Calls `ready` whenever the descriptor can be read or has hung up, until disposed. Keeps the process alive. */
 export function watchReadable(fd: number, ready: () => void): Disposable {
-  const handle = koffi.node.poll(fd, { readable: true, disconnect: true }, () => ready());
+  const handle = koffi().node.poll(fd, { readable: true, disconnect: true }, () => ready());
   return closing(handle);
 }
 
 /** The same for writing. */
 export function watchWritable(fd: number, ready: () => void): Disposable {
-  const handle = koffi.node.poll(fd, { writable: true }, () => ready());
+  const handle = koffi().node.poll(fd, { writable: true }, () => ready());
   return closing(handle);
 }
 

@@ -41,6 +41,8 @@ export interface ConnectRequest {
 }
 export interface WriteRequest {
   oncomplete: (status: number) => void;
+  /** Of `writev`, which does not hold on to them itself: without this they could be collected while the kernel reads them. */
+  chunks?: readonly Uint8Array[];
 }
 export interface ShutdownRequest {
   oncomplete: (status: number) => void;

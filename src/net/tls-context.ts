@@ -1,4 +1,4 @@
-import { constants } from "node:crypto";
+import { constants, type X509Certificate } from "node:crypto";
 import { createSecureContext, getCiphers, type SecureContext } from "node:tls";
 import { userError } from "../base/index.ts";
 
@@ -8,6 +8,10 @@ export interface TlsContextOptions {
   readonly privateKey?: string | readonly string[];
   /** The roots to verify the peer with; PEM, any number. The system's when absent. */
   readonly roots?: string;
+  /** Revocation lists, PEM, one a text: of each authority of a peer's chain there must be one that is in force, and no certificate of the chain may be on it. */
+  readonly revocations?: readonly string[];
+  /** Looks at peers besides their chain. */
+  readonly guard?: PeerGuard;
   /** `mesh`: TLS 1.3 with AES-GCM alone, as HBONE wants. `web` (default): TLS 1.2 and up with node's ciphers. */
   readonly profile?: "mesh" | "web";
   /** Take the place of the profile's. */
@@ -19,14 +23,25 @@ export interface TlsContextOptions {
   readonly noTickets?: boolean;
 }
 
+/** Judges peers whose chain is good: at the handshake, and later for as long as the connection lives. */
+export interface PeerGuard {
+  /** Why the holder is refused; `peer` is what it is in the handshake. */
+  refuse(certificate: X509Certificate, peer: "client" | "server"): string | undefined;
+  /** A connection begins; `close` ends it, and the answer is disposed of when it has ended. */
+  admitted(certificate: X509Certificate, peer: "client" | "server", close: (reason: string) => void): Disposable;
+}
+
 export type SecureVersion = "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3";
 
 /** Keys, certificates and roots, checked and parsed once; make a new one to rotate. */
 export class TlsContext {
   readonly secureContext: SecureContext;
 
-  private constructor(secureContext: SecureContext) {
+  readonly guard: PeerGuard | undefined;
+
+  private constructor(secureContext: SecureContext, guard: PeerGuard | undefined) {
     this.secureContext = secureContext;
+    this.guard = guard;
   }
 
   /** Throws a user error (`tls-material-invalid`) when something does not parse or fit together. Costs about a millisecond. */
@@ -38,16 +53,18 @@ export class TlsContext {
           ...(certificateChain === undefined ? {} : { cert: mutable(certificateChain) }),
           ...(privateKey === undefined ? {} : { key: mutable(privateKey) }),
           ...(roots === undefined ? {} : { ca: roots }),
+          ...(options.revocations === undefined ? {} : { crl: [...options.revocations] }),
           ...(options.profile === "mesh" ? meshSettings : { minVersion: "TLSv1.2" as const }),
           ...(options.minVersion === undefined ? {} : { minVersion: options.minVersion }),
           ...(options.maxVersion === undefined ? {} : { maxVersion: options.maxVersion }),
           ...cipherSettings(options.ciphers ?? []),
           ...(options.noTickets === true && options.profile !== "mesh" ? { secureOptions: constants.SSL_OP_NO_TICKET } : {}),
         }),
+        options.guard,
       );
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      throw userError("tls-material-invalid", `the certificate, key or roots cannot be used: ${reason}`, {
+      throw userError("tls-material-invalid", `the certificate, key, roots or revocation lists cannot be used: ${reason}`, {
         cause: error,
         hint: "check that each is PEM, and that the key belongs to the first certificate",
       });

@@ -117,6 +117,16 @@ for (const kind of ["libuv", "node"] as const) {
       bare.listener.close();
     });
 
+    test("a server that lets in whoever comes knows whether what was shown is of its roots", async () => {
+      for (const [context, verified] of [[sleep, true], [stranger, false], [TlsContext.create({ roots: authority.roots, profile: "mesh" }), false]] as const) {
+        const { server, client, listener } = await ends(path, { context, server: { clientCertificate: "any" } });
+        assert.equal((await server).peerVerified, verified);
+        assert.equal((await client).peerVerified, true);
+        for (const stream of await Promise.all([client, server])) stream.destroy();
+        listener.close();
+      }
+    });
+
     test("a server that merely asks for a certificate takes a client without one", async () => {
       const { server, client, listener } = await ends(path, {
         context: TlsContext.create({ roots: authority.roots }),

@@ -1,7 +1,7 @@
 import type { X509Certificate } from "node:crypto";
 import { Socket, type SocketConstructorOpts } from "node:net";
 import { connect, TLSSocket, type ConnectionOptions } from "node:tls";
-import { transientError, type SerinError } from "../base/index.ts";
+import { alternativeNames, transientError, type SerinError } from "../base/index.ts";
 import type { ByteStream, SecureStream } from "./byte-stream.ts";
 import { HandleStream, type HandleBacking } from "./handle-stream.ts";
 import { libuvBinding, type LibuvBinding, type StreamHandle, type TcpHandle } from "./libuv-binding.ts";
@@ -9,7 +9,7 @@ import { resetOnClose } from "./namespace-socket.ts";
 import { networkError } from "./node-error.ts";
 import { SocketStream } from "./socket-stream.ts";
 import { streamDuplex } from "./stream-duplex.ts";
-import type { TlsContext, TlsContextSource } from "./tls-context.ts";
+import type { PeerGuard, TlsContext, TlsContextSource } from "./tls-context.ts";
 
 export interface SecureClientOptions {
   /** Protocols to offer, best first; the handshake fails when the server takes none of them. None offered when empty. */
@@ -64,8 +64,9 @@ export async function secureClient(stream: ByteStream, context: TlsContext, opti
     ...(verify.by === "hostname" ? { host: verify.hostname } : { checkServerIdentity: () => undefined }),
   };
   const secured = connect(settings);
-  return await finish(transport, secured, "secureConnect", what, options.timeoutMs, (identity, certificate) => {
-    const reason = options.refuse?.(certificate);
+  const { guard } = verify.by === "none" ? {} : context;
+  return await finish(transport, secured, "secureConnect", what, { timeoutMs: options.timeoutMs, guard, peer: "server" }, (identity, certificate) => {
+    const reason = (certificate === undefined ? undefined : guard?.refuse(certificate, "server")) ?? options.refuse?.(certificate);
     if (reason !== undefined) return transientError("peer-identity", `${what}: ${reason}`);
     if (options.alpn.length > 0 && options.alpnOptional !== true && !secured.alpnProtocol) return transientError("alpn-mismatch", `${what}: the server takes none of ${options.alpn.join(", ")}`);
     if (verify.by !== "identities" || verify.identities.length === 0) return undefined;
@@ -94,12 +95,13 @@ export async function secureServer(stream: ByteStream, source: TlsContextSource,
         .then((named) => done(null, named.secureContext), (error: unknown) => done(error instanceof Error ? error : new Error(String(error))));
     },
   });
-  return await finish(transport, secured, "secure", what, options.timeoutMs, (_identity, certificate) => {
+  const guard = wantsCertificate && options.clientCertificate !== "any" ? context.guard : undefined;
+  return await finish(transport, secured, "secure", what, { timeoutMs: options.timeoutMs, guard, peer: "client" }, (_identity, certificate) => {
     if (options.clientCertificate === "any") return undefined;
     const fault = wantsCertificate ? verifyError(secured) : undefined;
     // OpenSSL says the same of a peer that sent no certificate at all.
     if (fault !== undefined && (options.clientCertificate === "require" || certificate !== undefined)) return networkError(what, fault);
-    const reason = wantsCertificate && certificate !== undefined ? options.refuse?.(certificate) : undefined;
+    const reason = wantsCertificate && certificate !== undefined ? (guard?.refuse(certificate, "client") ?? options.refuse?.(certificate)) : undefined;
     return reason === undefined ? undefined : transientError("peer-identity", `${what}: ${reason}`);
   });
 }
@@ -165,7 +167,7 @@ function finish(
   secured: TLSSocket,
   event: "secure" | "secureConnect",
   what: string,
-  timeoutMs: number,
+  { timeoutMs, guard, peer }: { readonly timeoutMs: number; readonly guard: PeerGuard | undefined; readonly peer: "client" | "server" },
   refusal: (peerIdentity: string, certificate: X509Certificate | undefined) => SerinError | undefined,
 ): Promise<SecureStream> {
   return new Promise((resolve, reject) => {
@@ -192,8 +194,14 @@ function finish(
       if (refused !== undefined) return fail(refused);
       secured.off("error", failed).off("close", gone).off("end", gone);
       const alpnProtocol = typeof secured.alpnProtocol === "string" ? secured.alpnProtocol : undefined;
-      const details = { peerIdentity, alpnProtocol, peerCertificate, tlsVersion: secured.getProtocol() ?? "", cipher: secured.getCipher().name };
-      resolve(Object.assign(transport.secured(secured), details));
+      const peerVerified = peerCertificate !== undefined && verifyError(secured) === undefined;
+      const details = { peerIdentity, alpnProtocol, peerCertificate, peerVerified, tlsVersion: secured.getProtocol() ?? "", cipher: secured.getCipher().name };
+      const stream = Object.assign(transport.secured(secured), details);
+      if (guard !== undefined && peerCertificate !== undefined) {
+        const watched = guard.admitted(peerCertificate, peer, (reason) => secured.destroy(transientError("peer-identity", `${what}: ${reason}`)));
+        secured.once("close", () => watched[Symbol.dispose]());
+      }
+      resolve(stream);
     });
   });
 }
@@ -202,8 +210,8 @@ function finish(
 function peerIdentityOf(certificate: X509Certificate | undefined): string {
   const names = certificate?.subjectAltName;
   if (names === undefined) return "";
-  const uris = names.split(", ").filter((name) => name.startsWith("URI:spiffe://"));
-  return uris.length === 1 ? (uris[0] ?? "").slice("URI:".length) : "";
+  const uris = alternativeNames(names).filter(({ kind, value }) => kind === "URI" && value.startsWith("spiffe://"));
+  return uris.length === 1 ? (uris[0]?.value ?? "") : "";
 }
 
 function verifyError(secured: TLSSocket): Error | undefined {

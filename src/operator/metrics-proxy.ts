@@ -1,5 +1,5 @@
-import { request as requestUpstream, type IncomingMessage, type ServerResponse } from "node:http";
-import { messageOf, type Logger } from "../base/index.ts";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { messageOf, nodeHttp, type Logger } from "../base/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 
 export interface MetricsProxyOptions {
@@ -24,7 +24,7 @@ export async function proxyMetrics(options: MetricsProxyOptions, request: Incomi
     return;
   }
   const { upstream } = options;
-  const outgoing = requestUpstream({ host: upstream.hostname, port: upstream.port, method: request.method, path: request.url, headers: { accept: request.headers.accept ?? "*/*" } }, (answer) => {
+  const outgoing = nodeHttp().request({ host: upstream.hostname, port: upstream.port, method: request.method, path: request.url, headers: { accept: request.headers.accept ?? "*/*" } }, (answer) => {
     response.writeHead(answer.statusCode ?? 502, answer.headers);
     answer.pipe(response);
   });

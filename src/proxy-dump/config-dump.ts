@@ -137,7 +137,12 @@ export class ConfigDump {
   }
 
   routes(): readonly RouteConfig[] {
-    return [...this.#resources("RoutesConfigDump", "dynamicRouteConfigs", "routeConfig"), ...this.#resources("RoutesConfigDump", "staticRouteConfigs", "routeConfig")];
+    return [...this.sentRoutes(), ...this.#resources("RoutesConfigDump", "staticRouteConfigs", "routeConfig")];
+  }
+
+  /** Those that came by themselves, and not with a listener. */
+  sentRoutes(): readonly RouteConfig[] {
+    return this.#resources("RoutesConfigDump", "dynamicRouteConfigs", "routeConfig");
   }
 
   endpoints(): readonly EndpointAssignment[] {

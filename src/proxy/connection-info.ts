@@ -5,6 +5,8 @@ import type { WorkloadLabels } from "./upstream/workload-labels.ts";
 export interface ConnectionInfo {
   /** The client: the peer, or who a tunnel or a PROXY header speaks for. */
   readonly remote: SocketAddress;
+  /** The peer itself, where a PROXY header says that it speaks for somebody else; undefined where the client is the peer. */
+  readonly directRemote?: SocketAddress;
   /** Where the client meant to go: the listening address, or the original destination of a captured or tunnelled connection. */
   readonly local: SocketAddress;
   /** Of the connection itself, or of the tunnel that carried it; undefined in plain text. */
@@ -15,6 +17,8 @@ export interface ConnectionInfo {
   readonly serverName?: string;
   /** What kind of proxy the tunnel came from, as it says itself (`x-istio-source`): `waypoint`, `gateway`. */
   readonly source?: string | undefined;
+  /** What lines of an access log have in common as long as the connection's requests are of one kind: kept here by the log's format. */
+  logKind?: object;
 }
 
 export interface DownstreamTls {

@@ -53,6 +53,7 @@ test("an endpoint in another network is reached by a tunnel within the one to it
   assert.ok(endpoint !== undefined);
   const stream = await connector.connect(endpoint, 5000);
   assert.equal(stream.peerIdentity, server);
+  assert.equal(stream.retiring, false, "requests may be sent over it, one after the other");
   const echoed = new Promise<string>((resolve) => stream.setHandler({ data: (chunk) => resolve(chunk.toString()), end() {}, drain() {}, close() {} }));
   stream.resume();
   stream.write(Buffer.from("through two tunnels"));

@@ -1,6 +1,6 @@
 import { messageOf, userError } from "../base/index.ts";
 import type { ByteStream, SocketAddress } from "../net/index.ts";
-import type { ListenerSpec } from "./config/listener-config.ts";
+import type { ChainSpec, ListenerSpec } from "./config/listener-config.ts";
 import type { ConnectionInfo } from "./connection-info.ts";
 import { ActiveListener, type ListenerRuntime } from "./listener/listener.ts";
 import type { TlsSpec } from "./tls/tls-spec.ts";
@@ -67,9 +67,14 @@ export class ListenerSet {
 
   /** Names of the route tables that listeners ask for. */
   routeNames(): Set<string> {
-    const names = new Set<string>();
-    for (const { serves } of this.#chainSpecs()) if (serves.kind === "http" && serves.http.routes.kind === "rds") names.add(serves.http.routes.name);
-    return names;
+    return routeNamesOf(this.#chainSpecs());
+  }
+
+  /** Those that connections of listeners and chains which are gone may still need. */
+  leavingRouteNames(): Set<string> {
+    const specs = [...this.#active.values()].flatMap((listener) => listener.leavingChains);
+    for (const { spec, leavingChains } of this.#leaving.keys()) specs.push(...chainsOf(spec), ...leavingChains);
+    return routeNamesOf(specs);
   }
 
   /** What the chains of all listeners are secured by. */
@@ -157,8 +162,8 @@ export class ListenerSet {
     return this.#draining === "all" || listener.spec.direction !== "outbound";
   }
 
-  #chainSpecs(): ListenerSpec["chains"][number][] {
-    return [...this.#active.values()].flatMap(({ spec }) => [...spec.chains, ...(spec.defaultChain === undefined ? [] : [spec.defaultChain])]);
+  #chainSpecs(): ChainSpec[] {
+    return [...this.#active.values()].flatMap(({ spec }) => chainsOf(spec));
   }
 
   #all(): ActiveListener[] {
@@ -178,4 +183,14 @@ export class ListenerSet {
     const any = address.includes(":") ? "::" : "0.0.0.0";
     return this.#destinations.get(`${address} ${port}`) ?? this.#destinations.get(`${any} ${port}`) ?? (any === "0.0.0.0" ? this.#destinations.get(`:: ${port}`) : undefined);
   }
+}
+
+function chainsOf(spec: ListenerSpec): readonly ChainSpec[] {
+  return spec.defaultChain === undefined ? spec.chains : [...spec.chains, spec.defaultChain];
+}
+
+function routeNamesOf(chains: readonly ChainSpec[]): Set<string> {
+  const names = new Set<string>();
+  for (const { serves } of chains) if (serves.kind === "http" && serves.http.routes.kind === "rds") names.add(serves.http.routes.name);
+  return names;
 }

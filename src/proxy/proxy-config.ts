@@ -54,6 +54,8 @@ export class ProxyConfig {
   readonly #notes: ConfigNotes;
   readonly #clusters = new Map<string, ActiveCluster>();
   readonly #tables = new Map<string, RouteTable>();
+  /** Of {@link #tables} those that no listener asks for any more. */
+  #unasked = new Set<string>();
   /** Tables whose clusters wait for their endpoints: the table before stays in force meanwhile. */
   readonly #warming = new Map<string, { readonly table: RouteTable; readonly limit: Disposable }>();
   readonly listeners = new Map<string, AppliedResource<typeof ListenerSchema>>();
@@ -118,6 +120,7 @@ export class ProxyConfig {
   /** To be called once a second. */
   sweep(nowMs: number): void {
     for (const { cluster } of this.#clusters.values()) cluster.sweep(nowMs);
+    this.#forgetTables();
   }
 
   /** A server that ends waits for connections on which no request has come yet: there should be none. */
@@ -126,6 +129,7 @@ export class ProxyConfig {
   }
 
   close(): void {
+    for (const name of this.#warming.keys()) this.#stopWarming(name);
     for (const { dns, cluster } of this.#clusters.values()) {
       dns?.stop();
       cluster.drain();
@@ -191,6 +195,8 @@ export class ProxyConfig {
     for (const { spec } of this.#clusters.values()) if (spec.discovery.kind === "eds") names.add(spec.discovery.serviceName);
     for (const name of this.endpoints.keys()) if (!names.has(name)) this.endpoints.delete(name);
     this.#client?.setNames(typeUrls.endpoint, names);
+    // What is not there any more is not waited for.
+    this.#finishWarming();
     return troubles;
   }
 
@@ -214,9 +220,13 @@ export class ProxyConfig {
     } else if (discovery.kind === "static") cluster.setEndpoints(compileEndpoints(discovery.endpoints, spec.transports, `cluster ${name}`));
     else if (discovery.kind === "dns") {
       const { log } = this.#options;
+      const known = this.#clusters.get(name)?.dns?.addresses;
       dns = new DnsRefresher({
         names: discovery.hosts.map((host) => host.name),
         refreshMs: discovery.refreshMs,
+        family: discovery.family,
+        // Else requests would find no endpoint until the first answer, whatever of the cluster has changed.
+        ...(known === undefined ? {} : { known }),
         resolve,
         clock,
         log,
@@ -253,23 +263,36 @@ export class ProxyConfig {
   }
 
   #applyListeners(update: XdsUpdate, binding: Promise<void>[]): string[] {
-    const troubles = this.#each(update, ListenerSchema, this.listeners, (message) => {
-      const applied = this.#listenerSet?.set(compileListener(message, this.#notes));
-      if (applied !== undefined) binding.push(applied);
-    });
+    // These first: another listener may come to where one of them has listened.
     for (const name of update.removed) {
       this.listeners.delete(name);
       this.#listenerSet?.remove(name);
     }
+    const troubles = this.#each(update, ListenerSchema, this.listeners, (message) => {
+      const applied = this.#listenerSet?.set(compileListener(message, this.#notes));
+      if (applied !== undefined) binding.push(applied);
+    });
     const names = this.#listenerSet?.routeNames() ?? new Set<string>();
-    for (const name of this.#tables.keys()) {
-      if (names.has(name)) continue;
-      this.#tables.delete(name);
+    this.#unasked = new Set([...this.#tables.keys(), ...this.routes.keys()].filter((name) => !names.has(name)));
+    for (const name of this.#unasked) {
       this.routes.delete(name);
+      this.#virtualHosts.retract(name);
       this.#stopWarming(name);
     }
+    this.#forgetTables();
     this.#client?.setNames(typeUrls.route, names);
     return troubles;
+  }
+
+  /** A table is kept as long as a connection of a listener or chain that is gone may need it: requests on it are served to its end. */
+  #forgetTables(): void {
+    if (this.#unasked.size === 0) return;
+    const leaving = this.#listenerSet?.leavingRouteNames() ?? new Set<string>();
+    for (const name of this.#unasked) {
+      if (leaving.has(name)) continue;
+      this.#unasked.delete(name);
+      this.#tables.delete(name);
+    }
   }
 
   #applyRoutes(update: XdsUpdate): string[] {

@@ -40,6 +40,10 @@ export interface ProxySettings {
   /** Of a machine outside of the cluster: what is found is told to the control plane. */
   readonly workloadProbe?: WorkloadProbe | undefined;
   readonly logLevel: "trace" | "debug" | "info" | "warn" | "error";
+  /** Where the injector mounts the revocation lists of who signs for the mesh; undefined: PILOT_ENABLE_CA_CRL is off. */
+  readonly meshRevocationsFile: string | undefined;
+  /** PROXY_CONFIG_XDS_AGENT: the control plane is asked whom to trust besides the roots that come with certificates. */
+  readonly asksForTrustBundle: boolean;
   /** The pod's DNS queries are redirected to us. */
   readonly capturesDns: boolean;
   readonly ports: { readonly admin: number; readonly stats: number; readonly envoyStats: number; readonly readiness: number; readonly dns: number };
@@ -57,6 +61,7 @@ export interface SettingsSources {
 
 const defaultDiscovery = "istiod.istio-system.svc:15012";
 const defaultRoot = "/var/run/secrets/istio/root-cert.pem";
+const meshRevocations = "/var/run/secrets/istio/crl/ca-crl.pem";
 const defaultDnsAddress = "localhost:15053";
 const defaultToken = "/var/run/secrets/tokens/istio-token";
 
@@ -96,6 +101,8 @@ export function readSettings(sources: SettingsSources): ProxySettings {
     appProbers: parseAppProbers(envString(env, "ISTIO_KUBE_APP_PROBERS", "")),
     appMetrics: parseAppMetrics(envString(env, "ISTIO_PROMETHEUS_ANNOTATIONS", "")),
     logLevel: logLevelOf(env, args),
+    meshRevocationsFile: envBoolean(env, "PILOT_ENABLE_CA_CRL", true) ? meshRevocations : undefined,
+    asksForTrustBundle: envBoolean(env, "PROXY_CONFIG_XDS_AGENT", false),
     capturesDns: envBoolean(env, "ISTIO_META_DNS_CAPTURE", false),
     ports: {
       admin: envInteger(env, "ADMIN_PORT", portOf(proxyConfig, "proxyAdminPort", 15_000)),

@@ -153,6 +153,10 @@ test("virtual hosts that come by themselves serve as a table, one by one, and ar
   ads.push(typeUrls.virtualHost, {}, ["http.80/one"]);
   await ads.acknowledged(typeUrls.virtualHost, from);
   assert.deepEqual([(await fetchOnce(port, "/", { headers: { host: "one.test" } })).status, await of("two.test")], [404, "b"]);
+  from = ads.acknowledgements.length;
+  ads.push(typeUrls.virtualHost, {}, ["http.80/two"]);
+  await ads.acknowledged(typeUrls.virtualHost, from);
+  assert.equal((await fetchOnce(port, "/", { headers: { host: "two.test" } })).status, 404, "the last one too");
 });
 
 test("routes to a new cluster wait for its endpoints, and the routes before serve meanwhile", async () => {
@@ -307,7 +311,7 @@ test("admin answers have the forms that tools read", async () => {
   const dump = JSON.parse((await fetchOnce(mesh.adminPort, "/config_dump?include_eds")).body) as { configs: Record<string, unknown>[] };
   assert.deepEqual(
     dump.configs.map((config) => String(config["@type"]).split(".").at(-1)),
-    ["BootstrapConfigDump", "ClustersConfigDump", "EndpointsConfigDump", "ListenersConfigDump", "ScopedRoutesConfigDump", "RoutesConfigDump", "SecretsConfigDump"],
+    ["BootstrapConfigDump", "ClustersConfigDump", "EcdsConfigDump", "EndpointsConfigDump", "ListenersConfigDump", "ScopedRoutesConfigDump", "RoutesConfigDump", "SecretsConfigDump"],
   );
   assert.match(JSON.stringify(dump), /"route_config_name":"http.80"/);
   assert.match((await fetchOnce(mesh.adminPort, "/clusters")).body, new RegExp(`^a::127.0.0.1:${backend}::rq_total::1$`, "m"));

@@ -1,12 +1,16 @@
 import { aborted, messageOf, type Clock, type Logger, type LogThreshold, type Random, type Shutdown } from "../base/index.ts";
 import {
   addCertificateMetrics,
+  addRevocationMetrics,
   CertificateManager,
   DeltaXdsClient,
+  followRevocations,
   followRoots,
+  hboneCutOffs,
   formatIdentity,
   listenHttp,
   metricsRoute,
+  RevocationLists,
   type CertificateAuthority,
   type EndpointRoute,
   type HttpEndpoint,
@@ -25,12 +29,14 @@ import { ListenerSet } from "./listener-set.ts";
 import { adminRoutes, nodeId, onPost } from "./observe/admin.ts";
 import { encodePeerMetadata } from "./http/peer-metadata.ts";
 import { ConnectionObserver } from "./observe/connection-observer.ts";
-import { histogramBucketsAnnotation, IstioMetrics, parseHistogramBuckets, type BucketsOf } from "./observe/istio-metrics.ts";
+import { bucketsOf, podHistogramBuckets } from "./observe/histogram-buckets.ts";
+import { IstioMetrics } from "./observe/istio-metrics.ts";
 import { ProxyStats } from "./observe/proxy-stats.ts";
 import { ProxyConfig } from "./proxy-config.ts";
 import type { ProxySettings } from "./proxy-settings.ts";
 import { SecretStore } from "./tls/secret-store.ts";
 import { TlsContexts } from "./tls/tls-contexts.ts";
+import { trustBundleSubscription } from "./tls/trust-bundle.ts";
 import { CollectorExports } from "./tracing/collector-exports.ts";
 import { clusterCaller } from "./upstream/cluster-call.ts";
 import { MeshConnector } from "./upstream/connector.ts";
@@ -70,6 +76,8 @@ export class Proxy {
   readonly #options: ProxyOptions;
   readonly #registry: MetricsRegistry;
   readonly #certificates: CertificateManager;
+  /** For tunnels; other connections have the mesh's lists in their contexts. */
+  readonly #revocations: RevocationLists | undefined;
   readonly #identity: string;
   readonly #secrets: SecretStore;
   readonly #connector: MeshConnector;
@@ -94,9 +102,17 @@ export class Proxy {
     this.#registry = new MetricsRegistry({ clock });
     this.#startedMs = clock.nowMs();
     this.#identity = formatIdentity({ trustDomain: settings.trustDomain, namespace: settings.podNamespace, serviceAccount: settings.serviceAccount });
-    this.#certificates = new CertificateManager({ authority: options.authority, log: log.scoped("identity"), validitySeconds: settings.secretTtlSeconds, clock, random });
+    this.#revocations = settings.meshRevocationsFile === undefined ? undefined : new RevocationLists(addRevocationMetrics(this.#registry));
+    this.#certificates = new CertificateManager({
+      authority: options.authority,
+      log: log.scoped("identity"),
+      validitySeconds: settings.secretTtlSeconds,
+      ...(this.#revocations === undefined ? {} : { revocations: this.#revocations }),
+      clock,
+      random,
+    });
     addCertificateMetrics(this.#registry, this.#certificates);
-    this.#secrets = new SecretStore({ certificates: this.#certificates, identity: this.#identity, readFile: options.readFile, clock, log: log.scoped("secret") });
+    this.#secrets = new SecretStore({ certificates: this.#certificates, identity: this.#identity, readFile: options.readFile, meshRevocationsFile: settings.meshRevocationsFile, clock, log: log.scoped("secret") });
     const contexts = new TlsContexts(this.#secrets);
     this.#connector = new MeshConnector({ certificates: this.#certificates, contexts, clock, identity: this.#identity, tunnelHeaders: tunnelHeaders(settings), ...(settings.role === "sidecar" ? { mark: redirectMark } : {}) });
     const statistics = new FilterStatistics();
@@ -118,8 +134,8 @@ export class Proxy {
     });
     const observer = new ConnectionObserver({
       role: settings.role,
-      metrics: new IstioMetrics(this.#registry, sourceLabels(settings, this.#identity), bucketsOf(settings, log)),
-      writeLog: (path, line) => this.#accessLog(path)?.line(line),
+      metrics: new IstioMetrics(this.#registry, sourceLabels(settings, this.#identity), bucketsOf(podHistogramBuckets(settings.metadata, log))),
+      accessLog: (path) => this.#accessLog(path),
       clock,
     });
     this.#listeners = new ListenerSet({
@@ -143,6 +159,7 @@ export class Proxy {
         observeStream: (listener, http, record) => observer.stream(listener, http, record),
         observeTcp: (listener, chain) => observer.tcp(listener, chain),
         observeTunnel: (logs, tunnel) => observer.tunnel(logs, tunnel, options.newRequestId()),
+        onCutOff: hboneCutOffs(this.#registry),
       },
     });
     this.#stats = new ProxyStats(this.#config, this.#listeners, statistics);
@@ -164,7 +181,7 @@ export class Proxy {
     const dns = await this.#options.dns?.listen();
     const endpoints = await this.#listen(shutdown);
     const ended = new AbortController();
-    const background = [this.#xds.run(ended.signal), this.#followRoots(ended.signal), this.#tellHealth(ended.signal)];
+    const background = [this.#xds.run(ended.signal), this.#followRoots(ended.signal), this.#followRevocations(ended.signal), this.#tellHealth(ended.signal)];
     this.#certificates.prefetch(this.#identity);
     const sweeper = setInterval(() => this.#sweep(), sweepMs);
     try {
@@ -184,6 +201,14 @@ export class Proxy {
       await Promise.all(endpoints.map((endpoint) => endpoint.close()));
     }
     log.info("drained");
+  }
+
+  async #followRevocations(signal: AbortSignal): Promise<void> {
+    const { settings, clock, log } = this.#options;
+    const path = settings.meshRevocationsFile;
+    if (this.#revocations === undefined || path === undefined) return;
+    const readFile = async (from: string): Promise<Buffer> => Buffer.from(await this.#options.readFile(from), "latin1");
+    await followRevocations({ path, readFile, revocations: this.#revocations, optional: true, clock, log: log.scoped("identity") }, signal);
   }
 
   async #tellHealth(signal: AbortSignal): Promise<void> {
@@ -216,7 +241,7 @@ export class Proxy {
         headers: { clusterid: settings.clusterId },
       },
       node: { id: nodeId(settings), cluster: `${settings.workloadName}.${settings.podNamespace}`, metadata: settings.metadata },
-      subscriptions: [...this.#config.subscriptions(), ...(dns === undefined ? [] : [dns.subscription()])],
+      subscriptions: [...this.#config.subscriptions(), ...(settings.asksForTrustBundle ? [trustBundleSubscription(this.#certificates)] : []), ...(dns === undefined ? [] : [dns.subscription()])],
       log: log.scoped("xds"),
       clock,
       random,
@@ -307,18 +332,6 @@ export class Proxy {
     accessLog = new AccessLog({ sink: fileSink(path), clock, onTrouble: (message) => log.warn(message, { path }) });
     this.#accessLogs.set(path, accessLog);
     return accessLog;
-  }
-}
-
-/** As the pod asks for them; upstream's are Envoy's own where it cannot be understood. */
-function bucketsOf({ metadata }: ProxySettings, log: Logger): BucketsOf | undefined {
-  const text = (metadata["ANNOTATIONS"] as Readonly<Record<string, string>> | undefined)?.[histogramBucketsAnnotation];
-  if (text === undefined) return undefined;
-  try {
-    return parseHistogramBuckets(text);
-  } catch (error) {
-    log.warn("histograms have the buckets that they have without the annotation", { error: messageOf(error) });
-    return undefined;
   }
 }
 

@@ -4,6 +4,9 @@ export type FillRandom = (bytes: Uint8Array) => void;
 /** Texts that are made of one filling. */
 const madeTogether = 128;
 const hexDigits = new TextEncoder().encode("0123456789abcdef");
+/** Both digits of each byte. */
+const highDigits = Uint8Array.from({ length: 256 }, (_, byte) => hexDigits[byte >> 4] ?? 0);
+const lowDigits = Uint8Array.from({ length: 256 }, (_, byte) => hexDigits[byte & 15] ?? 0);
 const versionAt = 14;
 const variantAt = 19;
 const version4 = 52;
@@ -24,9 +27,11 @@ export function randomTexts(pattern: string, fill: FillRandom, adjust?: (bytes: 
   return () => {
     if (at >= texts.length) {
       fill(random);
-      for (let index = 0; index < digitsAt.length; index += 1) {
-        const byte = random[index >> 1] ?? 0;
-        bytes[digitsAt[index] ?? 0] = hexDigits[(index & 1) === 0 ? byte >> 4 : byte & 15] ?? 0;
+      for (let index = 0; index < random.length; index += 1) {
+        const byte = random[index] ?? 0;
+        bytes[digitsAt[2 * index] ?? 0] = highDigits[byte] ?? 0;
+        const next = digitsAt[2 * index + 1];
+        if (next !== undefined) bytes[next] = lowDigits[byte] ?? 0;
       }
       if (adjust !== undefined) for (let from = 0; from < bytes.length; from += length) adjust(bytes, from);
       texts = decoder.decode(bytes);

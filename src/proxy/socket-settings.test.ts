@@ -43,7 +43,7 @@ function tellingServer(connections: Socket[]): Server {
       if (!text.endsWith("\r\n\r\n")) return;
       const end = text.startsWith("PROXY ") ? text.indexOf("\r\n") : 0;
       first ??= text.slice(0, end);
-      const forwarded = /x-forwarded-for: (.*)\r\n/.exec(text)?.[1] ?? "";
+      const forwarded = (/x-peer: (.*)\r\n/.exec(text) ?? /x-forwarded-for: (.*)\r\n/.exec(text))?.[1] ?? "";
       const body = `<${first}> ${forwarded} request ${(requests += 1)}.`;
       text = "";
       socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
@@ -89,7 +89,7 @@ test("a listener that wants PROXY headers knows clients by them, and closes what
   await using proxy = await TestProxy.start({ name: "gateway", role: "router", authority: new FakeCertificateAuthority() });
   const server = tellingServer([]);
   const backend = await listening(server);
-  const [port, lenient] = [await freePort(), await freePort()];
+  const [port, lenient, direct] = [await freePort(), await freePort(), await freePort()];
   const { ads } = proxy;
   const behindBalancer = (listener: JsonValue, rules: JsonValue): JsonValue => ({
     ...(listener as object),
@@ -97,8 +97,9 @@ test("a listener that wants PROXY headers knows clients by them, and closes what
   });
   ads.push(typeUrls.cluster, { a: cluster("a", {}) });
   ads.push(typeUrls.endpoint, { a: plainEndpoints("a", [backend]) });
-  ads.push(typeUrls.listener, { strict: behindBalancer(httpListener(port, "routes"), {}), lenient: behindBalancer(httpListener(lenient, "routes"), { allowRequestsWithoutProxyProtocol: true, disallowedVersions: ["V2"] }) });
-  ads.push(typeUrls.route, { routes: weightedRoute("routes", { a: 1 }) });
+  ads.push(typeUrls.listener, { strict: behindBalancer(httpListener(port, "routes"), {}), lenient: behindBalancer(httpListener(lenient, "routes"), { allowRequestsWithoutProxyProtocol: true, disallowedVersions: ["V2"] }), direct: behindBalancer(httpListener(direct, "direct"), {}) });
+  const tellsPeer = { header: { key: "x-peer", value: "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%" } };
+  ads.push(typeUrls.route, { routes: weightedRoute("routes", { a: 1 }), direct: { ...(weightedRoute("direct", { a: 1 }) as object), requestHeadersToAdd: [tellsPeer] } });
   await proxy.ready();
   const request = "GET / HTTP/1.1\r\nhost: shop.test\r\n\r\n";
   const answered = async (to: number, bytes: string | Buffer): Promise<string> => {
@@ -119,6 +120,7 @@ test("a listener that wants PROXY headers knows clients by them, and closes what
   assert.equal(await answered(lenient, request), "127.0.0.1", "where headers may be left out");
   assert.equal(await answered(lenient, `PROXY TCP4 203.0.113.7 198.51.100.1 4711 80\r\n${request}`), "203.0.113.7");
   assert.equal(await answered(lenient, binary), "closed", "a version that is not wanted");
+  assert.equal(await answered(direct, `PROXY TCP4 203.0.113.7 198.51.100.1 4711 80\r\n${request}`), "127.0.0.1", "the peer, whoever it speaks for");
   server.close();
 });
 

@@ -74,7 +74,8 @@ export class VirtualHosts {
   #table(name: string): RouteTable | undefined {
     const message = this.#tables.get(name);
     const hosts = this.#hosts.get(name);
-    return message === undefined || hosts === undefined || hosts.size === 0 ? undefined : announcedRouteTable(message, [...hosts.values()].map(({ compiled }) => compiled), this.#notes);
+    // Where the last of the hosts has gone, nobody is served by it any more.
+    return message === undefined || hosts === undefined ? undefined : announcedRouteTable(message, [...hosts.values()].map(({ compiled }) => compiled), this.#notes);
   }
 }
 

@@ -28,3 +28,71 @@ test("lines arrive whole and in order, and those beyond the buffers are dropped 
   assert.deepEqual(lines, lines.map((_, index) => `line ${index}`));
   assert.equal(troubles.length, 1);
 });
+
+test("lines that became due while the sink was busy go when it is free, though no line follows them; one that fits no buffer is dropped", async () => {
+  const written: string[] = [];
+  let release: () => void = () => undefined;
+  const timers: (() => void)[] = [];
+  const clock = {
+    ...systemClock,
+    after: (_ms: number, run: () => void) => {
+      timers.push(run);
+      return { [Symbol.dispose]: () => undefined };
+    },
+  };
+  const log = new AccessLog({
+    clock,
+    bufferBytes: 64,
+    sink: {
+      write: async (bytes) => {
+        written.push(Buffer.from(bytes).toString());
+        await new Promise<void>((resolve) => (release = resolve));
+      },
+    },
+  });
+  log.line("first\n");
+  timers.shift()?.();
+  log.line("second\n");
+  timers.shift()?.();
+  assert.deepEqual(written, ["first\n"]);
+  release();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(written, ["first\n", "second\n"]);
+  release();
+  await log.flush();
+  log.line(`${"x".repeat(64)}\n`);
+  assert.equal(log.droppedLines, 1);
+});
+
+test("lines that are held are asked for before a write that is due, and at the end", async () => {
+  const written: string[] = [];
+  const timers: (() => void)[] = [];
+  const clock = {
+    ...systemClock,
+    after: (_ms: number, run: () => void) => {
+      timers.push(run);
+      return { [Symbol.dispose]: () => undefined };
+    },
+  };
+  const log = new AccessLog({ clock, sink: { write: async (bytes) => await Promise.resolve(void written.push(Buffer.from(bytes).toString())) } });
+  const held: string[] = [];
+  const holder = {
+    release: () => {
+      for (const line of held.splice(0)) log.line(line);
+    },
+  };
+  const hold = (line: string): void => {
+    held.push(line);
+    log.held(holder);
+  };
+  hold("first\n");
+  hold("second\n");
+  assert.deepEqual([written, timers.length], [[], 1]);
+  timers.shift()?.();
+  assert.deepEqual([written, timers.length], [["first\nsecond\n"], 0]);
+  await new Promise((resolve) => setImmediate(resolve));
+  hold("third\n");
+  assert.equal(timers.length, 1);
+  await log.flush();
+  assert.deepEqual(written, ["first\nsecond\n", "third\n"]);
+});

@@ -1,9 +1,16 @@
 import { open, type FileHandle } from "node:fs/promises";
 import type { Clock } from "../base/index.ts";
+import { LineBuffer } from "./line-buffer.ts";
 
 /** Where whole lines go. One write is in flight at a time. */
 export interface AccessLogSink {
   write(bytes: Uint8Array): Promise<void>;
+}
+
+/** Holds what lines are made of, and makes them later, many in a row. */
+export interface LineHolder {
+  /** Gives the lines to their log. */
+  release(): void;
 }
 
 export interface AccessLogOptions {
@@ -17,31 +24,27 @@ export interface AccessLogOptions {
   readonly onTrouble?: (message: string) => void;
 }
 
-/** Lines are turned into bytes together: one at a time costs more for the call than for the bytes. */
-const encodedTogether = 4096;
-/** Bytes of UTF-8 that a character of a JavaScript string takes at most. */
-const maxBytesACharacter = 3;
-
 /**
  * Collects lines and writes them in batches. When the sink is slower than the lines come, lines are dropped and counted,
  * never queued without bound.
  */
 export class AccessLog {
   readonly #options: AccessLogOptions;
-  #filling: Buffer;
-  #spare: Buffer;
-  #used = 0;
-  /** Lines that are no bytes yet. */
-  #pending = "";
+  #filling: LineBuffer;
+  #spare: LineBuffer;
   #writing: Promise<void> | undefined;
   #timer: Disposable | undefined;
+  /** Lines have waited long enough, but the sink is still busy with those before. */
+  #isDue = false;
   #droppedLines = 0;
+  /** Those that may hold lines since the last write. */
+  readonly #holders = new Set<LineHolder>();
 
   constructor(options: AccessLogOptions) {
     this.#options = options;
     const size = options.bufferBytes ?? 262_144;
-    this.#filling = Buffer.allocUnsafeSlow(size);
-    this.#spare = Buffer.allocUnsafeSlow(size);
+    this.#filling = new LineBuffer(size);
+    this.#spare = new LineBuffer(size);
   }
 
   /** Lines lost since the start. */
@@ -51,24 +54,56 @@ export class AccessLog {
 
   /** Takes one line, its newline included. */
   line(text: string): void {
-    if (!this.#hasRoom(text)) this.#swap();
-    if (!this.#hasRoom(text)) {
+    do this.begin().text(text);
+    while (!this.end());
+  }
+
+  /** Where the bytes of one line go, its newline included; {@link end} says that they are there. */
+  begin(): LineBuffer {
+    return this.#filling.begin();
+  }
+
+  /** False: there was no room for the line, which is to be written once more from its beginning. */
+  end(): boolean {
+    const filling = this.#filling;
+    if (filling.isFull) {
+      this.#swap();
+      if (this.#filling !== filling) return false;
       this.#drop();
-      return;
+      return true;
     }
-    this.#pending += text;
-    if (this.#pending.length >= encodedTogether) this.#encode();
+    filling.keep();
+    this.#awaitWrite();
+    return true;
+  }
+
+  /** Lines are held for this log from now on: they are asked for before each write that is due to time, and by {@link flush}. */
+  held(by: LineHolder): void {
+    this.#holders.add(by);
+    this.#awaitWrite();
+  }
+
+  #awaitWrite(): void {
     this.#timer ??= this.#options.clock.after(this.#options.flushIntervalMs ?? 1000, () => {
+      this.#release();
       this.#timer = undefined;
+      this.#isDue = true;
       this.#swap();
     });
   }
 
+  #release(): void {
+    for (const holder of this.#holders) holder.release();
+    this.#holders.clear();
+  }
+
   /** Resolves when all lines taken so far are with the sink, or lost by its failure. */
   async flush(): Promise<void> {
-    while (this.#used > 0 || this.#pending !== "" || this.#writing !== undefined) {
+    this.#release();
+    while (this.#filling.used > 0 || this.#writing !== undefined) {
       this.#swap();
       await this.#writing;
+      this.#release();
     }
     this.#timer?.[Symbol.dispose]();
     this.#timer = undefined;
@@ -79,29 +114,19 @@ export class AccessLog {
     this.#droppedLines += 1;
   }
 
-  #hasRoom(text: string): boolean {
-    return this.#used + (this.#pending.length + text.length) * maxBytesACharacter <= this.#filling.length;
-  }
-
-  #encode(): void {
-    this.#used += this.#filling.write(this.#pending, this.#used);
-    this.#pending = "";
-  }
-
   #swap(): void {
-    this.#encode();
-    if (this.#writing !== undefined || this.#used === 0) return;
-    const bytes = this.#filling.subarray(0, this.#used);
     const full = this.#filling;
+    if (this.#writing !== undefined || full.used === 0) return;
     this.#filling = this.#spare;
-    this.#used = 0;
+    this.#isDue = false;
     this.#writing = this.#options.sink
-      .write(bytes)
+      .write(full.lines())
       .catch((error: unknown) => this.#options.onTrouble?.(`the access log cannot be written: ${String(error)}`))
       .then(() => {
+        full.clear();
         this.#spare = full;
         this.#writing = undefined;
-        if (this.#used > this.#filling.length / 2) this.#swap();
+        if (this.#isDue || this.#filling.isHalfUsed) this.#swap();
       });
   }
 }

@@ -1,4 +1,5 @@
-export { AccessLog, fileSink, type AccessLogOptions, type AccessLogSink } from "./access-log.ts";
+export { AccessLog, fileSink, type AccessLogOptions, type AccessLogSink, type LineHolder } from "./access-log.ts";
+export { LineBuffer } from "./line-buffer.ts";
 export {
   Counter,
   Histogram,

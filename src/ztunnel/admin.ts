@@ -86,9 +86,10 @@ function gatewayField(name: string, gateway: GatewayAddress | undefined): Record
   return gateway === undefined ? {} : { [name]: gatewayDump(gateway) };
 }
 
+/** As upstream's ztunnel writes both kinds of destination: `istioctl ztunnel-config` reads nothing else. */
 function gatewayDump(gateway: GatewayAddress): unknown {
   const { destination, hboneMtlsPort } = gateway;
-  return { destination: "address" in destination ? `${destination.network}/${destination.address}` : destination, hboneMtlsPort };
+  return { destination: "address" in destination ? `${destination.network}/${destination.address}` : `${destination.namespace}/${destination.hostname}`, hboneMtlsPort };
 }
 
 function certificateDump(status: ReturnType<CertificateManager["statuses"]>[number]): unknown {

@@ -24,6 +24,8 @@ export interface ZtunnelConfig {
   readonly caAddress: string;
   readonly caRootCertificate: string;
   readonly fakeCa: boolean;
+  /** Revocation lists that peers' certificates are looked up in; undefined: none are. */
+  readonly revocationsFile: string | undefined;
   readonly tokenFile: string;
   readonly secretTtlSeconds: number;
   /** `shared`: pods by ZDS. `dedicated`: the one of our own network namespace. */
@@ -80,6 +82,7 @@ export function readConfig(env: Environment, version: string, args: readonly str
     localXdsPath,
     caAddress: fakeCa ? "" : envString(env, "CA_ADDRESS", envString(env, "XDS_ADDRESS", defaultControlPlane)),
     caRootCertificate: envString(env, "CA_ROOT_CA", defaultRoot),
+    revocationsFile: envString(env, "CRL_PATH", "") || undefined,
     fakeCa,
     tokenFile: envString(env, "AUTH_TOKEN", defaultToken),
     secretTtlSeconds: seconds(env, "SECRET_TTL", 86_400),

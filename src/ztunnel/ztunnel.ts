@@ -2,15 +2,18 @@ import { readFile } from "node:fs/promises";
 import { aborted, Readiness, transientError, type Clock, type Logger, type LogThreshold, type Random, type Shutdown } from "../base/index.ts";
 import {
   addCertificateMetrics,
+  addRevocationMetrics,
   CertificateManager,
   ConnectionTracker,
   DeltaXdsClient,
+  followRevocations,
   followRoots,
   jsonRoute,
   listenHttp,
   loggingRoute,
   metricsRoute,
   readinessRoute,
+  RevocationLists,
   type CertificateAuthority,
   type HttpEndpoint,
   type HttpEndpointOptions,
@@ -56,6 +59,7 @@ export class Ztunnel {
   readonly #readiness = new Readiness();
   readonly #state = new MeshState();
   readonly #certificates: CertificateManager;
+  readonly #revocations: RevocationLists | undefined;
   readonly #tracker: ConnectionTracker<LiveConnection>;
   readonly #pods: PodManager;
   #environment: ProxyEnvironment | undefined;
@@ -65,7 +69,15 @@ export class Ztunnel {
     const { config, clock, random, log } = options;
     this.#options = options;
     this.#log = log;
-    this.#certificates = new CertificateManager({ authority: options.authority, log: log.scoped("identity"), validitySeconds: config.secretTtlSeconds, clock, random });
+    this.#revocations = config.revocationsFile === undefined ? undefined : new RevocationLists(addRevocationMetrics(this.#registry));
+    this.#certificates = new CertificateManager({
+      authority: options.authority,
+      log: log.scoped("identity"),
+      validitySeconds: config.secretTtlSeconds,
+      ...(this.#revocations === undefined ? {} : { revocations: this.#revocations }),
+      clock,
+      random,
+    });
     addCertificateMetrics(this.#registry, this.#certificates);
     const connections = this.#registry.gauge("serin_ztunnel_connections", "Connections that live now.", ["state"]);
     const active = connections.labels("active");
@@ -100,7 +112,9 @@ export class Ztunnel {
     await this.#prepare();
     const endpoints = await this.#listen();
     const ended = new AbortController();
-    const background = [this.#runXds(ended.signal), this.#runPods(shutdown.drain), this.#followRoots(ended.signal)];
+    // Before the first handshake.
+    const following = await this.#followRevocations(ended.signal);
+    const background = [following.ended, this.#runXds(ended.signal), this.#runPods(shutdown.drain), this.#followRoots(ended.signal)];
     using _policies = this.#state.onPolicyChange(() => this.#enforcePolicies());
     try {
       await aborted(shutdown.drain);
@@ -170,6 +184,18 @@ export class Ztunnel {
     const { config, clock, log } = this.#options;
     if (config.fakeCa) return;
     await followRoots({ path: absolutePath(config.caRootCertificate), readFile: async (path) => await readFile(path, "utf8"), certificates: this.#certificates, clock, log: log.scoped("identity") }, signal);
+  }
+
+  /** Answers when the lists have been read, or are known not to be there. */
+  async #followRevocations(signal: AbortSignal): Promise<{ readonly ended: Promise<void> }> {
+    const { config, clock, log } = this.#options;
+    const revocations = this.#revocations;
+    if (revocations === undefined || config.revocationsFile === undefined) return { ended: Promise.resolve() };
+    const path = absolutePath(config.revocationsFile);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const ended = followRevocations({ path, readFile, revocations, clock, log: log.scoped("identity") }, signal, resolve);
+    await promise;
+    return { ended };
   }
 
   /** Until the process ends, also while it drains. */

@@ -15,12 +15,22 @@ export interface Manifest {
   readonly faults: readonly ManifestFault[];
 }
 
+/** The documents of a file, and what is wrong with it: plain data, which another thread may be given. */
+export interface ManifestDocuments {
+  readonly documents: readonly PlainDocument[];
+  readonly faults: readonly (Position & { readonly message: string })[];
+}
+
 /**
  * The objects of a file of YAML or JSON documents, each with its place; members of a List count as objects. A namespaced
  * kind that names no namespace is not given one here.
  */
 export async function readManifest(file: string, text: string): Promise<Manifest> {
-  const { documents, faults } = await readDocuments(text);
+  return manifestOf(file, await readDocuments(text));
+}
+
+/** As {@link readManifest}, of documents that {@link readDocuments} has read. */
+export function manifestOf(file: string, { documents, faults }: ManifestDocuments): Manifest {
   const resources: Resource[] = [];
   const found: ManifestFault[] = faults.map(({ line, column, message }) => ({ file, position: line === 0 ? undefined : { line, column }, message }));
   for (const document of documents) {
@@ -36,7 +46,11 @@ export async function readManifest(file: string, text: string): Promise<Manifest
   return { resources, faults: found };
 }
 
-async function readDocuments(text: string): Promise<{ readonly documents: readonly PlainDocument[]; readonly faults: readonly (Position & { readonly message: string })[] }> {
+/**
+ * Reads YAML or JSON. How long it takes is decided by who wrote it: some kilobytes can take seconds. Texts of people who are not trusted are for a
+ * thread that can be ended.
+ */
+export async function readDocuments(text: string): Promise<ManifestDocuments> {
   if (text.trimStart().startsWith("{")) {
     try {
       return { documents: [{ value: JSON.parse(text) as unknown, line: 1, positions: new Map() }], faults: [] };

@@ -2,8 +2,8 @@ import { acted, under, warned, type FieldTable } from "./field-table.ts";
 
 const apiGroup = "gateway.networking.k8s.io";
 const translate = "src/controlplane/translate/";
-const routerTest = `${translate}router-resources.test.ts`;
-const gatewayTest = `${translate}gateway-resources.test.ts`;
+const routerTest = `${translate}gateway/router-resources.test.ts`;
+const gatewayTest = `${translate}gateway/gateway-resources.test.ts`;
 const parents = under(["parentRefs[]"], "group", "kind", "name", "namespace", "port", "sectionName");
 const backend = ["group", "kind", "name", "namespace", "port", "weight"];
 const defaults = warned("Gateways by default", "useDefaultGateways");

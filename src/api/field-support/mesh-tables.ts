@@ -4,7 +4,8 @@ const translate = "src/controlplane/translate/";
 const features = `${translate}golden/features/`;
 const meshTest = "src/api/istio/mesh-config.test.ts";
 const managerTest = `${translate}http-connection-manager.test.ts`;
-const outboundTest = `${translate}outbound-resources.test.ts`;
+const outboundTest = `${translate}outbound/outbound-resources.test.ts`;
+const inboundTest = `${translate}inbound/inbound-resources.test.ts`;
 const injectTest = "src/inject/inject-pod.test.ts";
 const provider = "extensionProviders[]";
 const httpService = ["path", "timeout", "headers[].name", "headers[].value"];
@@ -15,6 +16,8 @@ export const meshConfigTable: FieldTable = {
   kind: "MeshConfig",
   rows: [
     acted("Identity and namespaces", "c", meshTest, "trustDomain", "trustDomainAliases[]", "rootNamespace", "discoverySelectors[].**", "serviceScopeConfigs[].**", "serviceSettings[].**"),
+    acted("Trust of other authorities, with ISTIO_MULTIROOT_MESH", "sgwc", "src/controlplane/trust-anchors.test.ts", "caCertificates[].pem", "caCertificates[].spiffeBundleUrl"),
+    acted("Trust of other domains", "sgw", inboundTest, "caCertificates[].trustDomains[]"),
     acted("Ports, timeouts, protocols", "sgw", outboundTest, "proxyListenPort", "proxyInboundListenPort", "connectTimeout", "protocolDetectionTimeout", "dnsRefreshRate", "h2UpgradePolicy"),
     acted("Defaults of policies", "sgw", outboundTest, "localityLbSetting", "defaultHttpRetryPolicy", "defaultTrafficPolicy.**", "enableAutoMtls"),
     acted("TCP keepalive", "sgw", "src/proxy/socket-settings.test.ts", "tcpKeepalive"),
@@ -27,7 +30,7 @@ export const meshConfigTable: FieldTable = {
     acted("Bodies that authorizers see", "sgw", "src/proxy/filters/ext-authz-body.test.ts", ...under([`${provider}.envoyExtAuthzHttp`, `${provider}.envoyExtAuthzGrpc`], "includeRequestBodyInCheck.**")),
     acted("File access logs, metrics", "sgw", `${features}telemetry-access-logs.yaml`, `${provider}.envoyFileAccessLog.**`, `${provider}.prometheus`),
     acted("Access logs by OTLP", "sgw", `${features}telemetry-access-logs.yaml`, `${provider}.envoyOtelAls.**`),
-    byEnvoy("Access log services", "sgw", `${features}telemetry-access-logs.yaml`, `${provider}.envoyHttpAls.**`, `${provider}.envoyTcpAls.**`),
+    acted("Access log services", "sgw", "src/proxy/tracing/service-logs.test.ts", `${provider}.envoyHttpAls.**`, `${provider}.envoyTcpAls.**`),
     acted("Zipkin", "sgw", `${features}telemetry-tracing-zipkin.yaml`, ...under([`${provider}.zipkin`], "service", "port", "maxTagLength", "enable64bitTraceId", "path", "traceContextOption", "timeout", "headers[].name", "headers[].value")),
     byEnvoy("Other collectors of spans", "sgw", `${features}telemetry-tracing-others.yaml`, `${provider}.datadog.**`, `${provider}.skywalking.**`),
     acted("OpenTelemetry", "sgw", `${features}telemetry-tracing-opentelemetry.yaml`, ...under([`${provider}.opentelemetry`], "service", "port", "maxTagLength", "grpc.timeout", "grpc.initialMetadata[].name", "grpc.initialMetadata[].value", "resourceDetectors.environment", "serviceAttributeEnrichment", ...under(["http"], ...httpService))),
@@ -35,7 +38,7 @@ export const meshConfigTable: FieldTable = {
     warned("Headers from the control plane's environment", ...under([provider], "zipkin.headers[].envName", "opentelemetry.http.headers[].envName", "opentelemetry.grpc.initialMetadata[].envName", "opentelemetry.dynatraceSampler.httpService.http.headers[].envName")),
     warned("Providers that upstream has given up", ...under([provider], "lightstep.**", "stackdriver.**", "opencensus.**", "sds.**")),
     warned("Ingress of Kubernetes", "ingressClass", "ingressService", "ingressControllerMode", "ingressSelector"),
-    warned("Sources and authorities besides Kubernetes", "configSources[].**", "ca.**", "caCertificates[].**", "certificates[].**", "verifyCertificateAtClient"),
+    warned("Sources and authorities besides Kubernetes", "configSources[].**", "ca.**", "caCertificates[].certSigners[]", "certificates[].**", "verifyCertificateAtClient"),
     warned("What Serin's proxies have no use for", "enableEnvoyAccessLogService", "inboundClusterStatName", "outboundClusterStatName", "proxyHttpPort", "zoneAwareLbSetting", "hboneIdleTimeout", "serviceEntryVisibility.**", "outboundTrafficPolicy.tls", "meshMTLS.ecdhCurves[]"),
   ],
 };
@@ -50,7 +53,7 @@ export const proxyDefaultsTable: FieldTable = {
     acted("Surroundings of gateways", "g", managerTest, "gatewayTopology.**"),
     acted("Headers", "sgw", managerTest, ...under(["proxyHeaders"], "forwardedClientCert", "requestId.disabled", "server.disabled", "server.value", "attemptCount.disabled", "envoyDebugHeaders.disabled", "metadataExchangeHeaders.mode", "preserveHttp1HeaderCase", "setCurrentClientCertDetails.**")),
     acted("Traces", "sgw", `${features}telemetry-tracing-opentelemetry.yaml`, "tracingServiceName", "tracing.sampling", "tracing.maxPathTagLength", "tracing.enableIstioTags", "tracing.customTags{}.**"),
-    acted("Roots", "sg", meshTest, "caCertificatesPem[]"),
+    warned("Roots, which the control plane writes there itself", "caCertificatesPem[]"),
     acted("What charts write whatever anybody wants", "c", meshTest, "binaryPath", "configPath", "serviceCluster", "statNameLength", "controlPlaneAuthPolicy"),
     warned("Collectors of the proxy's own bootstrap", ...under(["tracing"], "zipkin.**", "lightstep.**", "datadog.**", "stackdriver.**", "openCensusAgent.**", "tlsSettings"), "zipkinAddress"),
     warned("Envoy's own bootstrap", "availabilityZone", "customConfigFile", "discoveryRefreshDelay", "envoyAccessLogService.**", "envoyMetricsService.**", "envoyMetricsServiceAddress", "extraStatTags[]", "fileFlushInterval", "fileFlushMinSizeKb", "privateKeyProvider.**", "proxyBootstrapTemplatePath", "proxyStatsMatcher.**", "readinessProbe", "runtimeValues{}", "sds.**", "statsCompression", "statsdUdpAddress"),

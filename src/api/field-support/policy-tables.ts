@@ -3,7 +3,7 @@ import { acted, byEnvoy, under, warned, type FieldTable } from "./field-table.ts
 const translate = "src/controlplane/translate/";
 const features = `${translate}golden/features/`;
 const security = "security.istio.io";
-const securityTest = `${translate}security-filters.test.ts`;
+const securityTest = `${translate}security/security-filters.test.ts`;
 const target = ["selector.matchLabels{}", ...under(["targetRef", "targetRefs[]"], "group", "kind", "name", "namespace")];
 
 /** security.istio.io: who may talk to whom. */
@@ -11,7 +11,7 @@ export const authorizationPolicyTable: FieldTable = {
   apiGroup: security,
   kind: "AuthorizationPolicy",
   rows: [
-    acted("Where it holds", "sgwz", `${translate}ambient-resources.test.ts`, ...target),
+    acted("Where it holds", "sgwz", `${translate}ambient/ambient-resources.test.ts`, ...target),
     acted("Actions and providers", "sgwz", securityTest, "action", "provider.name"),
     acted("Sources", "sgwz", securityTest, "rules[].from[].source.**"),
     acted("Operations", "sgwz", securityTest, "rules[].to[].operation.**"),
@@ -22,7 +22,7 @@ export const authorizationPolicyTable: FieldTable = {
 export const peerAuthenticationTable: FieldTable = {
   apiGroup: security,
   kind: "PeerAuthentication",
-  rows: [acted("Mutual TLS", "sz", `${translate}inbound-resources.test.ts`, "selector.matchLabels{}", "mtls.mode", "portLevelMtls{}.mode")],
+  rows: [acted("Mutual TLS", "sz", `${translate}inbound/inbound-resources.test.ts`, "selector.matchLabels{}", "mtls.mode", "portLevelMtls{}.mode")],
 };
 
 export const requestAuthenticationTable: FieldTable = {
@@ -41,7 +41,7 @@ export const telemetryTable: FieldTable = {
   apiGroup: "telemetry.istio.io",
   kind: "Telemetry",
   rows: [
-    acted("Where it holds", "sgw", `${translate}telemetry-policies.test.ts`, ...target),
+    acted("Where it holds", "sgw", `${translate}telemetry/telemetry-policies.test.ts`, ...target),
     acted("Metrics", "sgw", `${features}telemetry-metrics.yaml`, "metrics[].providers[].name", "metrics[].overrides[].**", "metrics[].reportingInterval"),
     acted("Access logs", "sgw", `${features}telemetry-access-logs.yaml`, ...under(["accessLogging[]"], "providers[].name", "match.mode", "disabled", "filter.expression")),
     acted("Traces", "sgw", `${features}telemetry-tracing-zipkin.yaml`, ...under(["tracing[]"], "providers[].name", "match.mode", "randomSamplingPercentage", "disableSpanReporting", "disableContextPropagation")),

@@ -1,11 +1,12 @@
-import { acted, byEnvoy, refused, under, warned, type FieldTable } from "./field-table.ts";
+import { acted, refused, under, warned, type FieldTable } from "./field-table.ts";
 
 const group = "networking.istio.io";
 const translate = "src/controlplane/translate/";
 const features = `${translate}golden/features/`;
-const routeTest = `${translate}virtual-service-route.test.ts`;
-const outboundTest = `${translate}outbound-resources.test.ts`;
-const listenerTest = `${translate}outbound-listener.test.ts`;
+const routeTest = `${translate}routing/virtual-service-route.test.ts`;
+const outboundTest = `${translate}outbound/outbound-resources.test.ts`;
+const listenerTest = `${translate}outbound/outbound-listener.test.ts`;
+const revocationTest = "src/proxy/peer-trust.test.ts";
 const socketTest = "src/proxy/socket-settings.test.ts";
 const destination = ["host", "subset", "port.number"];
 const headers = ["headers.request.**", "headers.response.**"];
@@ -28,7 +29,7 @@ export const virtualServiceTable: FieldTable = {
     acted("Delegates", "sgw", routeTest, "http[].delegate.name", "http[].delegate.namespace"),
     acted("Timeouts", "sgw", routeTest, "http[].timeout"),
     acted("Retries", "sgw", `${features}virtual-service-http.yaml`, ...under(["http[].retries"], "attempts", "perTryTimeout", "retryOn", "backoff", "retryIgnorePreviousHosts")),
-    byEnvoy("Retries in other localities", "sgw", `${features}virtual-service-http.yaml`, "http[].retries.retryRemoteLocalities"),
+    acted("Retries in other localities", "sgw", "src/proxy/http/retry-priorities.test.ts", "http[].retries.retryRemoteLocalities"),
     acted("Faults", "sgw", `${features}virtual-service-http.yaml`, ...under(["http[].fault.delay"], "fixedDelay", "percentage.value", "percent"), ...under(["http[].fault.abort"], "httpStatus", "grpcStatus", "percentage.value")),
     refused("Faults that no proxy has", "http[].fault.delay.exponentialDelay", "http[].fault.abort.http2Error"),
     acted("Mirrors", "sgw", `${features}virtual-service-http.yaml`, ...under(["http[].mirror", "http[].mirrors[].destination"], ...destination), "http[].mirrors[].percentage.value", "http[].mirrorPercentage.value", "http[].mirrorPercent", "http[].mirror_percent"),
@@ -52,13 +53,14 @@ export const destinationRuleTable: FieldTable = {
     acted("Load balancing", "sgw", `${features}destination-rule.yaml`, ...under(everywhere, "loadBalancer.simple", "loadBalancer.warmupDurationSecs", "loadBalancer.warmup.**")),
     acted("Consistent hashing", "sgw", `${features}destination-rule.yaml`, ...under(everywhere, "loadBalancer.consistentHash.**")),
     acted("Localities", "sgw", outboundTest, ...under(everywhere, "loadBalancer.localityLbSetting.**")),
-    byEnvoy("Zones by their load", "sgw", `${features}destination-rule.yaml`, ...under(everywhere, "loadBalancer.zoneAwareLbSetting.**")),
+    acted("Priorities of regions and labels beside zones", "sgw", `${features}destination-rule.yaml`, ...under(everywhere, "loadBalancer.zoneAwareLbSetting.failover[].from", "loadBalancer.zoneAwareLbSetting.failover[].to", "loadBalancer.zoneAwareLbSetting.failoverPriority[]")),
+    warned("Zones evened out by their load: proxies are not served the endpoints of their own service, `local_cluster`", ...under(everywhere, "loadBalancer.zoneAwareLbSetting.enabled", "loadBalancer.zoneAwareLbSetting.minClusterSize")),
     acted("Connection pools", "sgw", `${features}destination-rule.yaml`, ...under(everywhere.map((policy) => `${policy}.connectionPool`), "http.**", "tcp.maxConnections", "tcp.connectTimeout", "tcp.idleTimeout", "tcp.maxConnectionDuration")),
     acted("TCP keepalive", "sgw", socketTest, ...under(everywhere, "connectionPool.tcp.tcpKeepalive.**")),
     acted("Outliers", "sgw", `${features}destination-rule.yaml`, ...under(everywhere.map((policy) => `${policy}.outlierDetection`), "consecutive5xxErrors", "consecutiveGatewayErrors", "consecutiveLocalOriginFailures", "splitExternalLocalOriginErrors", "interval", "baseEjectionTime", "maxEjectionPercent", "minHealthPercent")),
     warned("Outliers by other statuses, and the old count", ...under(everywhere.map((policy) => `${policy}.outlierDetection`), "outlierDetectionHttpErrorCodes[]", "consecutiveErrors")),
     acted("TLS", "sgw", `${features}destination-rule.yaml`, ...under(everywhere.map((policy) => `${policy}.tls`), "mode", "clientCertificate", "privateKey", "caCertificates", "credentialName", "subjectAltNames[]", "sni", "insecureSkipVerify")),
-    byEnvoy("Revocation lists", "sgw", `${features}destination-rule.yaml`, ...under(everywhere, "tls.caCrl")),
+    acted("Revocation lists", "sgw", revocationTest, ...under(everywhere, "tls.caCrl")),
     acted("Tunnels", "sg", `${features}destination-rule.yaml`, ...under(policies, "tunnel.**")),
     acted("Budgets of retries", "sgw", `${features}destination-rule.yaml`, ...under(policies, "retryBudget.**")),
     acted("PROXY protocol to endpoints", "sgw", `${features}destination-rule.yaml`, ...under(policies, "proxyProtocol.version")),
@@ -66,7 +68,7 @@ export const destinationRuleTable: FieldTable = {
 };
 
 const serverTls = ["mode", "serverCertificate", "privateKey", "caCertificates", "subjectAltNames[]", "verifyCertificateSpki[]", "verifyCertificateHash[]", "minProtocolVersion", "maxProtocolVersion", "cipherSuites[]"];
-const gatewayTest = `${translate}gateway-resources.test.ts`;
+const gatewayTest = `${translate}gateway/gateway-resources.test.ts`;
 
 export const gatewayTable: FieldTable = {
   apiGroup: group,
@@ -75,14 +77,14 @@ export const gatewayTable: FieldTable = {
     acted("Servers", "g", gatewayTest, "selector{}", ...under(["servers[]"], "name", "bind", "hosts[]", "port.name", "port.number", "port.protocol")),
     acted("TLS of servers", "g", gatewayTest, ...under(["servers[].tls"], ...serverTls, "httpsRedirect", "credentialName", "credentialNames[]", "caCertCredentialName", "tlsCertificates[].**")),
     refused("Ports of workloads", "servers[].port.targetPort"),
-    byEnvoy("Revocation lists", "g", gatewayTest, "servers[].tls.caCrl"),
+    acted("Revocation lists", "g", revocationTest, "servers[].tls.caCrl"),
     refused("Trust without check", "servers[].tls.insecureSkipVerify"),
     warned("Endpoints of servers", "servers[].defaultEndpoint"),
   ],
 };
 
 const pooledTcp = ["tcp.maxConnections", "tcp.connectTimeout", "tcp.idleTimeout", "tcp.maxConnectionDuration"];
-const inboundTest = `${translate}inbound-resources.test.ts`;
+const inboundTest = `${translate}inbound/inbound-resources.test.ts`;
 
 export const sidecarTable: FieldTable = {
   apiGroup: group,
@@ -93,7 +95,7 @@ export const sidecarTable: FieldTable = {
     acted("Ingress", "s", inboundTest, ...under(["ingress[]"], "bind", "captureMode", "defaultEndpoint", "port.name", "port.number", "port.protocol", "connectionPool.http.**", ...pooledTcp.map((field) => `connectionPool.${field}`))),
     acted("TCP keepalive", "s", inboundTest, "ingress[].connectionPool.tcp.tcpKeepalive.**", "inboundConnectionPool.tcp.tcpKeepalive.**"),
     acted("TLS of ingress", "s", inboundTest, ...under(["ingress[].tls"], ...serverTls.filter((field) => field !== "subjectAltNames[]"))),
-    byEnvoy("Revocation lists of ingress", "s", inboundTest, "ingress[].tls.caCrl"),
+    acted("Revocation lists of ingress", "s", revocationTest, "ingress[].tls.caCrl"),
     refused("Credentials and redirects of ingress", ...under(["ingress[].tls"], "subjectAltNames[]", "credentialName", "credentialNames[]", "caCertCredentialName", "tlsCertificates[].**", "httpsRedirect", "insecureSkipVerify")),
     refused("Ports of workloads", "egress[].port.targetPort", "ingress[].port.targetPort"),
     acted("Pools of inbound connections", "s", inboundTest, "inboundConnectionPool.http.**", ...pooledTcp.map((field) => `inboundConnectionPool.${field}`)),
@@ -101,7 +103,7 @@ export const sidecarTable: FieldTable = {
   ],
 };
 
-const entriesTest = `${translate}ambient-entries.test.ts`;
+const entriesTest = `${translate}ambient/ambient-entries.test.ts`;
 const endpoint = ["address", "labels{}", "locality", "network", "ports{}", "serviceAccount", "weight"];
 
 export const serviceEntryTable: FieldTable = {

@@ -31,8 +31,6 @@ export interface OpenTelemetryLogProvider extends ProviderService {
   readonly labels: Readonly<Record<string, unknown>>;
 }
 
-const onlyEnvoy = "is written by Envoy only: Serin's proxy writes file access logs";
-
 export function readFileLog(reader: Reader): FileLogProvider {
   const format = reader.object("logFormat");
   const labels = format?.object("labels");
@@ -51,7 +49,6 @@ export function readFileLog(reader: Reader): FileLogProvider {
 
 /** Connections have no headers, so a TCP log has only the first fields. */
 export function readGrpcLog(reader: Reader, protocol: "http" | "tcp"): GrpcLogProvider {
-  reader.warn(onlyEnvoy);
   const isHttp = protocol === "http";
   const provider: GrpcLogProvider = {
     ...readServicePort(reader),
@@ -66,7 +63,6 @@ export function readGrpcLog(reader: Reader, protocol: "http" | "tcp"): GrpcLogPr
 }
 
 export function readOpenTelemetryLog(reader: Reader): OpenTelemetryLogProvider {
-  reader.warn(onlyEnvoy);
   const format = reader.object("logFormat");
   const provider: OpenTelemetryLogProvider = {
     ...readServicePort(reader),

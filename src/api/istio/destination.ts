@@ -20,6 +20,8 @@ export interface RouteDestination {
 }
 
 const maxInt32 = 2_147_483_647;
+/** Envoy counts a list's weights in so many bits, and refuses the listener or table of one that has more. */
+const maxUint32 = 4_294_967_295;
 
 export function readDestination(reader: Reader, field: string): Destination | undefined {
   const nested = reader.object(field);
@@ -52,6 +54,7 @@ export function checkWeights(reader: Reader, destinations: readonly RouteDestina
   if (destinations.length < 2) return;
   const total = destinations.reduce((sum, { weight }) => sum + weight, 0);
   if (total === 0) reader.error("must have a destination with a weight above 0", "route");
+  else if (total > maxUint32) reader.error(`must have weights that sum up to ${maxUint32} at most, got ${total}; proxies refuse more`, "route");
   else if (total !== percent) reader.warn(`has weights that sum up to ${total}: each counts relative to that sum`, "route");
 }
 

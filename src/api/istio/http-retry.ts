@@ -53,7 +53,7 @@ export function readRetries(reader: Reader | undefined): HttpRetry | undefined {
     attempts: reader.integer("attempts", 0) ?? 0,
     perTryTimeoutMs: readDurationMs(reader, "perTryTimeout", 1),
     retryOn: readText(reader, "retryOn"),
-    retryRemoteLocalities: readRemoteLocalities(reader),
+    retryRemoteLocalities: reader.boolean("retryRemoteLocalities"),
     retryIgnorePreviousHosts: reader.boolean("retryIgnorePreviousHosts"),
     backoffMs: readDurationMs(reader, "backoff", 1),
   };
@@ -73,8 +73,3 @@ function isRegisteredStatus(text: string): boolean {
   return /^\d{3}$/.test(text) && registeredStatuses.some(([first, last]) => Number(text) >= first && Number(text) <= last);
 }
 
-function readRemoteLocalities(reader: Reader): boolean | undefined {
-  const wanted = reader.boolean("retryRemoteLocalities");
-  if (wanted === true) reader.warn("is done by Envoy alone: a retry of Serin's own proxy is balanced like any request", "retryRemoteLocalities");
-  return wanted;
-}

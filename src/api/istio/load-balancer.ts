@@ -55,7 +55,7 @@ export function readLoadBalancer(reader: Reader | undefined, hasOutlierDetection
   const simple = reader.oneOf("simple", simpleWords);
   if (reader.has("localityLbSetting") && reader.has("zoneAwareLbSetting")) reader.error("must not be set beside localityLbSetting", "zoneAwareLbSetting");
   if (reader.has("simple") && reader.has("consistentHash")) reader.error("must not be set beside simple", "consistentHash");
-  if (reader.has("zoneAwareLbSetting")) reader.warn("is acted on by Envoy alone: Serin's own proxy prefers its locality only by localityLbSetting", "zoneAwareLbSetting");
+  if (reader.has("zoneAwareLbSetting")) reader.warn("gives endpoints their priorities, but has no effect on how zones share the load: a proxy would need the endpoints of its own service (local_cluster), which this control plane does not serve", "zoneAwareLbSetting");
   const balancer: LoadBalancer = {
     simple: simple === "LEAST_CONN" ? "LEAST_REQUEST" : simple,
     consistentHash: readConsistentHash(reader.object("consistentHash")),

@@ -34,6 +34,21 @@ test("what is written is read by upstream's names", () => {
   assert.equal(mesh.tlsDefaults.minProtocolVersion, "TLSV1_3");
 });
 
+test("authorities that are trusted besides are read with their domains, and what cannot be meant is told", () => {
+  const parsed = parseMeshConfig({ caCertificates: [{ pem: "one", trustDomains: ["east.example"] }, { spiffeBundleUrl: "spire.example/bundle" }, { pem: "two", certSigners: ["a/b"] }] });
+  assert.deepEqual(parsed.value?.caCertificates, [
+    { pem: "one", spiffeBundleUrl: undefined, trustDomains: ["east.example"] },
+    { pem: undefined, spiffeBundleUrl: "https://spire.example/bundle", trustDomains: [] },
+    { pem: "two", spiffeBundleUrl: undefined, trustDomains: [] },
+  ]);
+  assert.deepEqual(lines(parsed.warnings), ["caCertificates[2].certSigners: has no effect here: this control plane signs by an authority of its own, and asks no signer of Kubernetes"]);
+  assert.deepEqual(lines(parseMeshConfig({ caCertificates: [{ pem: "a", spiffeBundleUrl: "b.example" }, { spiffeBundleUrl: "http://c.example" }, { trustDomains: ["a_b"] }] }).errors), [
+    "caCertificates[0].spiffeBundleUrl: must not be set beside pem: give each an entry of its own",
+    'caCertificates[1].spiffeBundleUrl: must be an address of https, got "http://c.example"',
+    'caCertificates[2].trustDomains[0]: must be a trust domain such as cluster.local, got "a_b"',
+  ]);
+});
+
 test("a mesh config's faults are told at their fields, and fields without effect by name", () => {
   const parsed = parseMeshConfig({ trustDomain: "a_b", connectTimeout: "2h", rootNamespace: "a.b", defaultConfig: { discoveryAddress: "istiod" } });
   assert.deepEqual(lines(parsed.errors), [

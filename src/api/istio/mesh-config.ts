@@ -10,6 +10,8 @@ import { readRetries, type HttpRetry } from "./http-retry.ts";
 import { readLocality, type LocalityLoadBalancer } from "./locality-load-balancer.ts";
 import { readProxyConfig, type ProxyConfig } from "./proxy-config.ts";
 import { readOutlierDetection, type OutlierDetection } from "./traffic-policy.ts";
+import { trustDomainFault } from "./trust-domain.ts";
+import { readTrustedAuthorities, type TrustedAuthority } from "./trusted-authority.ts";
 
 /** How proxies write a request's path before they compare it. */
 export type PathNormalization = (typeof pathNormalizations)[number];
@@ -71,6 +73,8 @@ export interface MeshConfig {
   readonly defaultTracingProviders: readonly string[];
   /** Prometheus where nothing is said, as upstream's charts have it. */
   readonly defaultMetricsProviders: readonly string[];
+  /** Who is trusted besides the mesh's own authority. */
+  readonly caCertificates: readonly TrustedAuthority[];
   readonly serviceSettings: readonly { readonly hosts: readonly string[]; readonly clusterLocal: boolean }[];
 }
 
@@ -89,7 +93,6 @@ export interface MeshMutualTls {
 /** Fields of upstream's that change nothing here. */
 const withoutEffect = [
   "ca",
-  "caCertificates",
   "certificates",
   "configSources",
   "hboneIdleTimeout",
@@ -159,6 +162,7 @@ export function parseMeshConfig(raw: unknown): Parsed<MeshConfig> {
     hboneIdleTimeoutMs: readDurationMs(reader, "hboneIdleTimeout"),
     defaultTracingProviders: providers?.strings("tracing") ?? [],
     defaultMetricsProviders: providers?.has("metrics") === true ? providers.strings("metrics") : ["prometheus"],
+    caCertificates: readTrustedAuthorities(reader),
     serviceSettings: reader.objects("serviceSettings").map((entry) => ({ hosts: entry.strings("hosts"), clusterLocal: entry.object("settings")?.boolean("clusterLocal") ?? false })),
   };
   checkMesh(reader, value);
@@ -215,10 +219,6 @@ function checkMesh(reader: Reader, value: MeshConfig): void {
 function reportTrustDomain(reader: Reader, field: string, text: string): void {
   const fault = trustDomainFault(text);
   if (fault !== undefined) reader.error(fault, field);
-}
-
-function trustDomainFault(text: string): string | undefined {
-  return text.replace(/\.$/, "").split(".").every(isDnsLabel) ? undefined : `must be a trust domain such as cluster.local, got "${text}"`;
 }
 
 function readTlsDefaults(reader: Reader | undefined): MeshConfig["tlsDefaults"] {

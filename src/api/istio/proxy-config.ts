@@ -23,8 +23,6 @@ export interface ProxyConfig {
   readonly tracing?: ProxyTracing | undefined;
   /** What spans call the workload. */
   readonly tracingServiceName: TracingServiceName;
-  /** PEM; trusted beside the mesh's own root. */
-  readonly caCertificatesPem: readonly string[];
 }
 
 const tracingServiceNames = ["APP_LABEL_AND_NAMESPACE", "CANONICAL_NAME_ONLY", "CANONICAL_NAME_AND_NAMESPACE"] as const;
@@ -121,11 +119,11 @@ export function readProxyConfig(reader: Reader): ProxyConfig {
     proxyHeaders: readHeaders(reader.object("proxyHeaders")),
     tracing: readTracing(reader.object("tracing")),
     tracingServiceName: reader.oneOf("tracingServiceName", tracingServiceNames) ?? "APP_LABEL_AND_NAMESPACE",
-    caCertificatesPem: reader.strings("caCertificatesPem"),
   };
   const fault = proxyAddressFault(config.discoveryAddress);
   if (fault !== undefined) reader.error(fault, "discoveryAddress");
   for (const field of withoutEffect) if (reader.has(field) && !unremarkable.has(field)) reader.warn("has no effect here", field);
+  if (reader.has("caCertificatesPem")) reader.warn("has no effect here, as upstream's control plane writes it and reads none: name the roots in caCertificates of the mesh config", "caCertificatesPem");
   warnOfUnknown(reader);
   return config;
 }

@@ -80,7 +80,6 @@ export function readServerTls(reader: Reader | undefined): ServerTls | undefined
     cipherSuites: readCipherSuites(reader),
   };
   if (reader.boolean("insecureSkipVerify") === true) reader.error("is for clients, a server has nothing to skip; take it out", "insecureSkipVerify");
-  if (tls.caCrl !== undefined) reader.warn("is looked at by Envoy alone: Serin's own proxy does not read revocation lists", "caCrl");
   checkCertificates(reader, tls);
   checkVersions(reader, tls);
   refuseUnknown(reader);

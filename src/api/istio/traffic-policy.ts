@@ -158,7 +158,6 @@ function readClientTls(reader: Reader | undefined, namespace: string): ClientTls
     insecureSkipVerify: reader.boolean("insecureSkipVerify"),
   };
   checkClientTls(reader, tls, namespace);
-  if (tls.caCrl !== undefined) reader.warn("is looked at by Envoy alone: Serin's own proxy does not read revocation lists", "caCrl");
   refuseUnknown(reader);
   return tls;
 }

@@ -100,6 +100,7 @@ test("faults of the whole are told at their fields", () => {
     [{ hosts: ["a.com"], tls: [{ match: [{ sniHosts: ["b.com"] }], route }] }, 'spec.tls[0].match[0].sniHosts[0]: must be within one of the hosts (a.com), got "b.com"'],
     [{ hosts: ["a"], tcp: [{ match: [{ destinationSubnets: ["10.0.0.0/33"] }], route }] }, 'spec.tcp[0].match[0].destinationSubnets[0]: must be an IP address or a CIDR such as 10.1.0.0/16, got "10.0.0.0/33"'],
     [{ hosts: ["a"], tcp: [{}] }, "spec.tcp[0].route: must have at least one destination"],
+    [{ hosts: ["a"], tcp: [{ route: Array.from({ length: 3 }, () => ({ ...route[0], weight: 2_147_483_647 })) }] }, "spec.tcp[0].route: must have weights that sum up to 4294967295 at most, got 6442450941; proxies refuse more"],
     [{ hosts: ["a"], http, gateway: ["x"] }, "spec.gateway: is not a field that is known here; did you mean gateways?"],
   ];
   for (const [spec, ...expected] of cases) assert.deepEqual(told(virtualServiceKind, spec).errors, expected, JSON.stringify(spec));

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { systemClock, transientError } from "../../base/index.ts";
+import { systemClock, transientError, type Clock } from "../../base/index.ts";
 import type { RawOptions } from "../../kube/index.ts";
 import { FakeKubeClient } from "../testing/fake-kube-client.ts";
 import { Authenticator } from "./authenticator.ts";
@@ -22,9 +22,9 @@ own.tokens.set("own", { username: account, pod: "web-1", podUid: "uid-1" });
 west.tokens.set("west", { username: account, pod: "web-9", podUid: "uid-9" });
 own.tokens.set("human", { username: "alice", pod: "" });
 const clients = new Map([["east", own], ["west", west]]);
-const make = (audiences: readonly string[] = ["istio-ca"]): Authenticator =>
-  new Authenticator({ clientOf: (id) => clients.get(id), clusterIds: () => [...clients.keys()], clusterId: "east", audiences, trustDomain: () => "cluster.local", clock: systemClock });
-const credentials = (token: string | undefined, clusterId = "", subjectAltName?: string) => ({ authorization: token === undefined ? undefined : `Bearer ${token}`, clusterId, subjectAltName });
+const make = (audiences: readonly string[] = ["istio-ca"], clock: Clock = systemClock, remembered?: number): Authenticator =>
+  new Authenticator({ clientOf: (id) => clients.get(id), clusterIds: () => [...clients.keys()], clusterId: "east", audiences, trustDomain: () => "cluster.local", clock, ...(remembered === undefined ? {} : { remembered }) });
+const credentials = (token: string | undefined, clusterId = "", subjectAltName?: string) => ({ authorization: token === undefined ? undefined : `Bearer ${token}`, clusterId, subjectAltName, address: "10.0.0.1" });
 
 test("a token is reviewed by the API server of the cluster that the caller names, for the audiences that are set", async () => {
   const authenticator = make(["istio-ca", "mesh"]);
@@ -48,6 +48,8 @@ test("a person's token and no credentials at all are refused", async () => {
   await assert.rejects(make().authenticate(credentials("human")), /alice is no service account/);
   await assert.rejects(make().authenticate(credentials(undefined)), /neither a token nor a client certificate/);
   await assert.rejects(make().authenticate(credentials(undefined, "", "URI:spiffe://elsewhere/ns/shop/sa/web")), /neither a token/);
+  const forged = 'DNS:"a, URI:spiffe://cluster.local/ns/istio-system/sa/istiod, b", URI:spiffe://elsewhere/ns/shop/sa/web';
+  await assert.rejects(make().authenticate(credentials(undefined, "", forged)), /neither a token/, "what is within another name is none");
 });
 
 test("a certificate of the mesh is enough to renew by, also while the token is no more or the API server is away", async () => {
@@ -59,4 +61,32 @@ test("a certificate of the mesh is enough to renew by, also while the token is n
   assert.deepEqual(await make().authenticate(credentials("own", "", name)), caller);
   await assert.rejects(make().authenticate(credentials("own")), /could not be checked/);
   own.isAway = false;
+});
+
+test("one token is asked for once, however many streams show it at once, and a refusal is remembered for seconds and no good token forgotten for it", async () => {
+  let nowMs = 0;
+  const authenticator = make(undefined, { ...systemClock, nowMs: () => nowMs }, 10);
+  const tell = async (token: string): Promise<string> => await authenticator.authenticate(credentials(token)).then(({ pod }) => pod, (error: unknown) => String(error));
+  const before = own.asked.length;
+  assert.deepEqual(new Set(await Promise.all(Array.from({ length: 50 }, () => tell("own")))), new Set(["web-1"]));
+  assert.equal(own.asked.length - before, 1);
+  for (let round = 0; round < 3; round += 1) assert.match(await tell("late"), /token is not valid/);
+  assert.equal(own.asked.length - before, 2);
+  own.tokens.set("late", { username: account, pod: "web-3" });
+  assert.match(await tell("late"), /token is not valid/);
+  nowMs += 5001;
+  assert.equal(await tell("late"), "web-3");
+  const atFlood = own.asked.length;
+  for (let index = 0; index < 25; index += 1) await tell(`guess-${index}`);
+  assert.equal(own.asked.length - atFlood, 25);
+  assert.equal(await tell("own"), "web-1");
+  assert.equal(own.asked.length - atFlood, 25);
+});
+
+test("an API server that is away is asked again for each try: nothing is remembered of it", async () => {
+  const authenticator = make();
+  own.isAway = true;
+  await assert.rejects(authenticator.authenticate(credentials("own")), /could not be checked/);
+  own.isAway = false;
+  assert.equal((await authenticator.authenticate(credentials("own"))).pod, "web-1");
 });

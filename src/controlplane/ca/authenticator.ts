@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
-import { messageOf, userError, SerinError, transientError, type Clock } from "../../base/index.ts";
+import { alternativeNames, messageOf, userError, SerinError, transientError, type Clock } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
+import { defaultReviewBounds, ReviewQueue, type ReviewBounds } from "./review-queue.ts";
 
 /** Who calls, as its credentials prove. */
 export interface Caller {
@@ -20,6 +21,8 @@ export interface Credentials {
   readonly subjectAltName: string | undefined;
   /** The header `clusterid`: where the token is of; empty for the cluster of the control plane. */
   readonly clusterId: string;
+  /** That the connection is from: callers of one address share what they may ask of an API server. */
+  readonly address: string;
 }
 
 export interface AuthenticatorOptions {
@@ -33,20 +36,28 @@ export interface AuthenticatorOptions {
   readonly audiences: readonly string[];
   readonly trustDomain: () => string;
   readonly clock: Clock;
+  /** Of the questions to API servers. */
+  readonly bounds?: ReviewBounds;
+  /** Good tokens, and refused ones too, whose verdicts are kept. */
+  readonly remembered?: number;
 }
 
 interface TokenReview {
   status?: { authenticated?: boolean; error?: string; audiences?: readonly string[]; user?: { username?: string; groups?: string[]; extra?: Record<string, string[]> } };
 }
 
-interface CachedReview {
-  readonly caller: Caller;
+/** What an API server has said of a token: whose it is, or why it is nobody's. */
+interface Verdict {
+  readonly result: Caller | SerinError;
   readonly untilMs: number;
 }
 
 const reviewPath = "/apis/authentication.k8s.io/v1/tokenreviews";
 const cacheMs = 60_000;
-const cacheEntries = 10_000;
+/** Short: what an API server does not know yet it may know in a moment. */
+const refusedMs = 5000;
+/** Of each kind: what is refused takes no place of what is good. */
+const defaultRemembered = 10_000;
 const podNameExtra = "authentication.kubernetes.io/pod-name";
 const podUidExtra = "authentication.kubernetes.io/pod-uid";
 const accountsGroup = "system:serviceaccounts";
@@ -56,24 +67,29 @@ const httpOk = 200;
 /** Authenticates by a service account token for one of the audiences, or else by a verified client certificate of the mesh. */
 export class Authenticator {
   readonly #options: AuthenticatorOptions;
-  readonly #reviews = new Map<string, CachedReview>();
+  readonly #accepted = new Map<string, Verdict>();
+  readonly #refused = new Map<string, Verdict>();
+  /** A proxy opens several streams at once, all with the same token: one question is enough. */
+  readonly #underWay = new Map<string, Promise<Caller>>();
+  readonly #queue: ReviewQueue;
 
   constructor(options: AuthenticatorOptions) {
     this.#options = options;
+    this.#queue = new ReviewQueue(options.bounds ?? defaultReviewBounds);
   }
 
   async authenticate(credentials: Credentials): Promise<Caller> {
     const token = /^Bearer (.+)$/i.exec(credentials.authorization ?? "")?.[1];
     const caller = this.#byCertificate(credentials.subjectAltName ?? "");
-    if (token !== undefined) return await this.#byTokenOr(token, credentials.clusterId, caller);
+    if (token !== undefined) return await this.#byTokenOr(token, credentials, caller);
     if (caller !== undefined) return caller;
     throw userError("unauthenticated", "the caller shows neither a token nor a client certificate of this mesh", { hint: `send a service account token for the ${this.#audiences()} as "authorization: Bearer …"` });
   }
 
   /** A proxy that renews shows both: its certificate counts when the token, which may have expired, does not. */
-  async #byTokenOr(token: string, clusterId: string, caller: Caller | undefined): Promise<Caller> {
+  async #byTokenOr(token: string, credentials: Credentials, caller: Caller | undefined): Promise<Caller> {
     try {
-      return await this.#byToken(token, clusterId);
+      return await this.#byToken(token, credentials);
     } catch (error) {
       if (caller !== undefined && error instanceof SerinError && error.kind !== "internal") return caller;
       throw error;
@@ -81,8 +97,8 @@ export class Authenticator {
   }
 
   #byCertificate(subjectAltName: string): Caller | undefined {
-    for (const entry of subjectAltName.split(", ")) {
-      const identity = parseSpiffeId(entry.startsWith("URI:") ? entry.slice("URI:".length) : "");
+    for (const { kind, value } of alternativeNames(subjectAltName)) {
+      const identity = parseSpiffeId(kind === "URI" ? value : "");
       if (identity?.trustDomain === this.#options.trustDomain()) {
         return { namespace: identity.namespace, serviceAccount: identity.serviceAccount, pod: "", podUid: "", clusterId: this.#options.clusterId };
       }
@@ -90,22 +106,47 @@ export class Authenticator {
     return undefined;
   }
 
-  async #byToken(token: string, shown: string): Promise<Caller> {
-    const { clientOf, clusterIds, clock } = this.#options;
+  async #byToken(token: string, { clusterId: shown, address }: Credentials): Promise<Caller> {
+    const { clientOf, clusterIds } = this.#options;
     const clusterId = shown === "" ? this.#options.clusterId : shown;
     const client = clientOf(clusterId);
     if (client === undefined) {
       throw userError("unauthenticated", `the caller says that it is of the cluster "${clusterId}", which is not known here`, { hint: `known are ${clusterIds().join(", ")}: correct ISTIO_META_CLUSTER_ID of the proxy, or add the cluster's secret` });
     }
     const key = createHash("sha256").update(clusterId).update("\0").update(token).digest("base64");
-    const now = clock.nowMs();
-    const cached = this.#reviews.get(key);
-    if (cached !== undefined && cached.untilMs > now) return cached.caller;
-    const caller = this.#callerOf(await this.#review(client, token), clusterId);
-    this.#reviews.delete(key);
-    if (this.#reviews.size >= cacheEntries) this.#reviews.delete(this.#reviews.keys().next().value ?? "");
-    this.#reviews.set(key, { caller, untilMs: now + cacheMs });
-    return caller;
+    const known = this.#known(this.#accepted, key) ?? this.#known(this.#refused, key);
+    if (known instanceof SerinError) throw known;
+    if (known !== undefined) return known;
+    let review = this.#underWay.get(key);
+    if (review === undefined) {
+      review = this.#queue.run(address, () => this.#decide(client, token, clusterId, key)).finally(() => this.#underWay.delete(key));
+      this.#underWay.set(key, review);
+    }
+    return await review;
+  }
+
+  #known(verdicts: ReadonlyMap<string, Verdict>, key: string): Caller | SerinError | undefined {
+    const known = verdicts.get(key);
+    return known !== undefined && known.untilMs > this.#options.clock.nowMs() ? known.result : undefined;
+  }
+
+  async #decide(client: KubeClient, token: string, clusterId: string, key: string): Promise<Caller> {
+    const review = await this.#review(client, token);
+    const nowMs = this.#options.clock.nowMs();
+    try {
+      const caller = this.#callerOf(review, clusterId);
+      this.#remember(this.#accepted, key, { result: caller, untilMs: nowMs + cacheMs });
+      return caller;
+    } catch (error) {
+      if (error instanceof SerinError && error.kind === "user") this.#remember(this.#refused, key, { result: error, untilMs: nowMs + refusedMs });
+      throw error;
+    }
+  }
+
+  #remember(verdicts: Map<string, Verdict>, key: string, verdict: Verdict): void {
+    verdicts.delete(key);
+    if (verdicts.size >= (this.#options.remembered ?? defaultRemembered)) verdicts.delete(verdicts.keys().next().value ?? "");
+    verdicts.set(key, verdict);
   }
 
   async #review(client: KubeClient, token: string): Promise<TokenReview> {

@@ -7,7 +7,7 @@ import { derBitString, DerReader, derSequence, derTags } from "./der.ts";
 import { encodeLeaf, readIssuer, serialNumber, type IssuerParts, type LeafNames } from "./leaf-certificate.ts";
 import { fingerprintOf, rootBundle, rootsWith, signingRoot, splitPem } from "./root-bundle.ts";
 import { algorithmIdentifier, algorithmOf, type SignatureAlgorithm } from "./signature-algorithms.ts";
-import { BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension, ParsedCertificate, SubjectKeyIdentifierExtension, X509CertificateGenerator, type SelfSignedParams } from "./x509.ts";
+import type * as X509 from "./x509.ts";
 
 /** What a certificate authority is made of, all PEM. */
 export interface AuthorityMaterial {
@@ -50,9 +50,15 @@ const signAsync = promisify(sign);
 const generateKeys = promisify(generateKeyPair);
 const rsaSignature = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
 
+/** Two hundred modules, for who makes a root: a control plane that finds one does without. */
+async function x509(): Promise<typeof X509> {
+  return await import("./x509.ts");
+}
+
 /** Makes a self-signed authority: RSA, ten years, as istiod does. RSA, as every handshake of the mesh verifies it. */
 export async function createSelfSignedAuthority(organization: string, clock: Clock, options: RootOptions = {}): Promise<AuthorityMaterial> {
   const { privateKey } = await generateKeys("rsa", { modulusLength: options.rsaKeyBits ?? rootKeyBits });
+  const { BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension, SubjectKeyIdentifierExtension } = await x509();
   const extensions = [new BasicConstraintsExtension(true, undefined, true), new KeyUsagesExtension(KeyUsageFlags.keyCertSign, true), new SubjectKeyIdentifierExtension(keyIdentifierOf(createPublicKey(privateKey)))];
   return await selfSigned(privateKey, { name: [{ O: [organization] }], extensions }, clock, options.lifetimeMs ?? rootLifetimeMs);
 }
@@ -72,6 +78,7 @@ const keyIdentifierDigits = 40;
  */
 export async function renewSelfSignedAuthority({ certificate, privateKey, root }: AuthorityMaterial, clock: Clock, options: RootOptions = {}): Promise<AuthorityMaterial> {
   const former = splitPem(certificate)[0] ?? "";
+  const { ParsedCertificate } = await x509();
   const { subjectName, extensions } = new ParsedCertificate(former);
   // An authority's identifier may hold the serial number of the former certificate.
   const kept = extensions.filter(({ type }) => type !== authorityKeyIdentifier);
@@ -80,11 +87,12 @@ export async function renewSelfSignedAuthority({ certificate, privateKey, root }
 }
 const authorityKeyIdentifier = "2.5.29.35";
 
-async function selfSigned(key: KeyObject, { name, extensions }: Required<Pick<SelfSignedParams, "name" | "extensions">>, clock: Clock, lifetimeMs: number): Promise<AuthorityMaterial> {
+async function selfSigned(key: KeyObject, { name, extensions }: Required<Pick<X509.SelfSignedParams, "name" | "extensions">>, clock: Clock, lifetimeMs: number): Promise<AuthorityMaterial> {
   const nowMs = clock.nowMs();
   const algorithm = key.asymmetricKeyType === "ec" ? { name: "ECDSA", namedCurve: curves[key.asymmetricKeyDetails?.namedCurve ?? ""] ?? "", hash: "SHA-256" } : rsaSignature;
   const publicKey = await webcrypto.subtle.importKey("spki", createPublicKey(key).export({ type: "spki", format: "der" }), algorithm, true, ["verify"]);
   const signingKey = await webcrypto.subtle.importKey("pkcs8", key.export({ type: "pkcs8", format: "der" }), algorithm, true, ["sign"]);
+  const { X509CertificateGenerator } = await x509();
   const certificate = await X509CertificateGenerator.createSelfSigned({
     serialNumber: serialNumber().toString("hex"),
     name,

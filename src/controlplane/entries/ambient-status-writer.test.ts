@@ -4,7 +4,7 @@ import type { KubernetesObject } from "../../api/index.ts";
 import { authorizationPolicyKind } from "../../api/istio/index.ts";
 import { silentLogger, systemClock } from "../../base/index.ts";
 import { CollectionGraph, createInformer, type Informer, type SourceCollection } from "../../kube/index.ts";
-import type { AmbientStatus } from "../model/ambient-status.ts";
+import type { AmbientStatus } from "../model/ambient/ambient-status.ts";
 import { FakeKubeClient } from "../testing/fake-kube-client.ts";
 import { runAmbientStatusWriter } from "./ambient-status-writer.ts";
 

@@ -25,12 +25,12 @@ test("an object says in its status which fields have no effect, as long as it ha
     while ((await conditions()).length !== count) await new Promise((resolve) => setImmediate(resolve));
     return await conditions();
   };
-  rule({ outlierDetection: { consecutiveErrors: 5 }, tls: { mode: "SIMPLE", caCrl: "/crl.pem" } });
+  rule({ outlierDetection: { consecutiveErrors: 5 }, loadBalancer: { simple: "ROUND_ROBIN", zoneAwareLbSetting: { enabled: true } } });
   const work = Promise.all([objects.run(stop.signal), runFieldStatusWriter({ client, objectsOf: (kind) => (kind.kind === "DestinationRule" ? objects : undefined), clock: systemClock, log }, stop.signal)]);
   const [other, own] = await until(2);
   assert.equal(other?.type, "Other");
   assert.equal(own?.type, fieldCondition);
-  assert.match(own?.message ?? "", /spec\.trafficPolicy\.outlierDetection\.consecutiveErrors: is deprecated and has no effect.*; spec\.trafficPolicy\.tls\.caCrl: is looked at by Envoy alone/);
+  assert.match(own?.message ?? "", /spec\.trafficPolicy\.loadBalancer\.zoneAwareLbSetting: gives endpoints their priorities, but has no effect on how zones share the load: .*; spec\.trafficPolicy\.outlierDetection\.consecutiveErrors: is deprecated and has no effect/);
   const before = await client.get(destinationRuleKind, "web", "shop");
   client.put(destinationRuleKind, { ...before, spec: { host: "web", trafficPolicy: { loadBalancer: { simple: "RANDOM" } } } } as unknown as Parameters<typeof client.put>[1]);
   assert.deepEqual((await until(1)).map(({ type }) => type), ["Other"]);

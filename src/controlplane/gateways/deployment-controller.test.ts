@@ -6,8 +6,8 @@ import { deploymentKind, serviceAccountKind, serviceKind } from "../../api/kuber
 import { createLogger, systemClock } from "../../base/index.ts";
 import { CollectionGraph, type SourceCollection } from "../../kube/index.ts";
 import type { GatewayPlacement, ProxyConfigFacts } from "../model/index.ts";
-import { deriveGatewayPlacements } from "../model/gateway-placement.ts";
-import { deriveWaypoints } from "../model/waypoint.ts";
+import { deriveGatewayPlacements } from "../model/gateway/gateway-placement.ts";
+import { deriveWaypoints } from "../model/ambient/waypoint.ts";
 import { FakeKubeClient } from "../testing/fake-kube-client.ts";
 import { config, createModelFixture, namespace } from "../testing/model-fixture.ts";
 import { runGatewayDeploymentController } from "./deployment-controller.ts";

@@ -16,21 +16,23 @@ import {
   workloadEntryKind,
 } from "../../api/istio/index.ts";
 import { endpointSliceKind, mutatingWebhookConfigurationKind, namespaceKind, nodeKind, podKind, serviceAccountKind, serviceKind } from "../../api/kubernetes/index.ts";
-import type { SourceCollection } from "../../kube/index.ts";
+import type { Excerpt, SourceCollection } from "../../kube/index.ts";
 import type { ConfigFacts } from "../model/facts.ts";
-import { isWaypointClass } from "../model/gateway-class.ts";
+import { isWaypointClass } from "../model/gateway/gateway-class.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { configFacts, type ConfigRules } from "./config-facts.ts";
 import { extensionFeeds } from "./extension-feeds.ts";
 import { serviceEntryFacts, workloadEntryFacts } from "./entry-facts.ts";
 import { networkAddresses } from "./network-addresses.ts";
-import { podFacts } from "./pod-facts.ts";
+import { podExcerpt, podFacts } from "./pod-facts.ts";
 import { tagFacts } from "./tag-facts.ts";
 import { statedPreference, nodeFacts, serviceFacts, sliceFacts } from "./service-facts.ts";
 
 /** How the objects of one kind become facts of the model. */
 export interface Feed {
   readonly kind: KindDefinition;
+  /** Absent: whole objects are read. */
+  readonly excerpt?: Excerpt;
   /** An undefined object is one that was deleted. */
   take(key: string, object: KubernetesObject | undefined): void;
 }
@@ -58,7 +60,7 @@ export function createFeeds(inputs: MeshInputs, revision: string, toldOf: Config
   return [
     feed(namespaceKind, inputs.namespaces, ({ metadata }) => ({ name: metadata.name ?? "", labels: metadata.labels ?? {}, waypointCanaryWeight: metadata.annotations?.[istioAnnotations.useWaypointCanaryWeight], ...statedPreference(metadata.annotations) })),
     feed(nodeKind, inputs.nodes, nodeFacts),
-    feed(podKind, inputs.pods, podFacts),
+    { ...feed(podKind, inputs.pods, podFacts), excerpt: podExcerpt },
     feed(serviceKind, inputs.services, serviceFacts),
     feed(endpointSliceKind, inputs.slices, sliceFacts),
     feed(serviceAccountKind, inputs.serviceAccounts, ({ metadata }) => ({ namespace: metadata.namespace ?? "", name: metadata.name ?? "", managed: metadata.labels?.[istioLabels.gatewayName] !== undefined })),

@@ -52,6 +52,11 @@ class ConfigFile<Config> {
     return this.#text;
   }
 
+  /** What that text says. */
+  get tree(): unknown {
+    return parse(this.#text);
+  }
+
   async load(): Promise<Config> {
     const text = await this.#read();
     const config = readConfig(text, this.#path, this.#content, this.#log);

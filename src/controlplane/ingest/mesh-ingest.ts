@@ -28,6 +28,9 @@ interface HeldVersion {
   generation: number | undefined;
 }
 
+/** Of the API groups that configure a mesh. */
+const configurationGroups = /(^|\.)(istio\.io|gateway\.networking\.k8s\.io)$/;
+
 /** Deleted objects are remembered, so that their absence can be acknowledged too. */
 const maxRemembered = 200_000;
 
@@ -51,7 +54,7 @@ export class MeshIngest {
       this.#faults = formatIssues(issues);
       log.warn("an object is not taken into the mesh", { kind: kind ?? "", namespace: metadata.namespace ?? "", name: metadata.name ?? "", faults: this.#faults });
     };
-    this.#feeds = createFeeds(inputs, revision, refused).map((feed) => ({ feed, informer: createInformer(client, feed.kind, { log, clock }) }));
+    this.#feeds = createFeeds(inputs, revision, refused).map((feed) => ({ feed, informer: createInformer(client, feed.kind, { log, clock, ...(feed.excerpt === undefined ? {} : { excerpt: feed.excerpt }) }) }));
     this.synced = Promise.all(this.#feeds.map(({ informer }) => informer.synced)).then(() => undefined);
   }
 
@@ -90,6 +93,11 @@ export class MeshIngest {
   /** Of all objects of a kind, whatever revision they are for; undefined for one that the model does not hold. */
   informer(kind: string): Informer<KubernetesObject> | undefined {
     return this.#feeds.find(({ feed }) => feed.kind.kind === kind)?.informer;
+  }
+
+  /** Istio's kinds and Gateway API's, with their objects, whatever revision these are for. */
+  configuration(): readonly { readonly kind: Feed["kind"]; readonly informer: Informer<KubernetesObject> }[] {
+    return this.#feeds.flatMap(({ feed: { kind }, informer }) => (configurationGroups.test(kind.group) ? [{ kind, informer }] : []));
   }
 
   /** The same where two groups have a kind of that name. */

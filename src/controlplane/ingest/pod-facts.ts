@@ -1,7 +1,39 @@
 import { istioAnnotations } from "../../api/istio/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
 import { ownerOf } from "../../inject/index.ts";
+import { metadataExcerpt, type Excerpt } from "../../kube/index.ts";
 import type { PodFacts, SidecarProxyFacts } from "../model/facts.ts";
+
+const containers: Excerpt = {
+  name: { number: 1, holds: "text" },
+  args: { number: 4, holds: "text", repeated: true },
+  ports: { number: 6, repeated: true, holds: { name: { number: 1, holds: "text" }, containerPort: { number: 3, holds: "whole number" }, protocol: { number: 4, holds: "text" } } },
+  env: { number: 7, repeated: true, holds: { name: { number: 1, holds: "text" }, value: { number: 2, holds: "text" } } },
+};
+
+/** All that {@link podFacts} looks at: of some thousands of pods the rest would be most of what a start reads. */
+export const podExcerpt: Excerpt = {
+  metadata: { number: 1, holds: metadataExcerpt },
+  spec: {
+    number: 2,
+    holds: {
+      containers: { number: 2, holds: containers, repeated: true },
+      serviceAccountName: { number: 8, holds: "text" },
+      nodeName: { number: 10, holds: "text" },
+      hostNetwork: { number: 11, holds: "flag" },
+      initContainers: { number: 20, holds: containers, repeated: true },
+    },
+  },
+  status: {
+    number: 3,
+    holds: {
+      phase: { number: 1, holds: "text" },
+      conditions: { number: 2, repeated: true, holds: { type: { number: 1, holds: "text" }, status: { number: 2, holds: "text" } } },
+      podIP: { number: 6, holds: "text" },
+      podIPs: { number: 12, repeated: true, holds: { ip: { number: 1, holds: "text" } } },
+    },
+  },
+};
 
 /** Undefined for pods that have ended: their address may already be another's. */
 export function podFacts(pod: Pod): PodFacts | undefined {

@@ -6,7 +6,7 @@ import { remoteKey, type RemoteInputs } from "../model/remote-inputs.ts";
 import { configFacts } from "./config-facts.ts";
 import type { Feed } from "./feeds.ts";
 import { networkAddresses } from "./network-addresses.ts";
-import { podFacts } from "./pod-facts.ts";
+import { podExcerpt, podFacts } from "./pod-facts.ts";
 import { nodeFacts, serviceFacts, sliceFacts } from "./service-facts.ts";
 
 /** A feed that remembers what it holds, so that a cluster can be taken out of the model as a whole. */
@@ -22,7 +22,7 @@ export function createRemoteFeeds(inputs: RemoteInputs, clusterId: string): read
   return [
     remoteFeed(clusterId, namespaceKind, inputs.namespaces, ({ metadata }) => ({ name: metadata.name ?? "", labels: metadata.labels ?? {} })),
     remoteFeed(clusterId, nodeKind, inputs.nodes, nodeFacts),
-    remoteFeed(clusterId, podKind, inputs.pods, (pod) => ofCluster(podFacts(pod))),
+    { ...remoteFeed(clusterId, podKind, inputs.pods, (pod) => ofCluster(podFacts(pod))), excerpt: podExcerpt },
     remoteFeed(clusterId, serviceKind, inputs.services, (service) => ofCluster(serviceFacts(service))),
     remoteFeed(clusterId, endpointSliceKind, inputs.slices, (slice) => ofCluster(sliceFacts(slice))),
     remoteFeed(clusterId, gatewayKind, inputs.gateways, (gateway) => {

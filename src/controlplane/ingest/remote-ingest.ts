@@ -31,7 +31,7 @@ export class RemoteIngest {
     const { clusterId, client, inputs, selectors, clock, log } = options;
     this.#options = options;
     this.#namespaces.setSelectors(selectors);
-    this.#feeds = createRemoteFeeds(inputs, clusterId).map((feed) => ({ feed, informer: createInformer(client, feed.kind, { log, clock }) }));
+    this.#feeds = createRemoteFeeds(inputs, clusterId).map((feed) => ({ feed, informer: createInformer(client, feed.kind, { log, clock, ...(feed.excerpt === undefined ? {} : { excerpt: feed.excerpt }) }) }));
     this.synced = Promise.all(this.#feeds.map(({ informer }) => informer.synced)).then(() => undefined);
   }
 

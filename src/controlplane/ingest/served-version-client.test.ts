@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { httpRouteKind } from "../../api/gateway/index.ts";
-import { userError } from "../../base/index.ts";
+import { gatewayKind, httpRouteKind } from "../../api/gateway/index.ts";
+import { transientError, userError } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { ServedVersionClient } from "./served-version-client.ts";
 
@@ -27,4 +27,22 @@ test("an older Gateway API is spoken where the cluster has no newer one, and the
   await assert.rejects(client.list(httpRouteKind));
   await client.list(httpRouteKind);
   assert.deepEqual(listed, ["v1alpha2", "v1alpha2", "v1"]);
+});
+
+test("kinds of one group that are asked for at once are one question to the API server, and a question that failed is put again", async () => {
+  const asked: string[] = [];
+  let isAway = true;
+  const inner = {
+    raw: async (_method: string, path: string) => {
+      asked.push(path);
+      if (isAway) throw transientError("unreachable", "away");
+      return { status: 200, headers: {}, text: JSON.stringify({ resources: [{ name: "httproutes" }, { name: "gateways" }] }) };
+    },
+    list: async () => ({ items: [], resourceVersion: "1" }),
+  } as unknown as KubeClient;
+  const client = new ServedVersionClient(inner);
+  await assert.rejects(client.list(httpRouteKind), /away/);
+  isAway = false;
+  await Promise.all([client.list(httpRouteKind), client.list(gatewayKind)]);
+  assert.deepEqual(asked, ["/apis/gateway.networking.k8s.io/v1", "/apis/gateway.networking.k8s.io/v1"]);
 });

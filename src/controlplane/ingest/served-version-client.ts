@@ -22,6 +22,8 @@ const httpOk = 200;
 export class ServedVersionClient implements KubeClient {
   readonly #client: KubeClient;
   readonly #served = new Map<string, KindDefinition>();
+  /** By group and version, while they are asked for: many kinds are of one group. */
+  readonly #asked = new Map<string, Promise<ReadonlySet<string>>>();
 
   constructor(client: KubeClient) {
     this.#client = client;
@@ -88,13 +90,23 @@ export class ServedVersionClient implements KubeClient {
   }
 
   async #serves(group: string, version: string, plural: string): Promise<boolean> {
+    const path = `/apis/${group}/${version}`;
+    let asked = this.#asked.get(path);
+    if (asked === undefined) {
+      asked = this.#resourcesOf(path).finally(() => this.#asked.delete(path));
+      this.#asked.set(path, asked);
+    }
+    return (await asked).has(plural);
+  }
+
+  async #resourcesOf(path: string): Promise<ReadonlySet<string>> {
     try {
-      const answer = await this.#client.raw("GET", `/apis/${group}/${version}`);
-      if (answer.status !== httpOk) return false;
+      const answer = await this.#client.raw("GET", path);
+      if (answer.status !== httpOk) return new Set();
       const { resources = [] } = JSON.parse(answer.text) as { resources?: { name: string }[] };
-      return resources.some((resource) => resource.name === plural);
+      return new Set(resources.map(({ name }) => name));
     } catch (error) {
-      if (isKubeCode(error, "not-found")) return false;
+      if (isKubeCode(error, "not-found")) return new Set();
       throw error;
     }
   }

@@ -1,10 +1,10 @@
 import type { DestinationSubset, TrafficPolicy } from "../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../kube/index.ts";
-import { deriveBackendTlsTargets, type BackendTlsTarget } from "./backend-tls-model.ts";
+import { deriveBackendTlsTargets, type BackendTlsTarget } from "./gateway/backend-tls-model.ts";
 import { compareText, meshKey, type DestinationRuleFacts, type Labels, type MeshSettings } from "./facts.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
-import { isWildcard, mostSpecificHost, qualifiedHost } from "./service-hostname.ts";
-import { visibilityOf } from "./service-visibility.ts";
+import { isWildcard, mostSpecificHost, qualifiedHost } from "./service/service-hostname.ts";
+import { visibilityOf } from "./service/service-visibility.ts";
 
 /** One or more DestinationRules of one namespace for one host, as one. */
 export interface DestinationRuleModel {

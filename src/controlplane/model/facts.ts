@@ -18,6 +18,24 @@ import type { BackendTlsPolicy, Gateway, GrpcRoute, HttpRoute, ListenerSet, Refe
 
 /** What the model keeps of each object: only what translation reads, so that other changes of an object go no further. */
 
+/** Who speaks HBONE of those whose metadata say that they can (ENABLE_HBONE): waypoints and ztunnels always do. */
+export interface HboneSettings {
+  /** Sidecars and gateways speak it to workloads that take nothing else of the mesh's. */
+  readonly sent: boolean;
+  /** And to those that take Istio's mutual TLS as well. */
+  readonly preferred: boolean;
+  /** Sidecars take it. */
+  readonly takenBySidecars: boolean;
+}
+
+/** Upstream's of an ambient mesh. */
+const defaultHbone: HboneSettings = { sent: true, preferred: false, takenBySidecars: true };
+
+/** Who speaks HBONE in the mesh. */
+export function hboneOf(mesh: Pick<MeshSettings, "hbone"> | undefined): HboneSettings {
+  return mesh?.hbone ?? defaultHbone;
+}
+
 /** Of the mesh and of this control plane; one item, under {@link meshKey}. */
 export interface MeshSettings
   extends Pick<
@@ -51,12 +69,16 @@ export interface MeshSettings
   >,
     Pick<ProxyConfig, "gatewayTopology" | "meshId" | "proxyHeaders" | "proxyMetadata" | "tracing" | "tracingServiceName"> {
   readonly trustDomain: string;
+  /** Of authorities that are trusted besides the mesh's own: servers take their clients. */
+  readonly trustedDomains: readonly string[];
   /** Of the file beside the mesh config. */
   readonly networks: MeshNetworks;
   /** Ambient reaches global services in all clusters and networks; absent: it does not. */
   readonly ambientMultiNetwork?: boolean;
   /** Who of its proxies enters other networks by HBONE within HBONE, of a mesh that spans several; absent: waypoints alone. */
   readonly ambientNetworkCrossing?: { readonly waypoints: boolean; readonly ingress: boolean };
+  /** Absent: upstream's defaults, of {@link hboneOf}. */
+  readonly hbone?: HboneSettings;
   /** Waypoints take connections that say by their server name which host of a wildcard is meant; absent: they do not. */
   readonly wildcardTlsAtWaypoints?: boolean;
   readonly rootNamespace: string;

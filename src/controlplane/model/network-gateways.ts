@@ -1,7 +1,8 @@
 import { istioLabels } from "../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
+import { hbonePort as defaultHbonePort } from "../../wire/hbone/index.ts";
 import { compareText, hostnameOf, type GatewayFacts, type MeshSettings, type ServiceFacts } from "./facts.ts";
-import { remoteClassName } from "./gateway-class.ts";
+import { remoteClassName } from "./gateway/gateway-class.ts";
 import { isAddress } from "./ip-address.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { remoteKey } from "./remote-inputs.ts";
@@ -92,7 +93,6 @@ function configuredGateways({ networks }: MeshSettings): readonly NetworkGateway
 
 const portLabel = "networking.istio.io/gatewayPort";
 const defaultGatewayPort = 15_443;
-const gatewayHbonePort = 15_008;
 
 /** Of a Service that says which network it is the way into. */
 function labelledGateways(service: ServiceFacts, cluster: string): readonly NetworkGateway[] {
@@ -100,7 +100,7 @@ function labelledGateways(service: ServiceFacts, cluster: string): readonly Netw
   const said = Number(service.labels[portLabel] ?? defaultGatewayPort);
   const wanted = Number.isInteger(said) ? said : defaultGatewayPort;
   const has = (port: number): boolean => service.ports.some((candidate) => candidate.port === port);
-  const [port, hbonePort] = [has(wanted) ? wanted : 0, has(gatewayHbonePort) ? gatewayHbonePort : 0];
+  const [port, hbonePort] = [has(wanted) ? wanted : 0, has(defaultHbonePort) ? defaultHbonePort : 0];
   if (network === "" || port + hbonePort === 0) return [];
   return service.externalAddresses.map((address) => ({ network, cluster, address, port, hbonePort }));
 }

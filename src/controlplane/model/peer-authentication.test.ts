@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { meshKey } from "./facts.ts";
 import { mutualTlsModeOf, workloadMutualTls } from "./peer-authentication.ts";
-import { deriveServiceEndpoints, getEndpoints } from "./service-endpoints.ts";
+import { deriveServiceEndpoints, getEndpoints } from "./service/service-endpoints.ts";
 import { config, createModelFixture, pod, service, slice, testMesh } from "../testing/model-fixture.ts";
 
 const peers = (key: string, spec: object, createdAt = "2026-01-01T00:00:00Z"): ReturnType<typeof config> => config("PeerAuthentication", key, spec, { creationTimestamp: createdAt });

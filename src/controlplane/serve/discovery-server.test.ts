@@ -12,8 +12,8 @@ import { encodeResource, sameResource, type EncodedResource } from "../translate
 import { acknowledgements } from "./acknowledgement.ts";
 import { createDiscoveryMetrics } from "./discovery-metrics.ts";
 import { DiscoveryServer } from "./discovery-server.ts";
-import { addDiscoveryService } from "./grpc-service.ts";
-import { bind } from "./grpc-servers.ts";
+import { GrpcServer } from "./grpc/index.ts";
+import { discoveryService } from "./grpc-service.ts";
 import { CollectionView, emptyView } from "./resource-view.ts";
 import { DiscoveryTestClient } from "./testing/discovery-client.ts";
 
@@ -52,10 +52,10 @@ async function serve(authenticate?: () => Promise<Caller>) {
     graph.batch(run);
     discovery.flush();
   };
-  const server = new grpc.Server();
-  addDiscoveryService(server, { discovery, authenticate, log: silentLogger, maxRequestBytes });
-  const port = await bind(server, "127.0.0.1", 0, grpc.ServerCredentials.createInsecure());
-  after(() => server.forceShutdown());
+  const methods = new Map(discoveryService({ discovery, authenticate, log: silentLogger }));
+  const server = new GrpcServer({ methods, maxRequestBytes, clock: systemClock, log: silentLogger });
+  const port = await server.listen("127.0.0.1", 0);
+  after(() => server.close());
   return { clusters, assignments, routes, discovery, change, target: `127.0.0.1:${port}`, generation: () => generation };
 }
 

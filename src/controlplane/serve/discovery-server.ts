@@ -2,12 +2,12 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { messageOf, toSerinError, userError, type Clock, type Logger } from "../../base/index.ts";
 import { DeltaDiscoveryRequestSchema, DiscoveryRequestSchema, type DeltaDiscoveryRequest, type DiscoveryRequest } from "../../wire/discovery/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
+import { AcknowledgementReader } from "./acknowledgement-reader.ts";
 import type { DiscoveryMetrics } from "./discovery-metrics.ts";
 import { DiscoveryStream, type ResourceRequest, type ResponseSink } from "./discovery-stream.ts";
 import { readProxyIdentity, type ProxyIdentity } from "./proxy-identity.ts";
 import type { WorkloadProxies } from "./proxy-registration.ts";
 import { shortTypeName } from "./push-order.ts";
-import { readAcknowledgement } from "./read-acknowledgement.ts";
 import type { ResourceView } from "./resource-view.ts";
 import { ResponseBodies } from "./response-encoder.ts";
 
@@ -42,7 +42,7 @@ export interface DiscoveryServerOptions {
 
 /** One connected client, before and after it has said who it is. */
 export interface DiscoveryClient {
-  /** The bytes of a request. Throws a user error for what ends the stream. */
+  /** The bytes of a request, which need not last any longer than the call: only text of it is kept. Throws a user error for what ends the stream. */
   receive(bytes: Uint8Array): void;
   drained(): void;
   close(): void;
@@ -65,8 +65,9 @@ export class DiscoveryServer {
   readonly #connected = new Map<string, number>();
   readonly #gone = new Map<string, { readonly proxy: ProxyIdentity; readonly atMs: number }>();
   /** Those that have something to send once the model has settled. */
-  readonly #pending = new Set<DiscoveryStream>();
+  #pending: DiscoveryStream[] = [];
   readonly #bodies = new ResponseBodies();
+  readonly #acknowledgements = new AcknowledgementReader();
   #forgetting: Disposable | undefined;
   #serials = 0;
 
@@ -94,7 +95,7 @@ export class DiscoveryServer {
     const silence = this.#options.clock.after(maxSilenceMs, () => sink.refuse?.(userError("silent", `the first request of a stream must come within ${maxSilenceMs / 1000} s`)));
     return {
       receive: (bytes) => {
-        const accepted = stream === undefined || protocol !== "delta" ? undefined : readAcknowledgement(bytes);
+        const accepted = stream === undefined || protocol !== "delta" ? undefined : this.#acknowledgements.read(bytes);
         if (accepted !== undefined && stream?.accept(accepted.typeUrl, accepted.nonce) === true) return;
         const request = decodeRequest(protocol, bytes);
         if (proxy === undefined) {
@@ -157,12 +158,20 @@ export class DiscoveryServer {
     };
   }
 
+  #pumpLater(stream: DiscoveryStream): void {
+    if (stream.isPending) return;
+    stream.isPending = true;
+    this.#pending.push(stream);
+  }
+
   /** Sends what the last settling changed. */
   flush(): void {
-    this.#bodies.clear();
-    const pending = [...this.#pending];
-    this.#pending.clear();
+    // While proxies connect, what they need is the same before and after whatever their coming settles.
+    if (this.#forgetting === undefined) this.#bodies.clear();
+    const pending = this.#pending;
+    this.#pending = [];
     for (const stream of pending) {
+      stream.isPending = false;
       try {
         stream.pump();
       } catch (error) {
@@ -191,7 +200,7 @@ export class DiscoveryServer {
       clock,
       serial: this.#serials,
       bodies: this.#bodies,
-      pending: () => this.#pending.add(stream),
+      pending: () => this.#pumpLater(stream),
       observer: {
         expired: (typeUrl) => metrics.expired(shortTypeName(typeUrl)),
         pushed: (typeUrl, bytes, sinceMs, tookMs) => metrics.pushed(shortTypeName(typeUrl), bytes, sinceMs, tookMs),
@@ -213,7 +222,6 @@ export class DiscoveryServer {
   #close(stream: DiscoveryStream): void {
     const { clock, log, metrics } = this.#options;
     stream.close();
-    this.#pending.delete(stream);
     if (!this.streams.delete(stream)) return;
     if (this.streams.size === 0) this.#forgetBodies();
     const { proxy } = stream;

@@ -72,6 +72,8 @@ export class DiscoveryStream {
   readonly proxy: ProxyIdentity;
   readonly connectedAtMs: number;
   readonly subscriptions = new Map<string, Subscription>();
+  /** Of the server: the stream is among those that wait for the model to settle. */
+  isPending = false;
   readonly #options: DiscoveryStreamOptions;
   readonly #viewSubscriptions: Disposable[] = [];
   /** In the version that the client has or was sent. */
@@ -89,6 +91,8 @@ export class DiscoveryStream {
   #waiting: Disposable | undefined;
   #gaveUpWaiting = false;
   #nonces = 0;
+  /** False: no subscription has anything to send, without looking at each. */
+  #mayBeDue = false;
   #writable = true;
   #closed = false;
 
@@ -106,6 +110,7 @@ export class DiscoveryStream {
     if (request.whole === undefined) this.#updateDelta(subscription, request, first);
     else this.#updateWhole(subscription, request.whole, first);
     this.#refuseTooManyCharacters();
+    this.#mayBeDue = true;
     this.pump();
   }
 
@@ -142,11 +147,13 @@ export class DiscoveryStream {
 
   /** Sends what may be sent now. */
   pump(): void {
-    let progressed = true;
+    let progressed = this.#mayBeDue;
     while (progressed && this.#writable && !this.#closed) {
       progressed = false;
+      this.#mayBeDue = false;
       for (const subscription of this.#inOrder()) {
         if (!subscription.isDue) continue;
+        this.#mayBeDue = true;
         if (!this.#writable) return;
         if (this.#step(subscription)) progressed = true;
       }
@@ -225,9 +232,13 @@ export class DiscoveryStream {
     const isDelta = protocol === "delta";
     const head = encodeHead({ version: isDelta ? "" : versionOf(delivery.groups), typeUrl: subscription.typeUrl, nonce, removed: isDelta ? delivery.removed : [] });
     const parts = [head];
-    for (const group of delivery.groups) parts.push(...bodies.bodyOf(group, isDelta ? "delta" : "any"));
-    let bytes = 0;
-    for (const part of parts) bytes += part.length;
+    let bytes = head.length;
+    for (const group of delivery.groups) {
+      for (const part of bodies.bodyOf(group, isDelta ? "delta" : "any")) {
+        parts.push(part);
+        bytes += part.length;
+      }
+    }
     if (subscription.typeUrl === typeUrls.cluster) this.#noteClusters(delivery, part);
     if (subscription.typeUrl === typeUrls.route) this.#noteTables(delivery);
     subscription.sent = nonce;
@@ -326,7 +337,9 @@ export class DiscoveryStream {
     this.#ordered = undefined;
     this.#viewSubscriptions.push(
       view.subscribe((names) => {
-        if (subscription.change(names, generation(), clock.steadyMs())) pending();
+        if (!subscription.change(names, generation(), clock.steadyMs())) return;
+        this.#mayBeDue = true;
+        pending();
       }),
     );
     return subscription;

@@ -1,73 +1,55 @@
-import * as grpc from "@grpc/grpc-js";
 import { describeError, SerinError, toSerinError, type Logger } from "../../base/index.ts";
 import { discoveryMethods } from "../../wire/xds/index.ts";
 import type { Caller } from "../ca/index.ts";
-import type { DiscoveryProtocol, DiscoveryServer } from "./discovery-server.ts";
-import { grpcSink, grpcSource } from "./grpc-stream.ts";
+import type { DiscoveryClient, DiscoveryProtocol, DiscoveryServer } from "./discovery-server.ts";
+import { grpcStatus, type GrpcCall, type GrpcMethod, type GrpcStatus } from "./grpc/index.ts";
 import type { ProxyIdentity } from "./proxy-identity.ts";
-
-const bytes = (value: Buffer): Buffer => value;
-const streaming = { requestStream: true, responseStream: true, requestSerialize: bytes, requestDeserialize: bytes, responseSerialize: bytes, responseDeserialize: bytes } as const;
-const service = {
-  delta: { path: discoveryMethods.deltaAds, ...streaming },
-  stateOfTheWorld: { path: discoveryMethods.stateOfTheWorldAds, ...streaming },
-};
 
 export interface GrpcDiscoveryOptions {
   readonly discovery: DiscoveryServer;
   /** Undefined on the plaintext port, where nobody is asked who they are. */
-  readonly authenticate: ((call: grpc.ServerDuplexStream<Buffer, Buffer>) => Promise<Caller>) | undefined;
+  readonly authenticate: ((call: GrpcCall) => Promise<Caller>) | undefined;
   readonly log: Logger;
-  /** A longer request ends its stream. */
-  readonly maxRequestBytes: number;
 }
 
-/** Adds both discovery services, with bytes in and bytes out: requests are parsed and responses encoded by the discovery server. */
-export function addDiscoveryService(server: grpc.Server, options: GrpcDiscoveryOptions): void {
-  server.addService(service, {
-    delta: (call: grpc.ServerDuplexStream<Buffer, Buffer>) => void serveStream(call, "delta", options),
-    stateOfTheWorld: (call: grpc.ServerDuplexStream<Buffer, Buffer>) => void serveStream(call, "state-of-the-world", options),
-  });
+/** Both discovery services, with bytes in and bytes out: requests are parsed and responses encoded by the discovery server. */
+export function discoveryService(options: GrpcDiscoveryOptions): readonly (readonly [path: string, method: GrpcMethod])[] {
+  return [
+    [discoveryMethods.deltaAds, (call) => void serveStream(call, "delta", options)],
+    [discoveryMethods.stateOfTheWorldAds, (call) => void serveStream(call, "state-of-the-world", options)],
+  ];
 }
 
-async function serveStream(call: grpc.ServerDuplexStream<Buffer, Buffer>, protocol: DiscoveryProtocol, options: GrpcDiscoveryOptions): Promise<void> {
-  const { discovery, authenticate, log, maxRequestBytes } = options;
-  let ended = false;
-  let client: ReturnType<DiscoveryServer["connect"]> | undefined;
-  const finish = (): void => {
-    ended = true;
-    client?.close();
-  };
+/** What the client sends before it is known who it is waits in the call, within its window. */
+async function serveStream(call: GrpcCall, protocol: DiscoveryProtocol, options: GrpcDiscoveryOptions): Promise<void> {
+  const { discovery, authenticate, log } = options;
+  let client: DiscoveryClient | undefined;
   const fail = (error: unknown): void => {
     const known = toSerinError(error);
     log.warn("a discovery stream was refused", { error: describeError(known) });
-    finish();
-    call.emit("error", { code: statusOf(known), details: known.message });
+    call.end(statusOf(known), known.message);
   };
-  call.on("end", () => {
-    finish();
-    call.end();
-  });
-  call.on("error", finish);
-  call.on("cancelled", finish);
-  call.on("close", finish);
   try {
-    const caller = await authenticate?.(call);
-    if (ended) return;
-    const sink = grpcSink(call, () => client?.drained());
-    const opened = discovery.connect(protocol, { write: (parts) => sink.write(parts), refuse: fail }, (proxy) => authorize(proxy, caller));
+    // Most proxies have no wait here, and are served in the turn in which they came.
+    const caller = authenticate === undefined ? undefined : await authenticate(call);
+    if (call.isClosed) return;
+    const opened = discovery.connect(protocol, { write: (parts) => call.write(parts), refuse: fail }, (proxy) => authorize(proxy, caller));
     client = opened;
-    const take = (request: Buffer): void => {
-      if (ended) return;
-      try {
-        opened.receive(request);
-      } catch (error) {
-        fail(error);
-      }
-    };
-    // Not before: what somebody sends whom nobody knows yet waits in the stream's own window.
-    grpcSource(call, maxRequestBytes, take, fail);
+    call.start({
+      message: (request) => {
+        try {
+          opened.receive(request);
+        } catch (error) {
+          fail(error);
+        }
+      },
+      ended: () => call.end(),
+      drained: () => opened.drained(),
+      failed: fail,
+      closed: () => opened.close(),
+    });
   } catch (error) {
+    client?.close();
     fail(error);
   }
 }
@@ -82,17 +64,17 @@ function authorize(proxy: ProxyIdentity, caller: Caller | undefined): boolean {
 }
 
 /** The gRPC status of an error of ours. */
-export function statusOf(error: SerinError): grpc.status {
+export function statusOf(error: SerinError): GrpcStatus {
   switch (error.code) {
     case "unauthenticated":
-      return grpc.status.UNAUTHENTICATED;
+      return grpcStatus.unauthenticated;
     case "wrong-identity":
     case "not-allowed":
-      return grpc.status.PERMISSION_DENIED;
+      return grpcStatus.permissionDenied;
     case "request-too-long":
-      return grpc.status.RESOURCE_EXHAUSTED;
+      return grpcStatus.resourceExhausted;
     default:
-      if (error.kind === "user") return grpc.status.INVALID_ARGUMENT;
-      return error.kind === "transient" ? grpc.status.UNAVAILABLE : grpc.status.INTERNAL;
+      if (error.kind === "user") return grpcStatus.invalidArgument;
+      return error.kind === "transient" ? grpcStatus.unavailable : grpcStatus.internal;
   }
 }

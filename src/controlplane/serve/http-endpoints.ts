@@ -1,6 +1,6 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { BlockList } from "node:net";
-import { messageOf, toSerinError, type SerinError } from "../../base/index.ts";
+import { messageOf, nodeHttp, toSerinError, type SerinError } from "../../base/index.ts";
 import { listening } from "./http-server.ts";
 
 /** Answers a GET, or undefined for a path that it does not know. */
@@ -32,7 +32,7 @@ export function forLoopback(route: HttpRoute): HttpRoute {
 
 /** A small HTTP server for operators and probes: exact paths, GET only. */
 export async function serveHttp(address: string, port: number, routes: Readonly<Record<string, HttpRoute>>): Promise<Server> {
-  return await listening(createServer((request, response) => void answer(routes, request, response)), address, port);
+  return await listening(nodeHttp().createServer((request, response) => void answer(routes, request, response)), address, port);
 }
 
 async function answer(routes: Readonly<Record<string, HttpRoute>>, request: IncomingMessage, response: ServerResponse): Promise<void> {

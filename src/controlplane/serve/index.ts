@@ -2,7 +2,8 @@ export { acknowledgements, connectedProxies, syncStatus } from "./acknowledgemen
 export { DebugRequests, type DebugRoute } from "./debug-requests.ts";
 export { createDiscoveryMetrics, type DiscoveryMetrics } from "./discovery-metrics.ts";
 export { DiscoveryServer, type DebugAnswerer, type DiscoveryServerOptions } from "./discovery-server.ts";
-export { bind, createPlaintextServer, createSecureServer, RotatingServerCredentials, stop, type GrpcServersOptions } from "./grpc-servers.ts";
+export { RotatingCertificate, type GrpcServer } from "./grpc/index.ts";
+export { createPlaintextServer, createSecureServer, type GrpcServersOptions } from "./grpc-servers.ts";
 export { listening, readBody } from "./http-server.ts";
 export { forLoopback, json, serveHttp, type HttpAnswer, type HttpRoute } from "./http-endpoints.ts";
 export type { ProxyIdentity } from "./proxy-identity.ts";
@@ -17,4 +18,4 @@ export { AnnouncedTableView, RouteTableView, VirtualHostView } from "./route-vie
 export { SharedView } from "./shared-view.ts";
 export { rootsReport } from "./roots-report.ts";
 export { serveLogControl } from "./log-control.ts";
-export { proxyConfigDump } from "./proxy-config-dump.ts";
+export { proxyConfigDump, streamResources } from "./proxy-config-dump.ts";

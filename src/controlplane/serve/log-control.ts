@@ -1,5 +1,5 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { logLevels, type LogThreshold } from "../../base/index.ts";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import { logLevels, nodeHttp, type LogThreshold } from "../../base/index.ts";
 import { json, type HttpAnswer } from "./http-endpoints.ts";
 import { listening, readBody } from "./http-server.ts";
 
@@ -10,7 +10,7 @@ const maxBodyBytes = 64 << 10;
 
 /** Logging as istiod's ControlZ offers it, on loopback alone: GET `/scopej/` tells the level, PUT `/scopej/default` sets it. */
 export async function serveLogControl(port: number, threshold: LogThreshold): Promise<Server> {
-  const server = await listening(createServer((request, response) => void answer(request, response, threshold)), "127.0.0.1", port);
+  const server = await listening(nodeHttp().createServer((request, response) => void answer(request, response, threshold)), "127.0.0.1", port);
   server.unref();
   return server;
 }

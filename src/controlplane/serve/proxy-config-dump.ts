@@ -4,6 +4,7 @@ import type { EnvoyTypes } from "../../wire/envoy-types/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import type { EncodedResource } from "../translate/index.ts";
 import type { DiscoveryServer } from "./discovery-server.ts";
+import type { DiscoveryStream } from "./discovery-stream.ts";
 import type { Subscription } from "./subscription.ts";
 
 type Shown = (resource: JsonValue, version: string, name: string) => Record<string, unknown>;
@@ -21,13 +22,41 @@ const parts: readonly { readonly typeUrl: string; readonly part: string; readonl
 export function proxyConfigDump(server: DiscoveryServer, proxyId: string, types: EnvoyTypes): unknown {
   const stream = [...server.streams].find(({ proxy }) => proxy.id === proxyId);
   if (stream === undefined) return undefined;
+  const announced = announcedHosts(stream.subscriptions.get(typeUrls.virtualHost), types);
   const configs = parts.flatMap(({ typeUrl, part, list, entry }) => {
     const subscription = stream.subscriptions.get(typeUrl);
     if (subscription === undefined && typeUrl === typeUrls.extensionConfig) return [];
     const resources = subscription === undefined ? [] : wantedResources(subscription);
-    return { "@type": `type.googleapis.com/envoy.admin.v3.${part}`, [list]: resources.map((resource) => entry(resourceJson(resource, types), resource.version, resource.name)) };
+    const shown = (resource: EncodedResource): JsonValue => (typeUrl === typeUrls.route ? withHosts(resourceJson(resource, types), announced.get(resource.name)) : resourceJson(resource, types));
+    return { "@type": `type.googleapis.com/envoy.admin.v3.${part}`, [list]: resources.map((resource) => entry(shown(resource), resource.version, resource.name)) };
   });
   return { configs };
+}
+
+/** Virtual hosts that come by themselves, by their route configuration. */
+function announcedHosts(subscription: Subscription | undefined, types: EnvoyTypes): ReadonlyMap<string, readonly JsonValue[]> {
+  const hosts = subscription === undefined ? [] : wantedResources(subscription);
+  const byTable = Map.groupBy(hosts, ({ name }) => name.slice(0, Math.max(0, name.indexOf("/"))));
+  return new Map([...byTable].map(([table, members]) => [table, members.map((host) => withoutType(resourceJson(host, types)))]));
+}
+
+/** As proxies show it: with the hosts that came for it, and without that they do. */
+function withHosts(table: JsonValue, announced: readonly JsonValue[] | undefined): JsonValue {
+  const { vhds, virtual_hosts: own = [], ...fields } = table as Record<string, JsonValue>;
+  if (vhds === undefined) return table;
+  const hosts = [...(own as readonly JsonValue[]), ...(announced ?? [])];
+  return { ...fields, ...(hosts.length === 0 ? {} : { virtual_hosts: hosts }) };
+}
+
+function withoutType(resource: JsonValue): JsonValue {
+  const { "@type": _type, ...fields } = resource as Record<string, JsonValue>;
+  return fields;
+}
+
+/** Of one type what a proxy should have now, each by itself; none of what it has not asked for. */
+export function streamResources({ subscriptions }: Pick<DiscoveryStream, "subscriptions">, typeUrl: string, types: EnvoyTypes): readonly JsonValue[] {
+  const subscription = subscriptions.get(typeUrl);
+  return subscription === undefined ? [] : wantedResources(subscription).map((resource) => resourceJson(resource, types));
 }
 
 function wantedResources({ view, wildcard, names }: Subscription): readonly EncodedResource[] {

@@ -25,6 +25,8 @@ export interface ProxyIdentity {
   readonly metadata: Readonly<Record<string, string>>;
   readonly serviceAccount: string;
   readonly hbone: boolean;
+  /** And speaks it (not with DISABLE_HBONE_SEND). */
+  readonly sendsHbone: boolean;
   /** It answers its application's DNS questions. */
   readonly dnsCapture: boolean;
   /** An Envoy, of whichever build. */
@@ -64,6 +66,7 @@ export function readProxyIdentity(node: Node | undefined): ProxyIdentity {
     metadata: recordOf(metadata),
     serviceAccount: textOf(metadata["SERVICE_ACCOUNT"]) ?? "",
     hbone: isTrue(metadata["ENABLE_HBONE"]),
+    sendsHbone: isTrue(metadata["ENABLE_HBONE"]) && !isTrue(metadata["DISABLE_HBONE_SEND"]),
     dnsCapture: isTrue(metadata["DNS_CAPTURE"]),
     envoy: node.userAgentName === "envoy",
     stockEnvoy: isStockEnvoy(node),

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { EncodedResource } from "../translate/index.ts";
 import { Subscription } from "./subscription.ts";
 
 test("a change of what the client does not want any more before it was sent is waited for by nobody", () => {
@@ -12,4 +13,47 @@ test("a change of what the client does not want any more before it was sent is w
   subscription.change(["kept"], 8, 0);
   subscription.forget("left");
   assert.equal(subscription.hasAcknowledged(8), false);
+});
+
+function resource(name: string, version: string): EncodedResource {
+  return { name, version, delta: Buffer.from(version), any: Buffer.from(version) };
+}
+
+function follower(held: Map<string, EncodedResource>): Subscription {
+  const subscription = new Subscription("type", { get: (name) => held.get(name), all: () => held.values(), subscribe: () => ({ [Symbol.dispose]: () => undefined }) });
+  subscription.wildcard = true;
+  return subscription;
+}
+
+test("streams that are told by one list are sent one list of resources where they have the same, and their own where not", () => {
+  const [a, b, other] = [resource("a", "1"), resource("b", "1"), resource("b", "mapped")];
+  const [first, second, third] = [follower(new Map([["a", a], ["b", b]])), follower(new Map([["a", a], ["b", b]])), follower(new Map([["a", a], ["b", other]]))];
+  const names = ["a", "b"];
+  for (const subscription of [first, second, third]) assert.equal(subscription.change(names, 3, 0), true);
+  const sent = first.take("changed");
+  assert.deepEqual(sent.groups, [[a, b]]);
+  assert.equal(second.take("changed").groups[0], sent.groups[0]);
+  assert.deepEqual(third.take("changed").groups, [[a, other]]);
+  assert.deepEqual([first.isDue, second.isDue, third.isDue], [false, false, false]);
+});
+
+test("what changes again, or goes, before it was sent is sent once as it is then", () => {
+  const held = new Map([["a", resource("a", "1")], ["b", resource("b", "1")]]);
+  const subscription = follower(held);
+  subscription.change(["a", "b"], 3, 10);
+  held.delete("a");
+  held.set("b", resource("b", "2"));
+  subscription.change(["a"], 4, 20);
+  subscription.change(["b"], 5, 30);
+  assert.deepEqual([subscription.hasChanged, subscription.hasRemoved], [true, true]);
+  assert.deepEqual(subscription.take("changed"), { groups: [[resource("b", "2")]], removed: [], range: { first: 3, last: 5 }, sinceMs: 10 });
+  assert.deepEqual(subscription.take("removed"), { groups: [], removed: ["a"], range: { first: 3, last: 5 }, sinceMs: 10 });
+  assert.equal(subscription.isDue, false);
+});
+
+test("a name that a view tells twice is sent once", () => {
+  const held = new Map([["a", resource("a", "1")]]);
+  const subscription = follower(held);
+  subscription.change(["a", "a"], 3, 0);
+  assert.deepEqual(subscription.take("changed").groups, [[resource("a", "1")]]);
 });

@@ -33,6 +33,11 @@ export interface Delivery {
 }
 
 const noRange: GenerationRange = { first: 0, last: 0 };
+/** A longer list of changed names is not kept as it was told. */
+const maxToldNames = 16;
+
+/** What the names of a list stand for now, as the stream that asked last had it: others mostly have the same. */
+const resourcesOfTold = new WeakMap<readonly string[], ResourceGroups>();
 
 /**
  * What one stream wants of one type, what it has still to be sent, and what it has answered. Changes that come while a
@@ -57,8 +62,14 @@ export class Subscription {
   #askedAll = false;
   /** Of names that the client said it has, in the request that is not answered yet, and that are gone. */
   #goneCharacters = 0;
+  /**
+   * All that has changed, as the view told it: nearly always one change comes at a time, and its list is the same object for
+   * all streams that are told of it. What comes to it makes it part of {@link #changed}.
+   */
+  #told: readonly string[] | undefined;
   readonly #changed = new Set<string>();
   readonly #removed = new Set<string>();
+  /** There is one as long as there is something to send. */
   #range: GenerationRange | undefined;
   #sinceMs: number | undefined;
 
@@ -70,6 +81,7 @@ export class Subscription {
   /** The client asks for resources anew. `known` are versions that it has: equal ones are not sent again. */
   ask(names: Iterable<string>, known: Readonly<Record<string, string>>, generation: number): void {
     const asked = (this.#asked ??= new Set());
+    this.#gatherTold();
     for (const name of names) {
       const has = known[name];
       if (has === undefined || this.view.get(name)?.version !== has) asked.add(name);
@@ -89,6 +101,7 @@ export class Subscription {
     const names = new Set(Object.keys(known));
     if (names.size === 0) {
       this.#askedAll = true;
+      this.#told = undefined;
       this.#changed.clear();
       this.#extend({ first: 0, last: generation });
       return;
@@ -123,6 +136,13 @@ export class Subscription {
 
   /** False when none of the names matters to this client. */
   change(names: readonly string[], generation: number, nowMs: number): boolean {
+    if (this.#range === undefined && this.#wantsAllOf(names)) {
+      this.#told = names;
+      this.#range = { first: generation, last: generation };
+      this.#sinceMs = nowMs;
+      return true;
+    }
+    this.#gatherTold();
     let concerned = false;
     this.demand?.changed(names);
     for (const name of names) {
@@ -145,7 +165,24 @@ export class Subscription {
     return concerned;
   }
 
+  /** Every one of a few is wanted and there. */
+  #wantsAllOf(names: readonly string[]): boolean {
+    if (names.length === 0 || names.length > maxToldNames || this.demand !== undefined) return false;
+    for (let index = 0; index < names.length; index += 1) {
+      const name = names[index] ?? "";
+      if (!this.wants(name) || this.view.get(name) === undefined || names.indexOf(name) !== index) return false;
+    }
+    return true;
+  }
+
+  #gatherTold(): void {
+    if (this.#told === undefined) return;
+    for (const name of this.#told) this.#changed.add(name);
+    this.#told = undefined;
+  }
+
   forget(name: string): void {
+    this.#gatherTold();
     this.names.delete(name);
     this.#changed.delete(name);
     this.#removed.delete(name);
@@ -156,14 +193,14 @@ export class Subscription {
 
   /** Something is to be sent, now or when the client has answered. */
   get isDue(): boolean {
-    return this.hasAsked || this.#changed.size > 0 || this.#removed.size > 0;
+    return this.#range !== undefined;
   }
 
   get hasAsked(): boolean {
     return this.#askedAll || this.#asked !== undefined;
   }
   get hasChanged(): boolean {
-    return this.#changed.size > 0;
+    return this.#told !== undefined || this.#changed.size > 0;
   }
   get hasRemoved(): boolean {
     return this.#removed.size > 0;
@@ -172,14 +209,32 @@ export class Subscription {
     return this.#range;
   }
   get idle(): boolean {
-    return this.outstanding === undefined && !this.hasAsked && this.#changed.size === 0;
+    return this.outstanding === undefined && (this.#range === undefined || (!this.hasAsked && !this.hasChanged));
   }
 
   /** Takes what must be sent: answers with all that is pending beside them, or changes, or removals. */
   take(part: "asked" | "changed" | "removed"): Delivery {
+    if (part === "changed" && this.#told !== undefined) return this.#takeTold(this.#told);
+    this.#gatherTold();
     const delivery = part === "asked" && this.#askedAll ? this.#takeWhole() : this.#takeNames(part);
     this.#endRange();
     return delivery;
+  }
+
+  #takeTold(names: readonly string[]): Delivery {
+    const { range, sinceMs } = this.takeAll();
+    const known = resourcesOfTold.get(names);
+    if (known?.[0] !== undefined && this.#areNow(names, known[0])) return { groups: known, removed: noNames, range, sinceMs };
+    const resources = names.flatMap((name) => this.view.get(name) ?? []);
+    const groups = resources.length === 0 ? [] : [resources];
+    resourcesOfTold.set(names, groups);
+    return { groups, removed: resources.length === names.length ? noNames : names.filter((name) => this.view.get(name) === undefined), range, sinceMs };
+  }
+
+  #areNow(names: readonly string[], resources: readonly EncodedResource[]): boolean {
+    if (names.length !== resources.length) return false;
+    for (let index = 0; index < names.length; index += 1) if (this.view.get(names[index] ?? "") !== resources[index]) return false;
+    return true;
   }
 
   /** Drops what is pending, because all of it is in the response that is being made. */
@@ -188,8 +243,10 @@ export class Subscription {
     this.#asked = undefined;
     this.#askedAll = false;
     this.#goneCharacters = 0;
-    this.#changed.clear();
-    this.#removed.clear();
+    this.#told = undefined;
+    // To clear a set, also an empty one, is to make a new one.
+    if (this.#changed.size > 0) this.#changed.clear();
+    if (this.#removed.size > 0) this.#removed.clear();
     this.#range = undefined;
     this.#sinceMs = undefined;
     return taken;
@@ -227,7 +284,7 @@ export class Subscription {
 
   /** What is neither to be sent nor was sent is never acknowledged: nobody may wait for it. */
   #endRange(): void {
-    if (this.isDue) return;
+    if (this.hasAsked || this.hasChanged || this.hasRemoved) return;
     this.#range = undefined;
     this.#sinceMs = undefined;
   }
@@ -236,6 +293,8 @@ export class Subscription {
     this.#range = this.#range === undefined ? range : { first: Math.min(this.#range.first, range.first), last: Math.max(this.#range.last, range.last) };
   }
 }
+
+const noNames: readonly string[] = [];
 
 export function contains(range: GenerationRange | undefined, generation: number): boolean {
   return range !== undefined && range.first <= generation && generation <= range.last;

@@ -10,12 +10,12 @@ import { meshKey } from "../model/facts.ts";
 import { CollectionView, NamedView, ScopedView, UnionView } from "../serve/resource-view.ts";
 import { ScopeClusterView } from "../serve/scope-cluster-view.ts";
 import { RouteTableView } from "../serve/route-view.ts";
-import { deriveClassicGatewayResources } from "../translate/gateway-classic-resources.ts";
-import { deriveInboundResources } from "../translate/inbound-resources.ts";
-import { deriveMeshModel, deriveOutboundResources, fixedClusterNames } from "../translate/outbound-resources.ts";
+import { deriveClassicGatewayResources } from "../translate/gateway/gateway-classic-resources.ts";
+import { deriveInboundResources } from "../translate/inbound/inbound-resources.ts";
+import { deriveMeshModel, deriveOutboundResources, fixedClusterNames } from "../translate/outbound/outbound-resources.ts";
 import type { EncodedResource, ScopedEncodedResource } from "../translate/resource.ts";
-import { deriveRouterResources } from "../translate/router-resources.ts";
-import { deriveWaypointResources } from "../translate/waypoint-resources.ts";
+import { deriveRouterResources } from "../translate/gateway/router-resources.ts";
+import { deriveWaypointResources } from "../translate/waypoint/waypoint-resources.ts";
 import { createModelFixture, testMesh } from "./model-fixture.ts";
 
 /** Whose resources: a client's sidecar of the namespace shop, the pod shop/web-1, a classic gateway of edge, the Gateway edge/web, or the waypoint shop/wp. */

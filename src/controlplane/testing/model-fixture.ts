@@ -23,6 +23,7 @@ export const testMesh: MeshSettings = {
   accessLogFormat: "",
   accessLogEncoding: "TEXT",
   trustDomainAliases: [],
+  trustedDomains: [],
   extensionProviders: [],
   defaultAccessLogProviders: [],
   defaultMetricsProviders: ["prometheus"],

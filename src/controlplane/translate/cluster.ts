@@ -12,6 +12,7 @@ import {
   UpstreamTlsContextSchema,
   type Cluster,
 } from "../../wire/envoy/index.ts";
+import { hbonePort } from "../../wire/hbone/index.ts";
 import type { MeshSettings } from "../model/facts.ts";
 import { durationOfMs, packed } from "./envoy-any.ts";
 import { tcpMetadataExchange } from "./istio-filters.ts";
@@ -29,7 +30,6 @@ export const unlimited = 4_294_967_295;
 const hboneIdleMs = 3_600_000;
 const passthroughIdleMs = 300_000;
 const originalDestinationCleanupMs = 60_000;
-const hbonePort = 15_008;
 export const originalDestinationFilter = "envoy.filters.listener.original_dst";
 export const httpOptionsName = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 /** Limits that are never reached: what a policy does not limit is not limited. */

@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import type { ClientTls } from "../../api/istio/index.ts";
 import { Cluster_DnsLookupFamily, Cluster_LbPolicy, ClusterSchema, DynamicForwardProxyClusterSchema, DynamicForwardProxyFilterSchema, HttpProtocolOptionsSchema, SniDynamicForwardProxySchema } from "../../wire/envoy/index.ts";
-import type { ServiceModel } from "../model/service.ts";
+import type { ServiceModel } from "../model/service/service.ts";
 import { packed } from "./envoy-any.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
 import { type ClusterDraft, hasHttpOptions } from "./traffic-policy.ts";

@@ -2,7 +2,7 @@ import { create, type JsonObject } from "@bufbuild/protobuf";
 import type { ClientTls } from "../../api/istio/index.ts";
 import { ClusterLoadAssignmentSchema, HealthStatus, LbEndpointSchema, LocalityLbEndpointsSchema, type ClusterLoadAssignment, type LbEndpoint, type LocalityLbEndpoints } from "../../wire/envoy/index.ts";
 import { formatAuthority } from "../../wire/hbone/index.ts";
-import { localityText, takesIstioTls, type EndpointModel } from "../model/service-endpoint-model.ts";
+import { localityText, takesIstioTls, type EndpointModel } from "../model/service/service-endpoint-model.ts";
 import { connectOriginateName, originalDestinationFilter } from "./cluster.ts";
 import { internalAddress, tcpAddress } from "./envoy-address.ts";
 import { filterMetadata } from "./envoy-any.ts";

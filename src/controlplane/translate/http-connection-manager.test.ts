@@ -5,7 +5,7 @@ import { envoyRegistry, HttpConnectionManagerSchema, ListenerSchema } from "../.
 import { valueAt } from "../testing/decode-resource.ts";
 import { testMesh } from "../testing/model-fixture.ts";
 import { httpConnectionManager, type HttpConnectionManagerOptions } from "./http-connection-manager.ts";
-import { connectTerminateListener } from "./inbound-hbone.ts";
+import { connectTerminateListener } from "./inbound/inbound-hbone.ts";
 
 function manager(options: Partial<HttpConnectionManagerOptions>): JsonObject {
   const message = create(HttpConnectionManagerSchema, httpConnectionManager({ direction: "outbound", statPrefix: "outbound_0.0.0.0_80", mesh: testMesh, routes: { rds: "80" }, ...options }));

@@ -18,7 +18,7 @@ import { forwardHttpFilter } from "./dynamic-forward-proxy.ts";
 import { durationOfMs, overAds, packed } from "./envoy-any.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
 import { httpMetadataExchange, istioAlpn, peerMetadata } from "./istio-filters.ts";
-import { meshTelemetry, type ProxyTelemetry } from "./telemetry-policies.ts";
+import { meshTelemetry, type ProxyTelemetry } from "./telemetry/telemetry-policies.ts";
 
 type ConnectionManagerInit = Exclude<MessageInitShape<typeof HttpConnectionManagerSchema>, { $typeName: string }>;
 

@@ -1,16 +1,16 @@
 import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
 import { deriveDestinationRules, type DestinationRules } from "../model/destination-rule-model.ts";
 import { byAge } from "../model/facts.ts";
-import { deriveRouteModels, type RouteModel, type RouteModels } from "../model/gateway-model.ts";
-import { deriveL4RouteModels, type L4RouteModel } from "../model/l4-route-model.ts";
+import { deriveRouteModels, type RouteModel, type RouteModels } from "../model/gateway/gateway-model.ts";
+import { deriveL4RouteModels, type L4RouteModel } from "../model/gateway/l4-route-model.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { deriveNetworkGateways, type NetworkGatewaysModel } from "../model/network-gateways.ts";
-import { deriveServiceEndpoints, type ServiceEndpoints } from "../model/service-endpoints.ts";
-import { deriveServiceRegistry, registeredService, serviceInCluster, withAutomaticAddresses, type ServiceModel, type ServiceRegistry } from "../model/service-model.ts";
-import { deriveOutboundScopes, type OutboundScopes } from "../model/sidecar-scope.ts";
-import { deriveVirtualServices, type VirtualServices } from "../model/virtual-service-model.ts";
-import { deriveWaypoints, type Waypoints } from "../model/waypoint.ts";
-import type { OutboundPort } from "./outbound-port.ts";
+import { deriveServiceEndpoints, type ServiceEndpoints } from "../model/service/service-endpoints.ts";
+import { deriveServiceRegistry, registeredService, serviceInCluster, withAutomaticAddresses, type ServiceModel, type ServiceRegistry } from "../model/service/service-model.ts";
+import { deriveOutboundScopes, type OutboundScopes } from "../model/service/sidecar-scope.ts";
+import { deriveVirtualServices, type VirtualServices } from "../model/routing/virtual-service-model.ts";
+import { deriveWaypoints, type Waypoints } from "../model/ambient/waypoint.ts";
+import type { OutboundPort } from "./outbound/outbound-port.ts";
 
 /** The services, their endpoints and what configuration says of them, for all that translates. */
 export interface MeshModel {

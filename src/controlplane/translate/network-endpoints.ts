@@ -3,7 +3,7 @@ import { LbEndpointSchema, type LbEndpoint } from "../../wire/envoy/index.ts";
 import { formatAuthority } from "../../wire/hbone/index.ts";
 import { compareText } from "../model/facts.ts";
 import { gatewaysTo, type NetworkGateway, type NetworkGateways } from "../model/network-gateways.ts";
-import type { EndpointModel } from "../model/service-endpoint-model.ts";
+import type { EndpointModel } from "../model/service/service-endpoint-model.ts";
 import { originalDestinationFilter } from "./cluster.ts";
 import { innerConnectName } from "./double-tunnel.ts";
 import { internalAddress, tcpAddress } from "./envoy-address.ts";

@@ -10,11 +10,11 @@ import {
 } from "../../wire/envoy/index.ts";
 import { destinationRulePath, type DestinationRuleModel } from "../model/destination-rule-model.ts";
 import type { MeshSettings } from "../model/facts.ts";
-import type { ServiceModel, ServicePortModel } from "../model/service-model.ts";
+import type { ServiceModel, ServicePortModel } from "../model/service/service-model.ts";
 import { clusterMetadataExchange } from "./cluster.ts";
 import { forwardDynamically, isForwarded } from "./dynamic-forward-proxy.ts";
 import { durationOfMs, filterMetadata, overAds, packed } from "./envoy-any.ts";
-import { applyTls } from "./outbound-tls.ts";
+import { applyTls } from "./outbound/outbound-tls.ts";
 import { applyTrafficPolicy, effectivePolicy, packHttpOptions, useDownstreamProtocol, useHttp2, type ClusterDraft } from "./traffic-policy.ts";
 import { tellOfClients } from "./upstream-proxy-protocol.ts";
 

@@ -40,7 +40,7 @@ export function mutualTlsServer(mesh: MeshSettings, alpnProtocols: readonly stri
         cipherSuites: cipherSuites.length > 0 ? [...cipherSuites] : [...istioCiphers],
       },
       ...ownCertificate,
-      ...meshPeers([mesh.trustDomain, ...mesh.trustDomainAliases].map(trustDomainPeers)),
+      ...meshPeers(clientDomains(mesh).map(trustDomainPeers)),
     },
     requireClientCertificate: true,
   };
@@ -53,10 +53,15 @@ export function hboneServer(mesh: MeshSettings): DownstreamTlsInit {
       alpnProtocols: ["h2"],
       tlsParams: { tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3, tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3 },
       ...ownCertificate,
-      ...meshPeers([mesh.trustDomain, ...mesh.trustDomainAliases].map(trustDomainPeers)),
+      ...meshPeers(clientDomains(mesh).map(trustDomainPeers)),
     },
     requireClientCertificate: true,
   };
+}
+
+/** Whose clients a server takes. */
+function clientDomains({ trustDomain, trustDomainAliases, trustedDomains }: MeshSettings): readonly string[] {
+  return [...new Set([trustDomain, ...trustDomainAliases, ...trustedDomains])].filter((domain) => domain !== "");
 }
 
 /** The workload's own, of the mesh. */

@@ -16,7 +16,7 @@ import {
 } from "../../wire/envoy/index.ts";
 import type { AppProtocol, MeshSettings } from "../model/facts.ts";
 import type { DestinationRuleModel } from "../model/destination-rule-model.ts";
-import type { ServiceModel } from "../model/service.ts";
+import type { ServiceModel } from "../model/service/service.ts";
 import { httpOptionsName, unlimited } from "./cluster.ts";
 import { durationOfMs, packed } from "./envoy-any.ts";
 

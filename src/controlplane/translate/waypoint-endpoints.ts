@@ -5,9 +5,9 @@ import { HealthStatus, LbEndpointSchema, LocalityLbEndpointsSchema, type Localit
 import { formatAuthority } from "../../wire/hbone/index.ts";
 import { compareText } from "../model/facts.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
-import type { ServiceModel } from "../model/service-model.ts";
-import { WaypointBindings, waypointPods, type Waypoints, type WaypointShare } from "../model/waypoint.ts";
-import { weightedPods } from "../model/waypoint-canary.ts";
+import type { ServiceModel } from "../model/service/service-model.ts";
+import { WaypointBindings, waypointPods, type Waypoints, type WaypointShare } from "../model/ambient/waypoint.ts";
+import { weightedPods } from "../model/ambient/waypoint-canary.ts";
 import { connectOriginateName, originalDestinationFilter } from "./cluster.ts";
 import { internalAddress } from "./envoy-address.ts";
 import { filterMetadata } from "./envoy-any.ts";

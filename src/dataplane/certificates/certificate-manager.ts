@@ -1,7 +1,8 @@
 import { Backoff, messageOf, systemClock, systemRandom, transientError, type Clock, type Logger, type Random } from "../../base/index.ts";
 import { createCertificateRequest } from "./certificate-request.ts";
 import type { CertificateAuthority, CertificateSource, WorkloadCertificate } from "./certificate-types.ts";
-import { workloadCertificate } from "./workload-certificate.ts";
+import type { RevocationLists } from "./revocation-lists.ts";
+import { trusting, workloadCertificate } from "./workload-certificate.ts";
 
 export interface CertificateManagerOptions {
   readonly authority: CertificateAuthority;
@@ -10,6 +11,8 @@ export interface CertificateManagerOptions {
   readonly validitySeconds?: number;
   /** Identities held; the one unused for longest goes first. */
   readonly maxIdentities?: number;
+  /** Whom handshakes with its certificates refuse. */
+  readonly revocations?: RevocationLists;
   readonly clock?: Clock;
   readonly random?: Random;
 }
@@ -54,6 +57,7 @@ export class CertificateManager implements CertificateSource {
   readonly #random: Random;
   readonly #log: Logger;
   readonly #entries = new Map<string, Entry>();
+  #rootsBesides: readonly string[] = [];
 
   constructor(options: CertificateManagerOptions) {
     this.#options = options;
@@ -111,6 +115,13 @@ export class CertificateManager implements CertificateSource {
         entry.wake.abort();
       });
     }
+  }
+
+  /** Who shows a certificate of one of these roots, in PEM, is trusted besides whom the CA names; takes the place of what was given before. New handshakes see it at once. Throws where one cannot be used, and changes nothing then. */
+  trustBesides(roots: readonly string[]): void {
+    const held = [...this.#entries.values()].flatMap((entry) => (entry.certificate === undefined ? [] : [{ entry, certificate: trusting(entry.certificate, roots, this.#options.revocations) }]));
+    for (const { entry, certificate } of held) entry.certificate = certificate;
+    this.#rootsBesides = roots;
   }
 
   statuses(): CertificateStatus[] {
@@ -181,6 +192,6 @@ export class CertificateManager implements CertificateSource {
     const { privateKeyPem, csrPem } = await createCertificateRequest(identity);
     const validitySeconds = this.#options.validitySeconds ?? 86_400;
     const chain = await this.#options.authority.sign({ identity, csrPem, validitySeconds }, signal);
-    return workloadCertificate(identity, privateKeyPem, chain);
+    return workloadCertificate(identity, privateKeyPem, chain, this.#rootsBesides, this.#options.revocations);
   }
 }

@@ -8,6 +8,8 @@ export interface WorkloadCertificate {
   readonly chainPem: string;
   /** The trusted roots, PEM, one after the other. */
   readonly rootsPem: string;
+  /** Those of them that came with the certificate. */
+  readonly issuedRootsPem: string;
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
   readonly serialNumber: string;

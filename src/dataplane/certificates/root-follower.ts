@@ -39,7 +39,7 @@ export async function followRoots({ path, readFile, certificates, clock, log }: 
         attempt = 0;
         lookAgainMs = nowMs + (againMs[0] ?? Infinity);
       } else if (attempt < againMs.length && nowMs >= lookAgainMs) {
-        certificates.renew(({ rootsPem }) => pemBlocks(rootsPem).join("") !== known, spreadMs);
+        certificates.renew(({ issuedRootsPem }) => pemBlocks(issuedRootsPem).join("") !== known, spreadMs);
         attempt += 1;
         lookAgainMs = nowMs + (againMs[attempt] ?? Infinity);
       }

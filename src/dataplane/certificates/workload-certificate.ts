@@ -1,15 +1,17 @@
 import { X509Certificate } from "node:crypto";
-import { transientError } from "../../base/index.ts";
+import { alternativeNames, transientError } from "../../base/index.ts";
 import { TlsContext } from "../../net/index.ts";
-import type { WorkloadCertificate } from "./certificate-types.ts";
 import { pemBlocks } from "./der.ts";
+import type { RevocationLists } from "./revocation-lists.ts";
+import type { WorkloadCertificate } from "./certificate-types.ts";
 
 /**
  * Makes a usable certificate of what a CA answered: leaf first, root (or roots) last. Refuses a chain whose leaf does
- * not carry the identity.
+ * not carry the identity. Who shows a certificate of the roots besides, in PEM, is trusted too; who is on a revocation list is not.
  */
-export function workloadCertificate(identity: string, privateKeyPem: string, chain: readonly string[]): WorkloadCertificate {
-  const rootsPem = chain.at(-1) ?? "";
+export function workloadCertificate(identity: string, privateKeyPem: string, chain: readonly string[], rootsBesides: readonly string[] = [], revocations?: RevocationLists): WorkloadCertificate {
+  const issuedRootsPem = chain.at(-1) ?? "";
+  const rootsPem = trustedRoots(issuedRootsPem, rootsBesides);
   const own = chain.slice(0, -1).flatMap(pemBlocks);
   const leafPem = own[0];
   if (leafPem === undefined || pemBlocks(rootsPem).length === 0) {
@@ -25,17 +27,34 @@ export function workloadCertificate(identity: string, privateKeyPem: string, cha
     privateKeyPem,
     chainPem,
     rootsPem,
+    issuedRootsPem,
     notBeforeMs: leaf.validFromDate.getTime(),
     notAfterMs: leaf.validToDate.getTime(),
     serialNumber: leaf.serialNumber,
-    context: TlsContext.create({ certificateChain: chainPem, privateKey: privateKeyPem, roots: rootsPem, profile: "mesh" }),
+    context: meshContext({ chainPem, privateKeyPem, rootsPem }, revocations),
   };
+}
+
+/** The same certificate, with other roots besides those that it came with. */
+export function trusting(certificate: WorkloadCertificate, rootsBesides: readonly string[], revocations?: RevocationLists): WorkloadCertificate {
+  const rootsPem = trustedRoots(certificate.issuedRootsPem, rootsBesides);
+  return rootsPem === certificate.rootsPem ? certificate : { ...certificate, rootsPem, context: meshContext({ ...certificate, rootsPem }, revocations) };
+}
+
+function meshContext({ chainPem, privateKeyPem, rootsPem }: Pick<WorkloadCertificate, "chainPem" | "privateKeyPem" | "rootsPem">, revocations: RevocationLists | undefined): TlsContext {
+  const guard = revocations?.guard(rootsPem);
+  return TlsContext.create({ certificateChain: chainPem, privateKey: privateKeyPem, roots: rootsPem, profile: "mesh", ...(guard === undefined ? {} : { guard }) });
+}
+
+/** Without any besides, to the letter as they came. */
+function trustedRoots(issuedPem: string, besides: readonly string[]): string {
+  const issued = pemBlocks(issuedPem);
+  const bodies = new Set(issued.map((pem) => pem.trim()));
+  const added = besides.flatMap(pemBlocks).filter((pem) => !bodies.has(pem.trim()));
+  return added.length === 0 ? issuedPem : [...issued, ...added].map((pem) => `${pem.trim()}\n`).join("");
 }
 
 /** The URI names of a certificate. */
 function uriNames(certificate: X509Certificate): string[] {
-  return (certificate.subjectAltName ?? "")
-    .split(", ")
-    .filter((name) => name.startsWith("URI:"))
-    .map((name) => name.slice(4));
+  return alternativeNames(certificate.subjectAltName ?? "").flatMap(({ kind, value }) => (kind === "URI" ? value : []));
 }

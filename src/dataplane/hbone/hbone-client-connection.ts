@@ -12,6 +12,8 @@ export interface HboneClientConnectionOptions {
   readonly stream: SecureStream;
   readonly clock: Clock;
   readonly onClosed: () => void;
+  /** Whether what the connection goes through will end soon, so that its own tunnels should be let go too. */
+  readonly isRetiringBelow?: () => boolean;
 }
 
 /** A CONNECT that was sent and has no answer yet. */
@@ -25,14 +27,17 @@ export class HboneClientConnection implements TunnelConnectionHandler {
   readonly #connection: TunnelConnection;
   readonly #clock: Clock;
   readonly #onClosed: () => void;
+  readonly #isRetiringBelow: () => boolean;
   readonly #pending = new Map<TunnelStream, Pending>();
   #idleTimer: Disposable | undefined;
   #retired = false;
+  #isFull = false;
   #opened = 0;
 
   constructor(options: HboneClientConnectionOptions) {
     this.#clock = options.clock;
     this.#onClosed = options.onClosed;
+    this.#isRetiringBelow = options.isRetiringBelow ?? (() => false);
     this.#connection = new TunnelConnection({ stream: options.stream, server: false, handler: this, clock: options.clock });
   }
 
@@ -47,12 +52,18 @@ export class HboneClientConnection implements TunnelConnectionHandler {
 
   get takesStreams(): boolean {
     const limit = Math.min(hboneLimits.pooledStreams, this.#connection.peerMaxStreams);
-    return !this.#retired && !this.#connection.closed && this.#connection.hasIds && this.#connection.activeStreams < limit;
+    return !this.#retired && !this.#isFull && !this.#connection.closed && this.#connection.hasIds && this.#connection.activeStreams < limit;
   }
 
-  /** No new streams; ends with the last one. */
+  /** No new streams, and whoever keeps a tunnel for reuse should let it go; ends with the last one. */
   retire(): void {
     this.#retired = true;
+    if (this.#connection.activeStreams === 0) this.#end();
+  }
+
+  /** No new streams; ends with the last one, which may be kept for as long as it is of use. */
+  takeNoMore(): void {
+    this.#isFull = true;
     if (this.#connection.activeStreams === 0) this.#end();
   }
 
@@ -64,7 +75,7 @@ export class HboneClientConnection implements TunnelConnectionHandler {
     const responseHeaders = await this.#answer(stream, options, timeoutMs);
     stream.peerIdentity = this.#connection.peerIdentity;
     stream.responseHeaders = responseHeaders;
-    stream.isRetiring = () => this.#retired;
+    stream.isRetiring = () => this.#retired || this.#isRetiringBelow();
     return stream;
   }
 
@@ -115,7 +126,7 @@ export class HboneClientConnection implements TunnelConnectionHandler {
   }
 
   idle(): void {
-    if (this.#retired) this.#end();
+    if (this.#retired || this.#isFull) this.#end();
     else this.#armIdle();
   }
 

@@ -5,12 +5,14 @@ import { errorCode, maxStreamId } from "../../wire/http2/index.ts";
 import type { HboneRequest, HboneServerConnection } from "./hbone-types.ts";
 import { hboneLimits } from "./limits.ts";
 import { pairsOf } from "./request-fields.ts";
-import { TunnelConnection, type TunnelConnectionHandler } from "./tunnel-connection.ts";
+import { TunnelConnection, type HboneCutOff, type TunnelConnectionHandler } from "./tunnel-connection.ts";
 import type { TunnelStream } from "./tunnel-stream.ts";
 
 export interface ServeHboneOptions {
   /** Called for each CONNECT; it answers the request now or later. */
   onConnect(request: HboneRequest): void;
+  /** Called when the peer was cut off for its floods. */
+  readonly onCutOff?: (reason: HboneCutOff) => void;
   readonly clock?: Clock;
 }
 
@@ -24,13 +26,17 @@ class HboneServer implements HboneServerConnection, TunnelConnectionHandler {
   readonly #connection: TunnelConnection;
   readonly #clock: Clock;
   readonly #onConnect: (request: HboneRequest) => void;
-  /** Streams whose request has come. */
-  readonly #seen = new WeakSet<TunnelStream>();
+  readonly #onCutOff: ((reason: HboneCutOff) => void) | undefined;
+  /** Streams whose request has come, and when; undefined once it was answered. */
+  readonly #requestedAtMs = new WeakMap<TunnelStream, number | undefined>();
+  #requests = 0;
+  #takenBack = 0;
   #resolveClosed: () => void = () => undefined;
   #state: "serving" | "announced" | "draining" = "serving";
 
   constructor(stream: SecureStream, options: ServeHboneOptions) {
     this.#clock = options.clock ?? systemClock;
+    this.#onCutOff = options.onCutOff;
     this.#onConnect = (request) => options.onConnect(request);
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
@@ -64,7 +70,7 @@ class HboneServer implements HboneServerConnection, TunnelConnectionHandler {
   headers(stream: TunnelStream, fields: string[], endStream: boolean): void {
     if (stream.closed) return;
     // A second block is trailers: all that they can say here is that the peer has ended.
-    if (this.#seen.has(stream)) {
+    if (this.#requestedAtMs.has(stream)) {
       if (endStream) stream.receive(Buffer.alloc(0), true);
       return;
     }
@@ -79,7 +85,8 @@ class HboneServer implements HboneServerConnection, TunnelConnectionHandler {
   #request(stream: TunnelStream, fields: string[], endStream: boolean): void {
     const pairs = pairsOf(fields);
     const pseudo = (name: string) => pairs.find(([key]) => key === name)?.[1];
-    this.#seen.add(stream);
+    this.#requests += 1;
+    this.#requestedAtMs.set(stream, this.#clock.steadyMs());
     if (pseudo(":method") !== "CONNECT") {
       this.#reject(stream, 400, []);
       return;
@@ -100,6 +107,7 @@ class HboneServer implements HboneServerConnection, TunnelConnectionHandler {
   }
 
   #accept(stream: TunnelStream, headers: Headers): ByteStream {
+    this.#requestedAtMs.set(stream, undefined);
     if (!stream.closed) this.#connection.sendHeaders(stream, [":status", "200", ...headers.flat()], false);
     return stream;
   }
@@ -115,11 +123,21 @@ class HboneServer implements HboneServerConnection, TunnelConnectionHandler {
     // The client opens no more streams; what it has goes on.
   }
 
+  /** Some requests are taken back before they were answered, but not nearly all, and not at once. */
+  resetByPeer(stream: TunnelStream): void {
+    const atMs = this.#requestedAtMs.get(stream);
+    if (atMs === undefined || this.#clock.steadyMs() - atMs >= hboneLimits.prematureResetMs) return;
+    this.#takenBack += 1;
+    if (this.#requests < hboneLimits.prematureResetStreams || this.#takenBack * 2 <= this.#requests) return;
+    throw this.#connection.cutOff("resets", "too many requests were taken back");
+  }
+
   idle(): void {
     if (this.#state === "draining") this.#connection.end();
   }
 
-  connectionClosed(): void {
+  connectionClosed(_error: Error | undefined, cutOff: HboneCutOff | undefined): void {
+    if (cutOff !== undefined) this.#onCutOff?.(cutOff);
     this.#resolveClosed();
   }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { silentLogger, systemClock } from "../../base/index.ts";
 import { connectTcp, listenTcp, secureServer, type ByteStream } from "../../net/index.ts";
 import { CertificateManager } from "../certificates/certificate-manager.ts";
@@ -8,17 +8,18 @@ import { relay } from "../relay.ts";
 import { hboneDialer } from "./hbone-dialer.ts";
 import { HbonePool } from "./hbone-pool.ts";
 import { serveHbone } from "./hbone-server.ts";
-import type { HboneRequest, HboneTunnel } from "./hbone-types.ts";
+import type { HboneRequest, HboneServerConnection, HboneTunnel } from "./hbone-types.ts";
 import { connectWithin } from "./inner-tunnel.ts";
 
 const [client, gateway, server] = ["client", "gateway", "server"].map((name) => `spiffe://cluster.local/ns/default/sa/${name}`) as [string, string, string];
 const certificates = new CertificateManager({ authority: new FakeCertificateAuthority(), log: silentLogger });
+after(() => certificates.close());
 const authority = "web.shop.svc.cluster.local:80";
 
-async function hboneServer(identity: string, onConnect: (request: HboneRequest) => void) {
+async function hboneServer(identity: string, onConnect: (request: HboneRequest) => void, onServing: (server: HboneServerConnection) => void = () => undefined) {
   return await listenTcp({ address: "127.0.0.1", port: 0 }, (raw) => {
     void secureServer(raw, async () => (await certificates.fetch(identity)).context, { alpn: ["h2"], timeoutMs: 5_000, clientCertificate: "require" })
-      .then((stream) => serveHbone(stream, { onConnect }))
+      .then((stream) => onServing(serveHbone(stream, { onConnect })))
       // A client that does not like the server's identity hangs up.
       .catch(() => undefined);
   });
@@ -58,7 +59,24 @@ test("a tunnel within a tunnel ends at whom the gateway leads to, who proves him
   pool.close();
   outer.close();
   inner.close();
-  certificates.close();
+});
+
+test("a tunnel within a tunnel may be kept until either of the two is to end", async () => {
+  const servers = new Map<string, HboneServerConnection>();
+  const inner = await hboneServer(server, (request) => echo(request.accept()), (one) => servers.set("inner", one));
+  const outer = await hboneServer(gateway, (request) => void connectTcp({ ...inner.address, timeoutMs: 5_000 }).then((onwards) => void relay(request.accept(), onwards)), (one) => servers.set("outer", one));
+  for (const ending of ["inner", "outer"]) {
+    const pool = new HbonePool({ dial: hboneDialer(certificates) });
+    const below = await pool.connect({ sourceIdentity: client, ...outer.address, expectedIdentities: [gateway], authority, headers: [], timeoutMs: 5_000 });
+    const tunnel = await connectWithin(below, certificates, { sourceIdentity: client, expectedIdentities: [server], authority, headers: [], timeoutMs: 5_000, clock: systemClock });
+    assert.equal(tunnel.retiring, false);
+    servers.get(ending)?.drain();
+    while (!tunnel.retiring) await systemClock.sleep(2);
+    tunnel.destroy();
+    pool.close();
+  }
+  outer.close();
+  inner.close();
 });
 
 test("without a certificate the outer tunnel is let go", async () => {

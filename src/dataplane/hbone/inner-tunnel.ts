@@ -22,12 +22,12 @@ export async function connectWithin(outer: HboneTunnel, certificates: Certificat
     throw error;
   }
   const stream = await secureClient(outer, context, { alpn: ["h2"], timeoutMs, verify: { by: "identities", identities: expectedIdentities } });
-  const connection = new HboneClientConnection({ stream, clock, onClosed: () => undefined });
+  const connection = new HboneClientConnection({ stream, clock, onClosed: () => undefined, isRetiringBelow: () => outer.retiring });
   connection.start();
   try {
     return await connection.open({ ...options, address: stream.remote.address, port: stream.remote.port }, timeoutMs);
   } finally {
     // It ends with its only tunnel, or at once when there is none.
-    connection.retire();
+    connection.takeNoMore();
   }
 }

@@ -15,6 +15,11 @@ export const hboneLimits = {
   pooledStreams: 100,
   /** Streams that we accept on one connection. */
   acceptedStreams: 1_000,
+  /** Frames that move no tunnel on: PING, SETTINGS, PRIORITY, empty DATA, padding, refused streams; tunnels' bytes earn some back. */
+  maxIdleFramesPerSecond: 5_000,
+  /** After that many streams, a client that took back most of them within {@link prematureResetMs}, unanswered, is cut off. */
+  prematureResetStreams: 500,
+  prematureResetMs: 1_000,
   poolConnections: 8_192,
   idleMs: 5 * 60_000,
   pingIntervalMs: 10_000,

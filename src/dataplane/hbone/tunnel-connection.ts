@@ -23,10 +23,19 @@ export interface TunnelConnectionHandler {
   headers(stream: TunnelStream, fields: string[], endStream: boolean): void;
   /** The peer will take no stream above `lastStreamId`; those above were not looked at. */
   goaway(lastStreamId: number): void;
+  /** RST_STREAM for a stream that lives; it is closed next. */
+  resetByPeer?(stream: TunnelStream): void;
   /** The last stream has gone. */
   idle(): void;
-  connectionClosed(error: Error | undefined): void;
+  /** `cutOff` when we ended it, by ENHANCE_YOUR_CALM. */
+  connectionClosed(error: Error | undefined, cutOff: HboneCutOff | undefined): void;
 }
+
+/**
+ * Why a peer was cut off: `idle_frames` that move nothing on, requests taken back at once (`resets`), `unread_answers`, or a block
+ * of headers beyond all bounds (`header_block`).
+ */
+export type HboneCutOff = "idle_frames" | "resets" | "unread_answers" | "header_block";
 
 export interface TunnelConnectionOptions {
   readonly stream: SecureStream;
@@ -35,7 +44,13 @@ export interface TunnelConnectionOptions {
   readonly clock: Clock;
 }
 
-/** HTTP/2 for CONNECT tunnels over one TLS connection, either end. */
+/**
+ * HTTP/2 for CONNECT tunnels over one TLS connection, either end. The proxy's connection for requests (`Http2Connection`) shares
+ * frames, HPACK and the turn's end with this one, and no more: what is alike of the two (who waits for window or for the kernel,
+ * some 60 lines) is the inside of the loop that moves every byte, where one class for both would call out for each frame, and the
+ * rest differs by who is at the other end: a tunnel's peer has proved who it is, its streams have no trailers and end half by half,
+ * and its life is watched while it is idle too. Any workload of the mesh can be such a peer, so its floods are bounded as a request's.
+ */
 export class TunnelConnection implements FrameHandler, StreamOwner, Flushable {
   readonly #stream: SecureStream;
   readonly #server: boolean;
@@ -54,8 +69,13 @@ export class TunnelConnection implements FrameHandler, StreamOwner, Flushable {
   #peerStreamWindow = defaultWindow;
   #peerFrameBytes = defaultMaxFrameSize;
   #peerMaxStreams = Infinity;
+  #receiveWindow: number = hboneLimits.connectionWindowBytes;
   #uncredited = 0;
   #queuedBytes = 0;
+  /** Frames that moved nothing on, less those that tunnels' bytes have earned, since {@link #idleSinceMs}. */
+  #idleFrames = 0;
+  #idleSinceMs: number;
+  #cutOff: HboneCutOff | undefined;
   #marked = false;
   #busy = false;
   #ended = false;
@@ -70,6 +90,7 @@ export class TunnelConnection implements FrameHandler, StreamOwner, Flushable {
     this.#server = options.server;
     this.#handler = options.handler;
     this.#clock = options.clock;
+    this.#idleSinceMs = options.clock.steadyMs();
     this.#reader = new FrameReader(this, { maxFrameSize: hboneLimits.maxFrameBytes, expectPreface: options.server });
   }
 
@@ -126,6 +147,7 @@ export class TunnelConnection implements FrameHandler, StreamOwner, Flushable {
     const stream = new TunnelStream(this, this.#nextId, this.#peerStreamWindow);
     this.#nextId += 2;
     this.#streams.set(stream.id, stream);
+    this.#earn(0);
     this.sendHeaders(stream, fields, false);
     return stream;
   }
@@ -183,6 +205,7 @@ export class TunnelConnection implements FrameHandler, StreamOwner, Flushable {
         break;
       }
       this.#writer.data(stream.id, bytes, at, at + length, false);
+      this.#earn(length);
       stream.sendWindow -= length;
       this.#sendWindow -= length;
       at += length;
@@ -232,18 +255,24 @@ export class TunnelConnection implements FrameHandler, StreamOwner, Flushable {
   // What the reader tells us.
 
   data(streamId: number, chunk: Buffer, endStream: boolean): void {
+    this.#received(chunk.length);
     this.#creditConnection(chunk.length);
     const stream = this.#streams.get(streamId);
     if (stream === undefined) {
       if (this.#isUnopened(streamId)) throw new Http2ConnectionError(errorCode.protocolError, `DATA on stream ${streamId}, which was never opened`);
+      if (chunk.length === 0) this.#idleFrame();
       return;
     }
+    if (chunk.length > 0) this.#earn(chunk.length);
+    else if (!endStream) this.#idleFrame();
     if (stream.receive(chunk, endStream)) return;
     this.sendReset(stream, errorCode.flowControlError);
     stream.abort(transientError("tunnel-flow-control", "the peer sent more than the tunnel's window or after its end"));
   }
 
   padding(streamId: number, length: number): void {
+    this.#idleFrame();
+    this.#received(length);
     this.#creditConnection(length);
     const stream = this.#streams.get(streamId);
     if (stream !== undefined) this.creditStream(stream, length);
@@ -252,33 +281,51 @@ export class TunnelConnection implements FrameHandler, StreamOwner, Flushable {
   headers(streamId: number, fields: string[], endStream: boolean): void {
     const known = this.#streams.get(streamId);
     if (known !== undefined) {
+      // An answer, which our own request has earned; else trailers or the like.
+      this.#idleFrame();
       this.#handler.headers(known, fields, endStream);
       return;
     }
     if (!this.#server || streamId % 2 === 0) {
       if (this.#isUnopened(streamId)) throw new Http2ConnectionError(errorCode.protocolError, `HEADERS on stream ${streamId}, which is not the peer's to open`);
+      this.#idleFrame();
       return;
     }
-    if (streamId <= this.#lastPeerId) return;
+    if (streamId <= this.#lastPeerId) {
+      this.#idleFrame();
+      return;
+    }
     this.#lastPeerId = streamId;
     const stream = new TunnelStream(this, streamId, this.#peerStreamWindow);
     if (this.#streams.size >= hboneLimits.acceptedStreams) {
+      this.#idleFrame();
       this.sendReset(stream, errorCode.refusedStream);
       return;
     }
     this.#streams.set(streamId, stream);
+    this.#earn(0);
     this.#handler.headers(stream, fields, endStream);
   }
 
   rstStream(streamId: number, code: number): void {
     if (this.#isUnopened(streamId)) throw new Http2ConnectionError(errorCode.protocolError, `RST_STREAM on stream ${streamId}, which was never opened`);
-    this.#streams.get(streamId)?.resetByPeer(code);
+    const stream = this.#streams.get(streamId);
+    if (stream === undefined) {
+      this.#idleFrame();
+      return;
+    }
+    this.#handler.resetByPeer?.(stream);
+    stream.resetByPeer(code);
   }
 
   settings(values: ReadonlyMap<number, number>): void {
+    this.#idleFrame();
     const window = values.get(setting.initialWindowSize);
     if (window !== undefined) {
-      for (const stream of this.#streams.values()) stream.sendWindow += window - this.#peerStreamWindow;
+      for (const stream of this.#streams.values()) {
+        stream.sendWindow += window - this.#peerStreamWindow;
+        if (stream.sendWindow > maxWindow) throw new Http2ConnectionError(errorCode.flowControlError, "SETTINGS opens a tunnel's window above 2^31-1");
+      }
       this.#peerStreamWindow = window;
     }
     this.#peerFrameBytes = Math.min(values.get(setting.maxFrameSize) ?? this.#peerFrameBytes, hboneLimits.maxFrameBytes);
@@ -288,19 +335,28 @@ export class TunnelConnection implements FrameHandler, StreamOwner, Flushable {
     this.#unblock();
   }
 
-  settingsAck(): void {}
+  settingsAck(): void {
+    this.#idleFrame();
+  }
+
+  ignored(): void {
+    this.#idleFrame();
+  }
 
   ping(opaque: Buffer): void {
+    this.#idleFrame();
     this.#writer.ping(opaque, true);
     this.#mark();
   }
 
   pingAck(opaque: Buffer): void {
+    this.#idleFrame();
     if (opaque.toString("latin1") === "goaway!!") this.#onPong?.();
     else this.#pingSentAtMs = undefined;
   }
 
   goaway(lastStreamId: number, code: number, debug: string): void {
+    this.#idleFrame();
     this.#handler.goaway(lastStreamId);
     if (this.#server) return;
     const reason = code === errorCode.noError ? "is going away" : `ended the connection (${errorCodeName(code)}${debug === "" ? "" : `: ${debug}`})`;
@@ -313,19 +369,30 @@ export class TunnelConnection implements FrameHandler, StreamOwner, Flushable {
     if (streamId === 0) {
       this.#sendWindow += increment;
       if (this.#sendWindow > maxWindow) throw new Http2ConnectionError(errorCode.flowControlError, "the connection's window is above 2^31-1");
+      if (this.#blocked.size === 0) this.#idleFrame();
       this.#unblock();
       return;
     }
     const stream = this.#streams.get(streamId);
-    if (stream === undefined) return;
+    if (stream === undefined) {
+      this.#idleFrame();
+      return;
+    }
     stream.sendWindow += increment;
     if (stream.sendWindow > maxWindow) {
       this.sendReset(stream, errorCode.flowControlError);
       stream.abort(transientError("tunnel-flow-control", "the peer opened the tunnel's window above 2^31-1"));
-    } else if (this.#blocked.has(stream) && this.#sendWindow > 0) {
+    } else if (!this.#blocked.has(stream)) this.#idleFrame();
+    else if (this.#sendWindow > 0 && stream.sendWindow > 0) {
       this.#blocked.delete(stream);
       stream.writable();
     }
+  }
+
+  /** What to throw, inside of a frame's handling, when the peer costs more than it asks for. */
+  cutOff(reason: HboneCutOff, message: string): Http2ConnectionError {
+    this.#cutOff = reason;
+    return new Http2ConnectionError(errorCode.enhanceYourCalm, message);
   }
 
   /** Sends what the turn has put together, unless the kernel is still busy with the last one. */
@@ -385,10 +452,33 @@ export class TunnelConnection implements FrameHandler, StreamOwner, Flushable {
       this.#reader.push(chunk);
     } catch (error) {
       const code = error instanceof Http2ConnectionError ? error.code : errorCode.internalError;
+      // The reader itself complains of nothing but headers by this code.
+      if (code === errorCode.enhanceYourCalm) this.#cutOff ??= "header_block";
       this.#fail(code, messageOf(error));
       return;
     }
-    if (this.#writer.length > hboneLimits.maxOutputBytes) this.#fail(errorCode.enhanceYourCalm, "the peer does not read our answers");
+    if (this.#writer.length <= hboneLimits.maxOutputBytes) return;
+    this.#cutOff = "unread_answers";
+    this.#fail(errorCode.enhanceYourCalm, "the peer does not read our answers");
+  }
+
+  #received(bytes: number): void {
+    this.#receiveWindow -= bytes;
+    if (this.#receiveWindow < 0) throw new Http2ConnectionError(errorCode.flowControlError, "the peer sent more than the connection's window");
+  }
+
+  /** Bytes that move allow frames beside them: WINDOW_UPDATEs of stream and connection for every few KiB, a PING to measure. */
+  #earn(bytes: number): void {
+    if (this.#idleFrames > -hboneLimits.maxIdleFramesPerSecond) this.#idleFrames -= framesEarned + (bytes >> 10);
+  }
+
+  #idleFrame(): void {
+    this.#idleFrames += 1;
+    if (this.#idleFrames <= hboneLimits.maxIdleFramesPerSecond) return;
+    const nowMs = this.#clock.steadyMs();
+    if (nowMs - this.#idleSinceMs < 1_000) throw this.cutOff("idle_frames", "too many frames that move nothing on");
+    this.#idleSinceMs = nowMs;
+    this.#idleFrames = 0;
   }
 
   #fail(code: number, message: string): void {
@@ -396,7 +486,9 @@ export class TunnelConnection implements FrameHandler, StreamOwner, Flushable {
     this.#writer.goaway(this.#lastPeerId, code, message.slice(0, 200));
     this.flush();
     this.#stream.end();
-    this.destroy(transientError("http2-connection", `the peer broke HTTP/2: ${message}`));
+    this.#close(transientError("http2-connection", `the peer broke HTTP/2: ${message}`));
+    // Not at once: what the peer has still under way would be answered by a reset, and it would never read the GOAWAY.
+    this.#clock.after(hboneLimits.closeGraceMs, () => this.#stream.destroy());
   }
 
   #inputEnded(): void {
@@ -410,6 +502,7 @@ export class TunnelConnection implements FrameHandler, StreamOwner, Flushable {
     if (this.#uncredited < hboneLimits.connectionWindowBytes / 4 || this.closed) return;
     if (this.#queuedBytes > hboneLimits.maxQueuedBytes) return;
     this.#writer.windowUpdate(0, this.#uncredited);
+    this.#receiveWindow += this.#uncredited;
     this.#uncredited = 0;
     this.#mark();
   }
@@ -435,8 +528,10 @@ export class TunnelConnection implements FrameHandler, StreamOwner, Flushable {
     this.#closed = true;
     this.#pingTimer?.[Symbol.dispose]();
     for (const stream of this.#streams.values()) stream.abort(error ?? transientError("connection-closed", "the connection was closed"));
-    this.#handler.connectionClosed(error);
+    this.#handler.connectionClosed(error, this.#cutOff);
   }
 }
 
+/** Idle frames that each frame which moves a tunnel on allows, besides one for each KiB. */
+const framesEarned = 3;
 const noBytes = new Uint8Array(0);

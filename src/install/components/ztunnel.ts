@@ -5,6 +5,12 @@ import { numberAt, stringAt, treeAt, type InstallSettings } from "../settings.ts
 /** Long enough for live connections to end by themselves: an old ztunnel leaves with its last connection, not by a clock. */
 const terminationGracePeriodSeconds = 3600;
 
+const revocationsFolder = "/var/run/secrets/istio/crl";
+
+function looksAtRevocations(values: InstallSettings["values"]): boolean {
+  return stringAt(values, "ztunnel", "peerCaCrl", "enabled") === "true";
+}
+
 /** The node proxy of one revision. Its account is shared by all revisions, as certificates are asked for in its name. */
 export function renderZtunnel(settings: InstallSettings): UntypedObject[] {
   const shared = { ...componentLabels("Ztunnel", settings, "shared"), app: "ztunnel" };
@@ -66,6 +72,7 @@ function ztunnelDaemonSet(given: InstallSettings): UntypedObject {
               { name: "istiod-ca-cert", configMap: { name: "istio-ca-root-cert" } },
               { name: "cni-ztunnel-sock-dir", hostPath: { path: "/var/run/ztunnel", type: "DirectoryOrCreate" } },
               { name: "tmp", emptyDir: {} },
+              ...(looksAtRevocations(values) ? [{ name: "crl-volume", configMap: { name: "istio-ca-crl", optional: true } }] : []),
               ...workload.volumes,
             ],
             ...workload.pod,
@@ -112,6 +119,7 @@ function ztunnelContainer(settings: InstallSettings): Record<string, unknown> {
         fieldEnv("INSTANCE_IP", "status.podIP"),
         fieldEnv("SERVICE_ACCOUNT", "spec.serviceAccountName"),
       ],
+      looksAtRevocations(values) ? [{ name: "CRL_PATH", value: `${revocationsFolder}/ca-crl.pem` }] : [],
       [{ name: "ISTIO_META_ENABLE_HBONE", value: "true" }],
       logFormatEntries(settings),
       envEntries(treeAt(values, "ztunnel", "env")),
@@ -123,6 +131,7 @@ function ztunnelContainer(settings: InstallSettings): Record<string, unknown> {
       { name: "istio-token", mountPath: "/var/run/secrets/tokens" },
       { name: "cni-ztunnel-sock-dir", mountPath: "/var/run/ztunnel" },
       { name: "tmp", mountPath: "/tmp" },
+      ...(looksAtRevocations(values) ? [{ name: "crl-volume", mountPath: revocationsFolder, readOnly: true }] : []),
     ],
   };
 }

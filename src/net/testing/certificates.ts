@@ -1,6 +1,6 @@
 import "reflect-metadata";
 import { webcrypto } from "node:crypto";
-import { BasicConstraintsExtension, SubjectAlternativeNameExtension, X509CertificateGenerator, type X509Certificate } from "@peculiar/x509";
+import { BasicConstraintsExtension, SubjectAlternativeNameExtension, X509CertificateGenerator, X509CrlGenerator, type X509Certificate } from "@peculiar/x509";
 
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 
@@ -10,14 +10,17 @@ export interface Issued {
   readonly roots: string;
 }
 
-/** A root of its own that issues leaves for tests. */
+/** A root of its own, or an authority below another, that issues leaves for tests. */
 export class TestAuthority {
+  /** Its own certificate. */
   readonly #root: X509Certificate;
   readonly #keys: webcrypto.CryptoKeyPair;
+  readonly #above: TestAuthority | undefined;
 
-  private constructor(root: X509Certificate, keys: webcrypto.CryptoKeyPair) {
+  private constructor(root: X509Certificate, keys: webcrypto.CryptoKeyPair, above?: TestAuthority) {
     this.#root = root;
     this.#keys = keys;
+    this.#above = above;
   }
 
   static async create(): Promise<TestAuthority> {
@@ -35,17 +38,47 @@ export class TestAuthority {
   }
 
   get roots(): string {
-    return this.#root.toString("pem");
+    return this.#above?.roots ?? this.#root.toString("pem");
   }
 
-  async issue(name: { readonly spiffe?: string; readonly dns?: string }): Promise<Issued> {
+  /** An authority whose leaves are shown with its certificate, which this one issues. */
+  async subordinate(serialNumber: string): Promise<TestAuthority> {
+    const keys = await newKeys();
+    const certificate = await X509CertificateGenerator.create({
+      serialNumber,
+      subject: `O=test authority ${serialNumber}`,
+      issuer: this.#root.subject,
+      notBefore: new Date(Date.now() - 60_000),
+      notAfter: new Date(Date.now() + 3_600_000),
+      publicKey: keys.publicKey,
+      signingKey: this.#keys.privateKey,
+      signingAlgorithm: algorithm,
+      extensions: [new BasicConstraintsExtension(true, undefined, true)],
+    });
+    return new TestAuthority(certificate, keys, this);
+  }
+
+  /** A revocation list that is in force for an hour, PEM; one of no numbers revokes nobody. */
+  async revoke(...serialNumbers: readonly string[]): Promise<string> {
+    const list = await X509CrlGenerator.create({
+      issuer: this.#root.subject,
+      thisUpdate: new Date(Date.now() - 60_000),
+      nextUpdate: new Date(Date.now() + 3_600_000),
+      entries: serialNumbers.map((serialNumber) => ({ serialNumber, revocationDate: new Date() })),
+      signingKey: this.#keys.privateKey,
+      signingAlgorithm: algorithm,
+    });
+    return `-----BEGIN X509 CRL-----\n${Buffer.from(list.rawData).toString("base64").replaceAll(/(.{64})(?=.)/g, "$1\n")}\n-----END X509 CRL-----\n`;
+  }
+
+  async issue(name: { readonly spiffe?: string; readonly dns?: string; readonly serialNumber?: string }): Promise<Issued> {
     const keys = await newKeys();
     const names = [
       ...(name.spiffe === undefined ? [] : [{ type: "url" as const, value: name.spiffe }]),
       ...(name.dns === undefined ? [] : [{ type: "dns" as const, value: name.dns }]),
     ];
     const leaf = await X509CertificateGenerator.create({
-      serialNumber: "02",
+      serialNumber: name.serialNumber ?? "02",
       subject: "O=test leaf",
       issuer: this.#root.subject,
       notBefore: new Date(Date.now() - 60_000),
@@ -57,7 +90,7 @@ export class TestAuthority {
     });
     const key = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", keys.privateKey)).toString("base64");
     return {
-      certificateChain: leaf.toString("pem"),
+      certificateChain: this.#above === undefined ? leaf.toString("pem") : `${leaf.toString("pem")}\n${this.#root.toString("pem")}\n`,
       privateKey: `-----BEGIN PRIVATE KEY-----\n${key}\n-----END PRIVATE KEY-----\n`,
       roots: this.roots,
     };

@@ -4,32 +4,35 @@ import { unsupported, type ConfigNotes } from "./config-check.ts";
 import type { AccessLogSpec } from "./access-log-spec.ts";
 import { compileLogFilter, type LogFilter } from "./log-filter-config.ts";
 import { compileOtlpLog } from "./otlp-log-config.ts";
+import { compileServiceLog, type ServiceLogMessage } from "./service-log-config.ts";
 import { unpack } from "./transport-config.ts";
 
-/** Services that get logs in Envoy's own form over gRPC. */
-const services = /^envoy\.extensions\.access_loggers\.grpc\./;
+/** Logs that services get in Envoy's own form over gRPC. */
+const serviceLog = /^envoy\.extensions\.access_loggers\.grpc\.v3\.(Http|Tcp)GrpcAccessLogConfig$/;
 
-/** Compiles access logs to files and by OTLP; those in Envoy's own form to services are told of and left out. Throws an error that names what else cannot be written. */
+/** Compiles access logs to files, and to services by OTLP or in Envoy's own form. Throws an error that names what else cannot be written. */
 export function compileAccessLogs(messages: readonly AccessLogMessage[], outer: string, notes: ConfigNotes): AccessLogSpec[] {
   return messages.flatMap((message) => {
     const where = `${outer}: accessLog ${message.name}`;
     const typed = message.configType.case === "typedConfig" ? message.configType.value : undefined;
     const typeName = typed?.typeUrl.slice(typed.typeUrl.lastIndexOf("/") + 1) ?? "no typedConfig";
-    if (services.test(typeName)) {
-      notes.tell(`the access log ${message.name} is not written: this proxy writes files, and to services by OTLP`);
-      return [];
-    }
     const filter = message.filter === undefined ? undefined : compileLogFilter(message.filter, where);
     const config = typed === undefined ? undefined : unpack(typed);
     if (config?.$typeName === "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog") return specOf(standardOutput, compileStreamFormat(config as StdoutAccessLog, where), filter);
     if (config?.$typeName === "envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig") {
-      const log = compileOtlpLog(config as OpenTelemetryAccessLogConfig, where, notes);
-      return log === undefined ? [] : { ...log, path: "", wants: filter?.wants, requestCapture: [...log.requestCapture, ...(filter?.requestCapture ?? [])], responseCapture: [...log.responseCapture, ...(filter?.responseCapture ?? [])] };
+      return sentTo(compileOtlpLog(config as OpenTelemetryAccessLogConfig, where, notes), filter);
     }
+    if (config !== undefined && serviceLog.test(config.$typeName)) return sentTo(compileServiceLog(config as ServiceLogMessage, where, notes), filter);
     if (config?.$typeName !== "envoy.extensions.access_loggers.file.v3.FileAccessLog") throw unsupported(where, typeName);
     const file = config as FileAccessLog;
     return specOf(file.path, compileFormat(file, where), filter);
   });
+}
+
+/** What goes to a service has no file. */
+function sentTo(log: Omit<AccessLogSpec, "path" | "wants"> | undefined, filter: LogFilter | undefined): AccessLogSpec[] {
+  if (log === undefined) return [];
+  return [{ ...log, path: "", wants: filter?.wants, requestCapture: [...log.requestCapture, ...(filter?.requestCapture ?? [])], responseCapture: [...log.responseCapture, ...(filter?.responseCapture ?? [])] }];
 }
 
 function specOf(path: string, format: LogFormat, filter: LogFilter | undefined): AccessLogSpec {

@@ -14,7 +14,7 @@ import type { HttpTunnelSpec } from "../tcp/http-tunnel.ts";
 import type { NetworkFilter } from "../filters/network-filter.ts";
 import { compileAccessLogs } from "./access-log-config.ts";
 import type { AccessLogSpec } from "./access-log-spec.ts";
-import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
+import { checkFields, checkNested, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileHttpConnectionManager, type HttpSpec } from "./http-connection-manager-config.ts";
 import { statsOf } from "./http-filter-config.ts";
 import { compileNetworkFilter } from "./network-filter-config.ts";
@@ -150,6 +150,8 @@ function compileTcpProxy(message: TcpProxy, stats: StatsRules | undefined, where
       ? [{ cluster: specifier.value, weight: 1 }]
       : (specifier.value?.clusters ?? []).map((entry) => ({ cluster: entry.name, weight: entry.weight }));
   if (clusters.length === 0) throw invalid(where, "tcp_proxy has neither a cluster nor weightedClusters");
+  for (const { policySpecifier } of message.hashPolicy) if (policySpecifier.case !== "sourceIp") throw unsupported(where, `tcp_proxy: a hashPolicy by ${policySpecifier.case ?? "nothing"}`);
+  if (clusters.some(({ weight }) => weight < 1)) throw invalid(where, "tcp_proxy: each of weightedClusters must have a weight of 1 or more");
   return {
     statPrefix: message.statPrefix,
     clusters,
@@ -160,12 +162,13 @@ function compileTcpProxy(message: TcpProxy, stats: StatsRules | undefined, where
     hashesSource: message.hashPolicy.some(({ policySpecifier }) => policySpecifier.case === "sourceIp"),
     accessLogs: compileAccessLogs(message.accessLog, where, notes),
     stats,
-    tunnel: message.tunnelingConfig === undefined ? undefined : compileTunnel(message.tunnelingConfig),
+    tunnel: message.tunnelingConfig === undefined ? undefined : compileTunnel(message.tunnelingConfig, where, notes),
   };
 }
 
 /** Where Istio's own tunnels ask for a name by a variable, HBONE is spoken by what dials: such a listener is never entered. */
-function compileTunnel(message: TcpProxy_TunnelingConfig): HttpTunnelSpec | undefined {
+function compileTunnel(message: TcpProxy_TunnelingConfig, where: string, notes: ConfigNotes): HttpTunnelSpec | undefined {
   if (message.hostname.includes("%")) return undefined;
+  checkNested(TcpProxySchema, "tunnelingConfig", message, where, notes, { used: ["hostname", "usePost", "postPath"], harmless: ["propagateResponseHeaders", "propagateResponseTrailers"] });
   return { authority: message.hostname, postPath: message.usePost ? message.postPath || "/" : undefined };
 }

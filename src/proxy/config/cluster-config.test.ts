@@ -54,3 +54,15 @@ test("outlier detection and circuit breakers, with Envoy's defaults", () => {
   const breaker = compile({ circuitBreakers: { thresholds: [{ maxConnections: 1, retryBudget: { minRetryConcurrency: 5 } }] } });
   assert.deepEqual([breaker.maxConnections, breaker.maxRequests, breaker.maxRetries, breaker.retryBudget], [1, 1024, 3, { fraction: 0.2, min: 5 }]);
 });
+
+test("how long connections may live, and what is said of them that does not happen", () => {
+  assert.equal(compile(httpOptions({ explicitHttpConfig: { httpProtocolOptions: {} }, commonHttpProtocolOptions: { maxConnectionDuration: "60s" } })).limits.maxDurationMs, 60_000);
+  assert.equal(compile({ commonHttpProtocolOptions: { maxConnectionDuration: "5s" } }).limits.maxDurationMs, 5000);
+  assert.equal(compile({}).limits.maxDurationMs, undefined);
+  assert.throws(() => compile({ commonHttpProtocolOptions: { maxStreamDuration: "1s" } }), /cluster c: commonHttpProtocolOptions: the field maxStreamDuration is not supported/);
+  assert.throws(() => compile(httpOptions({ explicitHttpConfig: { httpProtocolOptions: {} }, upstreamHttpProtocolOptions: { overrideAutoSniHeader: "x-name" } })), /upstreamHttpProtocolOptions: the field overrideAutoSniHeader is not supported/);
+  const told: string[] = [];
+  const percent = { outlierDetection: { enforcingConsecutive5xx: 40, enforcingSuccessRate: 0 } };
+  compileCluster(fromJson(ClusterSchema, { name: "c", type: "EDS", ...percent }), new ConfigNotes((note) => void told.push(note)));
+  assert.deepEqual(told, ["cluster c: outlierDetection: enforcingConsecutive5xx 40 counts as 100: an endpoint that fails so often is always left out"]);
+});

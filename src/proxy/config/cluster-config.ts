@@ -14,9 +14,10 @@ import {
   type HttpProtocolOptions,
 } from "../../wire/envoy/index.ts";
 import type { ClusterConfig } from "../upstream/cluster.ts";
+import type { AddressFamily } from "../upstream/address-family.ts";
 import type { ForwardNameRules } from "../upstream/forward-names.ts";
 import { peerExchangeFilter } from "./chain-service-config.ts";
-import { checkFields, durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
+import { checkFields, checkNested, durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
 import { directTransport, dnsHosts, entersTunnel, type DnsHost, type EndpointSource } from "./endpoint-config.ts";
 import { compileLoadBalancing } from "./load-balancing-config.ts";
 import { compileBreaker, compileOutliers } from "./outlier-config.ts";
@@ -34,7 +35,7 @@ export interface ClusterSpec {
 export type ClusterDiscovery =
   | { readonly kind: "eds"; readonly serviceName: string }
   | { readonly kind: "static"; readonly endpoints: EndpointSource }
-  | { readonly kind: "dns"; readonly hosts: readonly DnsHost[]; readonly refreshMs: number; readonly firstAddressOnly: boolean }
+  | { readonly kind: "dns"; readonly hosts: readonly DnsHost[]; readonly refreshMs: number; readonly family: AddressFamily; readonly firstAddressOnly: boolean }
   /** By the names that clients ask for. */
   | { readonly kind: "forward"; readonly rules: ForwardNameRules }
   | { readonly kind: "original-destination"; readonly portOverride: number | undefined; readonly header: string | undefined };
@@ -46,10 +47,10 @@ const used = [
   "name", "type", "edsClusterConfig", "connectTimeout", "lbPolicy", "loadAssignment", "circuitBreakers", "transportSocket", "transportSocketMatches",
   "metadata", "maxRequestsPerConnection", "typedExtensionProtocolOptions", "commonHttpProtocolOptions", "dnsRefreshRate", "filters", "originalDstLbConfig",
   "commonLbConfig", "httpProtocolOptions", "http2ProtocolOptions", "upstreamBindConfig", "outlierDetection", "ringHashLbConfig", "maglevLbConfig", "leastRequestLbConfig",
-  "roundRobinLbConfig", "protocolSelection", "upstreamConnectionOptions", "clusterType",
+  "roundRobinLbConfig", "protocolSelection", "upstreamConnectionOptions", "clusterType", "dnsLookupFamily",
 ];
 const harmless = [
-  "altStatName", "cleanupInterval", "dnsLookupFamily", "respectDnsTtl", "dnsJitter", "dnsFailureRefreshRate", "typedDnsResolverConfig",
+  "altStatName", "cleanupInterval", "respectDnsTtl", "dnsJitter", "dnsFailureRefreshRate", "typedDnsResolverConfig",
   "perConnectionBufferLimitBytes", "waitForWarmOnInit", "trackTimeoutBudgets", "trackClusterStats", "ignoreHealthOnHostRemoval",
 ];
 
@@ -82,6 +83,7 @@ export function compileCluster(message: ClusterMessage, notes: ConfigNotes): Clu
         maxPendingRequests: breaker.maxPendingRequests,
         maxRequestsPerConnection: http.maxRequestsPerConnection || (message.maxRequestsPerConnection ?? 0),
         idleTimeoutMs: http.idleTimeoutMs,
+        ...(http.maxDurationMs === 0 ? {} : { maxDurationMs: http.maxDurationMs }),
       },
       service: serviceOf(message),
     },
@@ -122,6 +124,7 @@ function discoveryOf(message: ClusterMessage, transports: TransportRules, where:
         kind: "dns",
         hosts: dnsHosts(message.loadAssignment, where),
         refreshMs: Math.max(1000, durationOr(message.dnsRefreshRate, defaultDnsRefreshMs)),
+        family: familyOf(message.dnsLookupFamily),
         firstAddressOnly: type.value === Cluster_DiscoveryType.LOGICAL_DNS,
       };
     case Cluster_DiscoveryType.ORIGINAL_DST:
@@ -157,12 +160,17 @@ function forwardingOf(type: Cluster_CustomClusterType, transports: TransportRule
       refreshMs: durationOr(cache.dnsRefreshRate, defaultForwardRefreshMs),
       idleMs: durationOr(cache.hostTtl, defaultHostTtlMs),
       queryTimeoutMs: durationOr(cache.dnsQueryTimeout, defaultQueryTimeoutMs),
-      family: families[cache.dnsLookupFamily] ?? "ipv6-preferred",
+      family: familyOf(cache.dnsLookupFamily),
     },
   };
 }
 
-const families: Readonly<Partial<Record<Cluster_DnsLookupFamily, ForwardNameRules["family"]>>> = {
+/** Envoy's AUTO asks for addresses of version 4 only where there are none of version 6. */
+function familyOf(family: Cluster_DnsLookupFamily): AddressFamily {
+  return families[family] ?? "ipv6-preferred";
+}
+
+const families: Readonly<Partial<Record<Cluster_DnsLookupFamily, AddressFamily>>> = {
   [Cluster_DnsLookupFamily.ALL]: "all",
   [Cluster_DnsLookupFamily.V4_ONLY]: "ipv4",
   [Cluster_DnsLookupFamily.V6_ONLY]: "ipv6",
@@ -193,6 +201,8 @@ interface HttpOptions {
   readonly protocol: ClusterConfig["upstreamProtocol"];
   readonly http2: ClusterConfig["http2"];
   readonly idleTimeoutMs: number;
+  /** 0 means no limit. */
+  readonly maxDurationMs: number;
   readonly maxRequestsPerConnection: number;
 }
 
@@ -205,15 +215,21 @@ function httpOptionsOf(message: ClusterMessage, where: string, notes: ConfigNote
     if (unpacked === undefined) throw unsupported(where, `typedExtensionProtocolOptions ${key}`);
     options = unpacked as HttpProtocolOptions;
     checkFields(HttpProtocolOptionsSchema, options, `${where}: ${key}`, notes, {
-      used: ["commonHttpProtocolOptions", "explicitHttpConfig", "useDownstreamProtocolConfig", "autoConfig"],
-      harmless: ["upstreamHttpProtocolOptions"],
+      used: ["commonHttpProtocolOptions", "explicitHttpConfig", "useDownstreamProtocolConfig", "autoConfig", "upstreamHttpProtocolOptions"],
     });
   }
   const protocol = options?.upstreamProtocolOptions;
   const common = options?.commonHttpProtocolOptions ?? message.commonHttpProtocolOptions;
+  checkNested(HttpProtocolOptionsSchema, "commonHttpProtocolOptions", common, where, notes, {
+    used: ["idleTimeout", "maxRequestsPerConnection", "maxConnectionDuration"],
+    // What a cluster's answers may have in their heads is bounded by this proxy's own limits.
+    harmless: ["maxHeadersCount", "maxResponseHeadersKb"],
+  });
+  checkNested(HttpProtocolOptionsSchema, "upstreamHttpProtocolOptions", options?.upstreamHttpProtocolOptions, where, notes, { used: ["autoSni", "autoSanValidation"] });
   return {
     ...protocolOf(message, protocol, where),
     idleTimeoutMs: durationOr(common?.idleTimeout, defaultIdleTimeoutMs) || Infinity,
+    maxDurationMs: durationOr(common?.maxConnectionDuration, 0),
     maxRequestsPerConnection: common?.maxRequestsPerConnection ?? 0,
   };
 }

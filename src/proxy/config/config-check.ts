@@ -1,5 +1,5 @@
-import { isFieldSet, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
-import { userError } from "../../base/index.ts";
+import { isFieldSet, type DescMessage, type Message, type MessageShape } from "@bufbuild/protobuf";
+import { invariant, userError } from "../../base/index.ts";
 import { standaloneServices, type FilterServices } from "../filters/filter-services.ts";
 import { durationMs as milliseconds, type DurationLike } from "./duration.ts";
 
@@ -55,6 +55,14 @@ export function checkFields<Desc extends DescMessage>(schema: Desc, message: Mes
   }
   const unknown = message.$unknown ?? [];
   for (const { no } of unknown) notes.ignored(`${schema.typeName} field number ${no}`);
+}
+
+/** The same for what a field of the schema holds; an absent message says nothing. */
+export function checkNested(schema: DescMessage, field: string, message: Message | undefined, where: string, notes: ConfigNotes, rules: FieldRules): void {
+  if (message === undefined) return;
+  const nested = schema.fields.find(({ jsonName }) => jsonName === field)?.message;
+  invariant(nested !== undefined, `${schema.typeName} has no message ${field}`);
+  checkFields(nested, message, `${where}: ${field}`, notes, rules);
 }
 
 /** Refuses a message with fields that are not even known: for messages where leaving one out would change who may do what. */

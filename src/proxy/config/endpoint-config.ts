@@ -1,4 +1,5 @@
 import { HealthStatus, type ClusterLoadAssignment, type Endpoint, type LbEndpoint, type Locality, type Metadata } from "../../wire/envoy/index.ts";
+import { hbonePort as defaultHbonePort } from "../../wire/hbone/index.ts";
 import { unknownWorkload, type EndpointConfig, type EndpointTransport, type WorkloadLabels } from "../upstream/endpoint.ts";
 import { invalid, unsupported } from "./config-check.ts";
 import type { TransportKind, TransportRules } from "./transport-config.ts";
@@ -9,7 +10,6 @@ export type EndpointSource = ClusterLoadAssignment | undefined;
 export const tunnelListener = "connect_originate";
 /** The one through which they reach the gateway of another network. */
 const doubleTunnelListener = "inner_connect_originate";
-const defaultHbonePort = 15_008;
 
 /** Endpoints of one assignment for one cluster. Throws an error that names what cannot be served. */
 export function compileEndpoints(assignment: EndpointSource, transports: TransportRules, where: string, hbonePort = defaultHbonePort): EndpointConfig[] {

@@ -54,7 +54,30 @@ test("what cannot be served is refused by its name", () => {
   assert.throws(() => compile({ httpFilters: [filter("x", fault, { upstreamCluster: "c" })] }), /the HTTP filter x: the field upstreamCluster is not supported/);
   assert.throws(() => compile({ httpFilters: [{ name: "x", configDiscovery: { typeUrls: ["y"] } }] }), /by configDiscovery is not supported/);
   assert.throws(() => compile({ via: "me" }), /the field via is not supported/);
+  assert.throws(() => compile({ commonHttpProtocolOptions: { maxRequestsPerConnection: 5 } }), /listener l: commonHttpProtocolOptions: the field maxRequestsPerConnection is not supported/);
+  assert.throws(() => compile({ httpProtocolOptions: { allowChunkedLength: true } }), /httpProtocolOptions: the field allowChunkedLength is not supported/);
   assert.equal(compile({ httpFilters: [{ ...filter("envoy.filters.http.lua", router), isOptional: true }] }).connection.filters.length, 0);
+});
+
+test("a field whose name has an underscore is one like any other, is taken away, or has its request refused", async () => {
+  const answers: string[] = [];
+  for (const headersWithUnderscoresAction of ["ALLOW", "DROP_HEADER", "REJECT_REQUEST"]) {
+    const routes = [{ match: { prefix: "/", headers: [{ name: "x_role", presentMatch: true }] }, route: { cluster: "a" } }, { match: { prefix: "/" }, route: { cluster: "b" } }];
+    await using harness = await serving([], routes, { commonHttpProtocolOptions: { headersWithUnderscoresAction } });
+    for (const headers of [{ x_role: "admin", "x-sub": "1" }, { "x-sub": "1" }]) {
+      const { status, body } = await harness.get("/", { headers });
+      answers.push(status === 200 ? body : String(status));
+    }
+  }
+  assert.deepEqual(answers, ["a 1", "b 1", "b 1", "b 1", "400", "b 1"]);
+});
+
+test("the client's address is the peer's where what x-forwarded-for says is no address", async () => {
+  const tells = { header: { key: "x-sub", value: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%" } };
+  await using harness = await serving([], [{ match: { prefix: "/" }, route: { cluster: "a" }, requestHeadersToAdd: [tells] }], { useRemoteAddress: false });
+  const clientOf = async (forwarded: string): Promise<string> => (await harness.get("/", { headers: { "x-forwarded-for": forwarded } })).body;
+  const said = await Promise.all(["203.0.113.7", "203.0.113.7, garbage", "203.0.113.7:80", "10.0.0.1,2001:db8::1", "fe80::1%x"].map(clientOf));
+  assert.deepEqual(said, ["a 203.0.113.7", "a 127.0.0.1", "a 127.0.0.1", "a 2001:db8::1", "a 127.0.0.1"]);
 });
 
 test("what stands for a plugin is told of by its name, and refuses every request", async () => {

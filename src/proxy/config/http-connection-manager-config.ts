@@ -13,7 +13,7 @@ import type { EscapedSlashes } from "../routing/path.ts";
 import type { RouteTable } from "../routing/route-table.ts";
 import { compileAccessLogs } from "./access-log-config.ts";
 import type { AccessLogSpec } from "./access-log-spec.ts";
-import { checkFields, durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
+import { checkFields, checkNested, durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileHttpFilters, type HttpFilters } from "./http-filter-config.ts";
 import { compileLocalReplies } from "./local-reply-config.ts";
 import { compileRouteTable } from "./route-config.ts";
@@ -44,6 +44,9 @@ const harmless = [
   "http1SafeMaxConnectionDuration", "addProxyProtocolConnectionState", "appendLocalOverload", "proxyStatusConfig",
 ];
 
+/** Fields keep the case that they came in; trailers, absolute targets and methods of any name are taken anyway. */
+const harmlessOfHttp1 = ["headerKeyFormat", "enableTrailers", "allowAbsoluteUrl", "allowCustomMethods", "useBalsaParser", "overrideStreamErrorOnInvalidHttpMessage", "sendFullyQualifiedUrl"];
+
 const defaultMaxHeadKb = 60;
 const defaultMaxFields = 100;
 const defaultIdleTimeoutMs = 3_600_000;
@@ -52,6 +55,8 @@ const defaultStreamIdleTimeoutMs = 300_000;
 /** Compiles an HTTP connection manager. Throws an error that names the listener and the field which cannot be served. */
 export function compileHttpConnectionManager(message: HttpConnectionManager, where: string, notes: ConfigNotes): HttpSpec {
   checkFields(HttpConnectionManagerSchema, message, where, notes, { used, harmless });
+  checkNested(HttpConnectionManagerSchema, "commonHttpProtocolOptions", message.commonHttpProtocolOptions, where, notes, { used: ["idleTimeout", "maxStreamDuration", "maxHeadersCount", "headersWithUnderscoresAction"], harmless: ["maxResponseHeadersKb"] });
+  checkNested(HttpConnectionManagerSchema, "httpProtocolOptions", message.httpProtocolOptions, where, notes, { used: ["acceptHttp10", "defaultHostForHttp10"], harmless: harmlessOfHttp1 });
   const accessLogs = compileAccessLogs(message.accessLog, where, notes);
   const { filters, peerMetadata, stats } = compileHttpFilters(message.httpFilters, `http.${message.statPrefix.replace(/;$/, "")}.`, where, notes);
   const tracing = compileTracing(message, where, notes);
@@ -83,6 +88,9 @@ const escapedSlashes: Readonly<Record<number, EscapedSlashes>> = {
   [HttpConnectionManager_PathWithEscapedSlashesAction.UNESCAPE_AND_REDIRECT]: "unescape-and-redirect",
   [HttpConnectionManager_PathWithEscapedSlashesAction.UNESCAPE_AND_FORWARD]: "unescape-and-forward",
 };
+
+/** `headersWithUnderscoresAction`: REJECT_REQUEST and DROP_HEADER of envoy.config.core.v3.HttpProtocolOptions. */
+const underscoreRules: Readonly<Partial<Record<number, "reject" | "drop">>> = { 1: "reject", 2: "drop" };
 
 const codecs: Readonly<Record<number, HttpConnectionConfig["codec"]>> = {
   [HttpConnectionManager_CodecType.AUTO]: "auto",
@@ -128,6 +136,7 @@ function connectionOf(message: HttpConnectionManager, compiled: Compiled, where:
   const http1 = message.httpProtocolOptions;
   const codec = codecs[message.codecType];
   if (codec === undefined) throw unsupported(where, `codecType ${HttpConnectionManager_CodecType[message.codecType] ?? message.codecType}`);
+  const underscores = underscoreRules[message.commonHttpProtocolOptions?.headersWithUnderscoresAction ?? 0];
   const unique = (names: readonly string[]): string[] => [...new Set(names)];
   const readers = [...compiled.accessLogs, ...(compiled.stats === undefined ? [] : [compiled.stats]), ...(compiled.tracing === undefined ? [] : [compiled.tracing])];
   return {
@@ -144,6 +153,7 @@ function connectionOf(message: HttpConnectionManager, compiled: Compiled, where:
       mergeSlashes: message.mergeSlashes,
       escapedSlashes: escapedSlashes[message.pathWithEscapedSlashesAction] ?? "keep",
     },
+    ...(underscores === undefined ? {} : { underscores }),
     stripHostPort: message.stripPortMode.case === "stripAnyHostPort" && message.stripPortMode.value ? "any" : message.stripMatchingHostPort ? "matching" : "none",
     upgrades: upgradesOf(message, where),
     acceptHttp10: http1?.acceptHttp10 ?? false,

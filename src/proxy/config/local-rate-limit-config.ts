@@ -31,6 +31,8 @@ function bucketOf(message: LocalRateLimit, where: string, notes: ConfigNotes): T
   const fillIntervalMs = durationOr(bucket.fillInterval, 0);
   if (fillIntervalMs < minFillIntervalMs) throw invalid(where, `tokenBucket.fillInterval must be at least ${minFillIntervalMs} ms, got ${fillIntervalMs} ms`);
   if (bucket.maxTokens < 1) throw invalid(where, "tokenBucket.maxTokens must be at least 1");
+  // It would never be filled again.
+  if (bucket.tokensPerFill === 0) throw invalid(where, "tokenBucket.tokensPerFill must be at least 1");
   return new TokenBucket({ max: bucket.maxTokens, perFill: bucket.tokensPerFill ?? 1, fillIntervalMs, clock: notes.services.clock });
 }
 

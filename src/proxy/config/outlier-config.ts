@@ -33,6 +33,10 @@ export function compileOutliers(message: OutlierDetection, where: string, notes:
     if ((message[field] ?? 0) > 0) throw unsupported(here, field);
   }
   if (message.enforcingSuccessRate === undefined) notes.tell("outlierDetection: endpoints are judged by errors in a row, not by their rate of success");
+  for (const field of ["enforcingConsecutive5xx", "enforcingConsecutiveGatewayFailure", "enforcingConsecutiveLocalOriginFailure"] as const) {
+    const percent = message[field] ?? 0;
+    if (percent > 0 && percent < 100) notes.tell(`${here}: ${field} ${percent} counts as 100: an endpoint that fails so often is always left out`);
+  }
   // Enforcing is a percentage of chances; Istio says all or nothing.
   const enforced = (percent: number | undefined, fallback: number): boolean => (percent ?? fallback) > 0;
   return {

@@ -139,10 +139,14 @@ function compilePrincipal(message: Principal, where: string, notes: ConfigNotes)
       return compileAuthenticated(identifier.value, where);
     case "filterState":
       return compileFilterState(identifier.value, where);
-    case "sourceIp":
-    case "directRemoteIp": {
+    case "sourceIp": {
       const inRange = compileRange(identifier.value, where);
       return (connection) => inRange(connection.remote.address);
+    }
+    case "directRemoteIp": {
+      const inRange = compileRange(identifier.value, where);
+      // Who a balancer speaks for by a PROXY header is for `remoteIp`: Istio's ipBlocks are of the peer, remoteIpBlocks of the client.
+      return ({ directRemote, remote }) => inRange((directRemote ?? remote).address);
     }
     case "remoteIp": {
       const inRange = compileRange(identifier.value, where);

@@ -1,6 +1,7 @@
-import { RetryPolicySchema, type RetryPolicy as RetryPolicyMessage } from "../../wire/envoy/index.ts";
+import { anyIs, anyUnpack } from "@bufbuild/protobuf/wkt";
+import { PreviousPrioritiesConfigSchema, RetryPolicySchema, type RetryPolicy as RetryPolicyMessage } from "../../wire/envoy/index.ts";
 import type { RetryConditions, RetryPolicy } from "../routing/route.ts";
-import { checkFields, durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
+import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 
 const grpcStatusNumbers: Readonly<Record<string, string>> = {
   cancelled: "1",
@@ -29,8 +30,8 @@ const defaultBaseIntervalMs = 25;
 export function compileRetry(message: RetryPolicyMessage, where: string, notes: ConfigNotes): RetryPolicy {
   const here = `${where}: retryPolicy`;
   checkFields(RetryPolicySchema, message, here, notes, {
-    used: ["retryOn", "numRetries", "perTryTimeout", "retryHostPredicate", "hostSelectionRetryMaxAttempts", "retriableStatusCodes", "retryBackOff"],
-    harmless: ["retryPriority", "refreshClusterOnRetry"],
+    used: ["retryOn", "numRetries", "perTryTimeout", "retryHostPredicate", "retryPriority", "hostSelectionRetryMaxAttempts", "retriableStatusCodes", "retryBackOff"],
+    harmless: ["refreshClusterOnRetry"],
   });
   const baseIntervalMs = durationOr(message.retryBackOff?.baseInterval, defaultBaseIntervalMs);
   let avoidPreviousHosts = false;
@@ -46,8 +47,18 @@ export function compileRetry(message: RetryPolicyMessage, where: string, notes: 
     maxIntervalMs: durationOr(message.retryBackOff?.maxInterval, baseIntervalMs * 10),
     retriableStatusCodes: message.retriableStatusCodes,
     avoidPreviousHosts,
+    otherPrioritiesAfter: prioritiesAfter(message.retryPriority, here),
     hostSelectionAttempts: Math.max(1, Number(message.hostSelectionRetryMaxAttempts)),
   };
+}
+
+function prioritiesAfter(priority: RetryPolicyMessage["retryPriority"], where: string): number | undefined {
+  if (priority === undefined) return undefined;
+  const config = priority.configType.value;
+  if (priority.name !== "envoy.retry_priorities.previous_priorities" || config === undefined || !anyIs(config, PreviousPrioritiesConfigSchema)) throw unsupported(where, `the retry priority ${priority.name}`);
+  const { updateFrequency } = anyUnpack(config, PreviousPrioritiesConfigSchema) ?? { updateFrequency: 0 };
+  if (updateFrequency < 1) throw invalid(where, "retryPriority: updateFrequency must be above 0");
+  return updateFrequency;
 }
 
 function compileConditions(retryOn: string, where: string): RetryConditions {

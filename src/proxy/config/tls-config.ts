@@ -15,7 +15,7 @@ import {
   type TlsCertificate,
   type UpstreamTlsContext,
 } from "../../wire/envoy/index.ts";
-import type { CertificateRef, DownstreamTlsSpec, RootsRef, SubjectAltNameMatcher, TlsSpec, TlsVersion, UpstreamTlsSpec } from "../tls/tls-spec.ts";
+import type { CertificateRef, DownstreamTlsSpec, RevocationsRef, RootsRef, SubjectAltNameMatcher, TlsSpec, TlsVersion, UpstreamTlsSpec } from "../tls/tls-spec.ts";
 import { checkFields, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 
 /** Compiles what a listener's TLS asks for. Throws an error that names the field which cannot be served. */
@@ -107,8 +107,8 @@ export function certificateRef(certificate: TlsCertificate, where: string): Cert
   return { kind: "inline", chain, key };
 }
 
-/** Roots by file or in place; undefined when there are none. */
-export function rootsRef(source: DataSource | undefined, where: string): RootsRef | undefined {
+/** Roots, or revocation lists, by file or in place; undefined when there are none. */
+export function rootsRef(source: DataSource | undefined, where: string): RevocationsRef | undefined {
   if (source === undefined) return undefined;
   if (source.specifier.case === "filename") return { kind: "file", path: source.specifier.value };
   const pem = inlineText(source);
@@ -122,7 +122,7 @@ function inlineText(source: DataSource | undefined): string | undefined {
   return specifier?.case === "inlineBytes" ? Buffer.from(specifier.value).toString("utf8") : undefined;
 }
 
-type Validation = Pick<TlsSpec, "roots" | "subjectAltNames" | "publicKeyHashes" | "certificateHashes">;
+type Validation = Pick<TlsSpec, "roots" | "revocations" | "subjectAltNames" | "publicKeyHashes" | "certificateHashes">;
 
 function compileValidation(common: CommonTlsContext | undefined, where: string, notes: ConfigNotes): Validation {
   const type = common?.validationContextType;
@@ -143,14 +143,14 @@ function compileValidation(common: CommonTlsContext | undefined, where: string, 
 function validationOf(context: CertificateValidationContext | undefined, secret: RootsRef | undefined, where: string, notes: ConfigNotes): Validation {
   if (context !== undefined) {
     checkFields(CertificateValidationContextSchema, context, where, notes, {
-      used: ["trustedCa", "matchSubjectAltNames", "matchTypedSubjectAltNames", "verifyCertificateSpki", "verifyCertificateHash", "systemRootCerts"],
-      harmless: ["watchedDirectory", "crl", "onlyVerifyLeafCertCrl", "maxVerifyDepth", "trustChainVerification"],
+      used: ["trustedCa", "matchSubjectAltNames", "matchTypedSubjectAltNames", "verifyCertificateSpki", "verifyCertificateHash", "systemRootCerts", "crl"],
+      harmless: ["watchedDirectory", "onlyVerifyLeafCertCrl", "maxVerifyDepth", "trustChainVerification"],
     });
-    if (context.crl !== undefined) notes.ignored(`${where}: crl`);
   }
   const system = context?.systemRootCerts === undefined ? undefined : ({ kind: "sds", name: systemRoots } as const);
   return {
     roots: secret ?? rootsRef(context?.trustedCa, `${where}: trustedCa`) ?? system,
+    revocations: rootsRef(context?.crl, `${where}: crl`),
     subjectAltNames: [
       ...(context?.matchSubjectAltNames ?? []).map((matcher) => nameMatcher("any", matcher, where)),
       ...(context?.matchTypedSubjectAltNames ?? []).map(({ sanType, matcher }) => nameMatcher(sanTypes[sanType] ?? "any", matcher, where)),

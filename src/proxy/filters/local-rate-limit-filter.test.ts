@@ -30,3 +30,12 @@ test("tokens are used up and come back at intervals; a route has its own; what i
   assert.equal(services.statistics.counter("limiter.http_local_rate_limit.enforced").value, 3);
   assert.equal(new LocalRateLimitFilter("limit", compile({}), services).onRequest(testRequest()), undefined);
 });
+
+test("a bucket that would hold nothing, never be filled, or be filled too often is refused by its field", () => {
+  const notes = new ConfigNotes(() => undefined, standaloneServices());
+  const bucket = { maxTokens: 2, tokensPerFill: 1, fillInterval: "1s" };
+  for (const [field, value] of Object.entries({ maxTokens: 0, tokensPerFill: 0, fillInterval: "0.01s" })) {
+    const message = fromJson(LocalRateLimitSchema, { statPrefix: "limiter", tokenBucket: { ...bucket, [field]: value } });
+    assert.throws(() => compileLocalRateLimit(message, "test", notes), new RegExp(`tokenBucket\\.${field} must be at least`));
+  }
+});

@@ -97,6 +97,13 @@ describe("principals", () => {
       assert.equal(filterOf(policy([any], [principal])).onRequest(request) === undefined, matches);
     });
   }
+  test("the peer's address is the balancer's where that speaks for a client by a PROXY header", () => {
+    const balanced = connectionFrom("203.0.113.7", { directRemote: { address: "10.0.0.9", port: 5000 } });
+    const takes = (principal: JsonObject): boolean => filterOf(policy([any], [principal])).onRequest(testRequest("/", { connection: balanced })) === undefined;
+    const [balancers, clients] = [{ addressPrefix: "10.0.0.0", prefixLen: 24 }, { addressPrefix: "203.0.113.0", prefixLen: 24 }];
+    assert.deepEqual([takes({ directRemoteIp: balancers }), takes({ directRemoteIp: clients })], [true, false]);
+    assert.deepEqual([takes({ remoteIp: balancers }), takes({ remoteIp: clients })], [false, true]);
+  });
   test("nobody is authenticated in plain text, or without a verified certificate", () => {
     const filter = filterOf(policy([any], [{ authenticated: {} }]));
     assert.equal(filter.onRequest(testRequest())?.status, 403);

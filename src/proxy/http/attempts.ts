@@ -6,6 +6,7 @@ import type { ForwardAction } from "../routing/route.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
 import type { ConnectionPool } from "../upstream/connection-pool.ts";
 import type { ConnectFailure, PoolUser, WireProtocol } from "../upstream/pool-user.ts";
+import { PreviousPriorities } from "../upstream/previous-priorities.ts";
 import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "../upstream/upstream-channel.ts";
 import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeRequest } from "./exchange-request.ts";
@@ -56,6 +57,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
   #staleRetried = false;
   #refusals = 0;
   #tried: Set<Endpoint> | undefined;
+  #previous: PreviousPriorities | undefined;
   #retryTimer: Disposable | undefined;
   #routeTimer: Disposable | undefined;
   #tryTimer: Disposable | undefined;
@@ -86,6 +88,10 @@ export class Attempts implements PoolUser, ResponseReceiver {
 
   get toConnect(): boolean {
     return this.#facts.isConnect;
+  }
+
+  get toUpgrade(): boolean {
+    return this.#request.asksUpgrade;
   }
 
   get wantsPlainBody(): boolean {
@@ -129,6 +135,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     this.#timeoutMs = 0;
     this.#destination = undefined;
     this.#tried = undefined;
+    this.#previous = undefined;
     this.upstreamProtocol = "http1";
     this.#local = undefined;
     this.transportFailure = "";
@@ -160,7 +167,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
       return undefined;
     }
     const avoid = retry?.avoidPreviousHosts === true ? this.#tried : undefined;
-    const endpoint = this.#destination === undefined ? cluster.pick(avoid, retry?.hostSelectionAttempts ?? 1, this.#hash) : cluster.forDestination(this.#destination, this.#hostname);
+    const endpoint = this.#destination === undefined ? cluster.pick(avoid, retry?.hostSelectionAttempts ?? 1, this.#hash, this.#previous) : cluster.forDestination(this.#destination, this.#hostname);
     if (endpoint === undefined) {
       cluster.counters.noHealthyEndpoint += 1;
       this.#owner.failed(503, "no healthy upstream", responseFlags.noHealthyUpstream, "no_healthy_upstream");
@@ -356,7 +363,10 @@ export class Attempts implements PoolUser, ResponseReceiver {
     this.#retrying = true;
     this.#retries += 1;
     cluster.counters.retries += 1;
-    if (this.endpoint !== undefined) (this.#tried ??= new Set()).add(this.endpoint);
+    if (this.endpoint !== undefined) {
+      (this.#tried ??= new Set()).add(this.endpoint);
+      if (policy.otherPrioritiesAfter !== undefined) (this.#previous ??= new PreviousPriorities(policy.otherPrioritiesAfter)).tried(this.endpoint.config.priority);
+    }
     const { clock, random } = this.#context;
     this.#retryTimer = scheduleRetry(policy, this.#retries, clock, random, () => {
       this.#retryTimer = undefined;

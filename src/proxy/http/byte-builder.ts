@@ -22,6 +22,13 @@ export class ByteBuilder {
     this.length += this.buffer.write(written, this.length, "latin1");
   }
 
+  /** Bytes that are known to be a head's. */
+  piece(piece: Uint8Array): void {
+    this.#reserve(piece.length);
+    this.buffer.set(piece, this.length);
+    this.length += piece.length;
+  }
+
   range(bytes: Buffer, from: number, to: number): void {
     if (to <= from) return;
     this.#reserve(to - from);
@@ -31,6 +38,21 @@ export class ByteBuilder {
 
   view(from = 0): Buffer {
     return this.buffer.subarray(from, this.length);
+  }
+
+  /** Puts other text in the place of a range, in memory of its own where the two differ in length: whoever was given a view keeps what it saw. */
+  replace(from: number, to: number, text: string): void {
+    if (text.length === to - from) {
+      this.buffer.write(text, from, "latin1");
+      return;
+    }
+    const before = this.buffer;
+    const made = Buffer.allocUnsafeSlow(Math.max(before.length, this.length + text.length - (to - from)));
+    before.copy(made, 0, 0, from);
+    made.write(text, from, "latin1");
+    before.copy(made, from + text.length, to, this.length);
+    this.buffer = made;
+    this.length += text.length - (to - from);
   }
 
   /** Leaves the bytes so far to whoever was given a view of them, and goes on with memory of its own. */

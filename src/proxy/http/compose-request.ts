@@ -37,7 +37,7 @@ export interface RequestComposition {
 
 /**
  * Writes the head for the upstream: hop-by-hop fields go, what the edge knows is added, the rest is copied as it came.
- * Answers where the attempt count's digit stands, -1 without one.
+ * Answers where the attempt count, of one digit, stands; -1 without one.
  */
 export function composeRequest(out: ByteBuilder, request: RequestComposition): number {
   const { head, config } = request;
@@ -46,7 +46,7 @@ export function composeRequest(out: ByteBuilder, request: RequestComposition): n
     out.range(head.bytes, head.start, head.targetStart);
     out.text(request.target);
   }
-  out.text(" HTTP/1.1\r\n");
+  out.piece(version);
   if (request.host !== undefined) out.text(`host: ${request.host}\r\n`);
   const hasForwardedProto = copyFields(out, request);
   let added = "";
@@ -67,6 +67,8 @@ export function composeRequest(out: ByteBuilder, request: RequestComposition): n
   out.text(`${added}\r\n`);
   return request.attemptCount ? out.length - "1\r\n\r\n".length : -1;
 }
+
+const version = new TextEncoder().encode(" HTTP/1.1\r\n");
 
 /** Answers whether `x-forwarded-proto` is among them. */
 function copyFields(out: ByteBuilder, request: RequestComposition): boolean {

@@ -21,11 +21,13 @@ export interface ResponseComposition {
   readonly date: string;
 }
 
+const version = new TextEncoder().encode("HTTP/1.1 ");
+
 /** Writes an upstream's head for the client. */
 export function composeResponse(out: ByteBuilder, response: ResponseComposition): void {
   const { head, config } = response;
   // The version is ours: an upstream's HTTP/1.0 must not tell the client to close.
-  out.text("HTTP/1.1 ");
+  out.piece(version);
   out.range(head.bytes, head.start + 9, head.fieldsStart);
   const seen = copyFields(out, response);
   let added = `x-envoy-upstream-service-time: ${response.upstreamServiceMs}\r\n`;

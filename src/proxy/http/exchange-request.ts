@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { internalError } from "../../base/index.ts";
 import type { SocketAddress } from "../../net/index.ts";
 import { MessageHead, scanRequestHead } from "../../wire/http1/index.ts";
@@ -80,7 +81,7 @@ export class ExchangeRequest implements RequestView {
     this.forwardedFor = "";
     this.isGrpc = false;
     this.isGrpcWeb = false;
-    this.captured = [];
+    this.captured = none;
     this.targetDiffers = false;
   }
 
@@ -96,8 +97,21 @@ export class ExchangeRequest implements RequestView {
       return { status: 426, body: "Upgrade Required", details: "low_version" };
     }
     if (!this.#readTarget(config)) return { status: 400, body: "", details: "path_normalization_failed" };
+    if (config.underscores !== undefined && !this.#judgeUnderscores(config, config.underscores)) return { status: 400, body: "", details: "unexpected_underscore" };
     this.#readIdentity(config, newRequestId);
     return undefined;
+  }
+
+  /** Servers that make variables of fields take `a_b` for `a-b`, which a proxy may have checked. */
+  #judgeUnderscores(config: HttpConnectionConfig, rule: "reject" | "drop"): boolean {
+    const { head } = this;
+    const dropped = new Map<string, undefined>();
+    for (let field = 0; field < head.fieldCount; field += 1) {
+      const name = head.name(field).toLowerCase();
+      if (name.includes("_")) dropped.set(name, undefined);
+    }
+    if (dropped.size > 0 && rule === "drop") this.rewriteHead(dropped, config);
+    return dropped.size === 0 || rule === "drop";
   }
 
   /** The host to send when it is not the one that the client's head says. */
@@ -112,7 +126,9 @@ export class ExchangeRequest implements RequestView {
     const hops = config.useRemoteAddress ? config.trustedHops : config.trustedHops + 1;
     if (hops === 0) return this.remote.address;
     const given = this.head.get("x-forwarded-for")?.split(",") ?? [];
-    return given.at(-hops)?.trim() ?? this.remote.address;
+    const said = given.at(-hops)?.trim() ?? "";
+    // What is no address says nothing of the client: rules for the peer's address hold then.
+    return isIP(said) !== 0 && !said.includes("%") ? said : this.remote.address;
   }
 
   /** What becomes of the client's `x-forwarded-client-cert`. */
@@ -185,8 +201,20 @@ export class ExchangeRequest implements RequestView {
     const keeps = id !== undefined && id !== "" && (this.internalPeer || !config.useRemoteAddress || config.preserveExternalRequestId);
     this.requestIdIsNew = !keeps && config.generateRequestId;
     this.requestId = this.requestIdIsNew ? newRequestId() : (id ?? "");
-    if (config.requestCapture.length > 0) this.captured = config.requestCapture.map((name) => head.get(name) ?? "");
+    if (config.requestCapture.length > 0) this.captured = capturedOf(head, config.requestCapture);
   }
+}
+
+const none: readonly string[] = [];
+
+/** The values of some fields, empty where there is none; without any of them an empty list. */
+export function capturedOf(head: MessageHead, names: readonly string[]): readonly string[] {
+  let found: string[] | undefined;
+  for (let index = 0; index < names.length; index += 1) {
+    const value = head.get(names[index] ?? "");
+    if (value !== undefined) (found ??= names.map(() => ""))[index] = value;
+  }
+  return found ?? none;
 }
 
 /** What filters add counts for the fields that a head may have, but not for its size. */

@@ -39,6 +39,8 @@ export abstract class ExchangeState implements ExchangeRecord, AttemptsOwner {
   protected held: HeldBody | undefined;
   protected heldTrailers: readonly string[] | undefined;
   protected tunnel = false;
+  /** The client has been asked for the body. */
+  protected saidContinue = false;
   protected countsAnswer = false;
   #durationTimer: Disposable | undefined;
   #requestCounter: GrpcMessageCounter | undefined;
@@ -205,6 +207,7 @@ export abstract class ExchangeState implements ExchangeRecord, AttemptsOwner {
     this.facts.reset(head);
     this.active = true;
     this.tunnel = false;
+    this.saidContinue = false;
     this.answer.reset(this.config, keepAlive);
     this.request.reset(complete);
     this.attempts.reset();

@@ -152,7 +152,7 @@ export class Exchange extends ExchangeState {
   // ---- AttemptsOwner
 
   interimAnswer(head: MessageHead): void {
-    if (head.status === 100 && this.config.forwardContinue) this.answer.sayContinue();
+    if (head.status === 100 && this.config.forwardContinue) this.#sayContinue();
   }
 
   answered(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean, sentAtMs: number): void {
@@ -222,6 +222,13 @@ export class Exchange extends ExchangeState {
     this.owner.resumeRequest();
   }
 
+  /** Once: a server that says it without end would fill the memory that waits for a client who does not read. */
+  #sayContinue(): void {
+    if (this.saidContinue) return;
+    this.saidContinue = true;
+    this.answer.sayContinue();
+  }
+
   // ---- the request's way
 
   #virtualHost(): VirtualHost | undefined {
@@ -281,7 +288,7 @@ export class Exchange extends ExchangeState {
   /** A filter wants to see the body: the client is asked for it, as far as that goes. */
   #bodyStart(held: HeldBody, limit: number): Promise<RequestBodyStart> {
     if (!this.request.complete) {
-      if (this.facts.head.expectsContinue) this.answer.sayContinue();
+      if (this.facts.head.expectsContinue) this.#sayContinue();
       this.owner.resumeRequest();
     }
     return held.start(limit);
@@ -409,7 +416,7 @@ export class Exchange extends ExchangeState {
     if (action.mirrors.length > 0) this.#mirror(action, edits);
     if (this.grpcWeb?.changesRequest !== true) request.body(bytes, from, to, complete, undefined);
     else if (!this.#webBody(bytes, from, to, complete)) return;
-    if (facts.head.expectsContinue && !this.config.forwardContinue && !complete) this.answer.sayContinue();
+    if (facts.head.expectsContinue && !this.config.forwardContinue && !complete) this.#sayContinue();
     attempts.attempt(endpoint, false);
     if (this.active && complete) attempts.requestComplete();
   }

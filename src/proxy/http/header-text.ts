@@ -14,3 +14,15 @@ export function headText(text: string): string {
 export function utf8HeadText(text: string): string {
   return beyondAscii.test(text) ? Buffer.from(text).toString("latin1") : text;
 }
+
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true });
+
+/** What a text of a head's bytes says where letters are wanted: they are UTF-8, if they can be, else Latin-1. */
+export function textOfHead(text: string): string {
+  if (!beyondAscii.test(text) || wide.test(text)) return text;
+  try {
+    return strictUtf8.decode(Buffer.from(text, "latin1"));
+  } catch {
+    return text;
+  }
+}

@@ -19,6 +19,8 @@ export interface HttpConnectionConfig {
   readonly trustedHops: number;
   readonly appendForwardedFor: boolean;
   readonly path: PathOptions;
+  /** Requests with a field whose name has an underscore are refused, or go on without it; absent: it is a field like any other. */
+  readonly underscores?: "reject" | "drop";
   /** The port is taken from the host before routing and on the way up. */
   readonly stripHostPort: "none" | "any" | "matching";
   /** Protocols (lower case) that a request may upgrade to, unless its route says otherwise. */

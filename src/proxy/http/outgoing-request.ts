@@ -20,7 +20,9 @@ export type RequestBodyForm = "as-is" | "take-out-of-chunks" | "plain";
 export class OutgoingRequest {
   readonly #bytes = new ByteBuilder(requestBufferBytes);
   #headLength = 0;
-  #attemptDigitAt = -1;
+  /** Where the head says which attempt it is, and how long that is; -1: it does not say it. */
+  #attemptAt = -1;
+  #attemptLength = 1;
   #form: RequestBodyForm = "as-is";
   #chunked: ChunkedScanner | undefined;
   #trailers: readonly string[] | undefined;
@@ -29,11 +31,14 @@ export class OutgoingRequest {
   #shadows: Shadow[] = [];
   /** The client has sent all of it. */
   complete = true;
+  /** It asks for another protocol. */
+  asksUpgrade = false;
   /** All of it so far is kept. */
   replayable = true;
 
   reset(complete: boolean): void {
     this.complete = complete;
+    this.asksUpgrade = false;
     this.replayable = true;
     this.#trailers = undefined;
     this.#form = "as-is";
@@ -50,7 +55,9 @@ export class OutgoingRequest {
     if (this.#writtenTo?.holdsBytes === true) this.#bytes.detach();
     else this.#bytes.clear(requestBufferBytes);
     this.#writtenTo = undefined;
-    this.#attemptDigitAt = composeRequest(this.#bytes, composition);
+    this.#attemptAt = composeRequest(this.#bytes, composition);
+    this.#attemptLength = 1;
+    this.asksUpgrade = composition.upgrade !== undefined;
     this.#headLength = this.#bytes.length;
     this.#form = form;
     if (form !== "take-out-of-chunks") return;
@@ -65,7 +72,11 @@ export class OutgoingRequest {
   }
 
   stampAttempt(attempt: number): void {
-    if (this.#attemptDigitAt >= 0 && attempt <= 9) this.#bytes.buffer[this.#attemptDigitAt] = 48 + attempt;
+    if (this.#attemptAt < 0) return;
+    const text = String(attempt);
+    this.#bytes.replace(this.#attemptAt, this.#attemptAt + this.#attemptLength, text);
+    this.#headLength += text.length - this.#attemptLength;
+    this.#attemptLength = text.length;
   }
 
   /** Sends all that is kept. Answers as {@link UpstreamChannel.send}. */

@@ -24,6 +24,7 @@ export interface ShadowOptions {
 export class Shadow implements PoolUser, ResponseReceiver {
   readonly toHead: boolean;
   readonly toConnect = false;
+  readonly toUpgrade = false;
   readonly wantsPlainBody = false;
   readonly chunksRequest: boolean;
   readonly scheme: string;

@@ -375,6 +375,28 @@ test("a peer that only pings, or never reads our answers, is cut off", async () 
   assert.ok(written <= 2 * http2Limits.outputHighWaterBytes, `writers were told to wait after ${written} bytes`);
 });
 
+test("DATA that is all padding, or ends what is gone, is a flood too", async () => {
+  for (const bytes of [frame(0, 8, 1, "00"), frame(0, 1, 3, "")]) {
+    const flood = new Peer().greet().request(1, false).request(3, false);
+    flood.streams.get(3)?.stream.reset(errorCode.cancel);
+    flood.raw(bytes.repeat(http2Limits.maxIdleFramesPerSecond + 20));
+    assert.ok((await flood.said()).includes("goaway 3 ENHANCE_YOUR_CALM"));
+  }
+});
+
+test("once a connection has broken off, requests of the same bytes are not begun", async () => {
+  const peer = new Peer().greet().request(1);
+  peer.writer.rstStream(1, errorCode.cancel);
+  peer.writer.headers(3, hpackEncode([":method", "GET", ":scheme", "http", ":path", "/", ":authority", "a"]), true, 16_384);
+  const { stream } = peer.streams.get(1) ?? assert.fail();
+  const { handler } = stream;
+  if (handler === undefined) assert.fail();
+  stream.handler = { ...handler, aborted: () => peer.connection.fail(errorCode.enhanceYourCalm, "too many requests were taken back") };
+  peer.push();
+  assert.ok((await peer.said()).includes("goaway 1 ENHANCE_YOUR_CALM"));
+  assert.deepEqual([...peer.streams.keys()], [1]);
+});
+
 test("what is left of an answer must move on, else its stream is reset", async () => {
   const peer = new Peer().greet([[setting.initialWindowSize, 10]]).request(1);
   const { stream } = peer.streams.get(1) ?? assert.fail();

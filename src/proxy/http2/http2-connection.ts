@@ -301,15 +301,16 @@ export class Http2Connection implements FrameHandler, StreamOwner, Flushable {
 
   data(streamId: number, chunk: Buffer, endStream: boolean): void {
     this.#received(chunk.length);
-    if (chunk.length > 0) this.#idleFrames -= framesEarned;
-    else if (!endStream) this.#idleFrame();
     const stream = this.#streams.get(streamId);
+    if (chunk.length > 0) this.#idleFrames -= framesEarned;
+    else if (!endStream || stream === undefined) this.#idleFrame();
     if (stream !== undefined) this.#streamError(stream, stream.receive(chunk, endStream));
     else this.#refuseUnopened(streamId, "DATA");
     this.#creditConnection();
   }
 
   padding(streamId: number, length: number): void {
+    this.#idleFrame();
     this.#received(length);
     const stream = this.#streams.get(streamId);
     if (stream !== undefined) this.#streamError(stream, stream.receivePadding(length));
@@ -328,6 +329,8 @@ export class Http2Connection implements FrameHandler, StreamOwner, Flushable {
         this.#idleFrame();
         return;
       }
+      // We broke off inside of this chunk.
+      if (this.closed) return;
       this.#lastPeerId = streamId;
       stream = new Http2Stream(this, streamId, this.#peerStreamWindow);
       if (this.#streams.size >= this.#maxStreams) {

@@ -12,6 +12,8 @@ const handshakeRecord = 22;
 const clientHelloMessage = 1;
 const serverNameExtension = 0;
 const alpnExtension = 16;
+/** RFC 6066; BoringSSL refuses longer ones, empty ones, and such with a zero byte. */
+const maxServerNameBytes = 255;
 
 const incomplete: ClientHello = { kind: "incomplete" };
 const notTls: ClientHello = { kind: "not-tls" };
@@ -49,32 +51,36 @@ function readBody(reader: Reader): ClientHello {
   reader.skip(reader.uint8());
   reader.skip(reader.uint16());
   reader.skip(reader.uint8());
-  let serverName = "";
-  let alpnProtocols: readonly string[] = [];
+  let serverName: string | undefined;
+  let alpnProtocols: readonly string[] | undefined;
   const extensions = reader.left >= 2 ? reader.take(reader.uint16()) : new Reader(Buffer.alloc(0));
   while (extensions.left >= 4) {
     const type = extensions.uint16();
     const data = extensions.take(extensions.uint16());
+    // Said twice, who ends the TLS could take the other for the name than who chooses where it goes.
+    if (type === serverNameExtension && serverName !== undefined) return notTls;
+    if (type === alpnExtension && alpnProtocols !== undefined) return notTls;
     if (type === serverNameExtension) serverName = readServerName(data);
     else if (type === alpnExtension) alpnProtocols = readProtocols(data);
+    if (data.bad) return notTls;
   }
-  return reader.bad || extensions.bad ? notTls : { kind: "tls", serverName, alpnProtocols };
+  return reader.bad || extensions.bad ? notTls : { kind: "tls", serverName: serverName ?? "", alpnProtocols: alpnProtocols ?? [] };
 }
 
+/** One name: no library takes more. */
 function readServerName(data: Reader): string {
   const list = data.take(data.uint16());
-  while (list.left >= 3) {
-    const type = list.uint8();
-    const name = list.take(list.uint16());
-    if (type === 0) return name.rest().toString("latin1").toLowerCase();
-  }
-  return "";
+  const type = list.uint8();
+  const name = list.take(list.uint16()).rest();
+  if (list.bad || list.left > 0 || type !== 0 || name.length === 0 || name.length > maxServerNameBytes || name.includes(0)) data.bad = true;
+  return name.toString("latin1").toLowerCase();
 }
 
 function readProtocols(data: Reader): string[] {
   const list = data.take(data.uint16());
   const protocols: string[] = [];
   while (list.left >= 1) protocols.push(list.take(list.uint8()).rest().toString("latin1"));
+  if (list.bad) data.bad = true;
   return protocols;
 }
 

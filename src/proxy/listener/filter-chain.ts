@@ -1,4 +1,5 @@
 import type { Clock, Random } from "../../base/index.ts";
+import type { HboneCutOff } from "../../dataplane/index.ts";
 import type { ByteStream } from "../../net/index.ts";
 import type { AccessLogSpec } from "../config/access-log-spec.ts";
 import type { HttpSpec } from "../config/http-connection-manager-config.ts";
@@ -32,6 +33,8 @@ export interface ChainRuntime {
   readonly observeStream: (listener: ListenerSpec, http: HttpSpec, record: ExchangeRecord) => void;
   readonly observeTcp: (listener: () => ListenerSpec, chain: () => ChainSpec) => TcpObserver;
   readonly observeTunnel: (logs: readonly AccessLogSpec[], tunnel: EndedTunnel) => void;
+  /** Told of HBONE connections whose peer flooded us. */
+  readonly onCutOff: (reason: HboneCutOff) => void;
   readonly enter: EnterListener;
 }
 
@@ -175,11 +178,12 @@ export class FilterChainRuntime {
   }
 
   #createHbone(): HboneServer {
-    const { cluster, enter, clock, observeTunnel } = this.#runtime;
+    const { cluster, enter, clock, observeTunnel, onCutOff } = this.#runtime;
     const server = new HboneServer({
       cluster: () => (this.#spec.serves.kind === "hbone" ? cluster(this.#spec.serves.cluster) : undefined),
       enter,
       clock,
+      onCutOff,
       observer: () => {
         const logs = this.#spec.serves.kind === "hbone" ? this.#spec.serves.accessLogs : [];
         return logs.length === 0 ? undefined : (tunnel) => observeTunnel(logs, tunnel);

@@ -1,5 +1,5 @@
 import type { Clock } from "../../base/index.ts";
-import { serveHbone, type HboneRequest, type HboneServerConnection } from "../../dataplane/index.ts";
+import { serveHbone, type HboneCutOff, type HboneRequest, type HboneServerConnection } from "../../dataplane/index.ts";
 import type { ByteStream, SecureStream } from "../../net/index.ts";
 import { headerValue, parseAuthority, parseBaggage } from "../../wire/hbone/index.ts";
 import type { ConnectionInfo, DownstreamTls } from "../connection-info.ts";
@@ -14,6 +14,8 @@ export interface HboneServerOptions {
   readonly cluster: () => Cluster | undefined;
   readonly enter: EnterListener;
   readonly clock: Clock;
+  /** Told of each connection whose peer flooded us. */
+  readonly onCutOff: (reason: HboneCutOff) => void;
   /** Told of each tunnel once it has ended; undefined while nobody wants to know. */
   readonly observer: () => ((tunnel: EndedTunnel) => void) | undefined;
 }
@@ -50,7 +52,8 @@ export class HboneServer {
   /** A connection after its handshake. */
   accept(stream: ByteStream, info: ConnectionInfo): void {
     this.accepted += 1;
-    const connection = serveHbone(secureStream(stream, info), { clock: this.#options.clock, onConnect: (request) => this.#connect(request, info) });
+    const { clock, onCutOff } = this.#options;
+    const connection = serveHbone(secureStream(stream, info), { clock, onCutOff, onConnect: (request) => this.#connect(request, info) });
     this.#open.add(connection);
     void connection.closed.then(() => this.#open.delete(connection));
     if (this.#draining) connection.drain();
@@ -120,6 +123,7 @@ function secureStream(stream: ByteStream, info: ConnectionInfo): SecureStream {
     peerIdentity: info.tls?.peerIdentity ?? "",
     alpnProtocol: info.tls?.alpnProtocol,
     peerCertificate: undefined,
+    peerVerified: false,
     tlsVersion: "",
     cipher: "",
   });

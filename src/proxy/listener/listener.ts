@@ -43,6 +43,8 @@ export class ActiveListener {
   /** Chains that the configuration no longer has, with the time since when, until their last connection ends. */
   readonly #leaving = new Map<FilterChainRuntime, number>();
   #draining = false;
+  #binding: Promise<void> = Promise.resolve();
+  #stopped = false;
   /** Connections that have no chain yet, with the time since when. */
   readonly #opening = new Map<ByteStream, number>();
   /** Why it does not listen, if it does not. */
@@ -94,12 +96,28 @@ export class ActiveListener {
     this.#setChains(spec);
   }
 
+  /** What connections are still served by although the configuration no longer has it. */
+  get leavingChains(): ChainSpec[] {
+    return [...this.#leaving.keys()].map(({ spec }) => spec);
+  }
+
   /** Opens the sockets that are missing, then closes those that are not wanted any more. Rejects when one cannot be opened. */
   async bind(): Promise<void> {
+    // One after another: two at once would both want an address that is free for one.
+    const binding = this.#binding.catch(() => undefined).then(async () => (this.#stopped ? undefined : await this.#openSockets()));
+    this.#binding = binding;
+    await binding;
+  }
+
+  async #openSockets(): Promise<void> {
     const wanted = new Map(this.#spec.kind === "bound" ? this.#spec.addresses.map((address) => [socketKey(address), address]) : []);
     try {
       for (const [key, address] of wanted) {
-        if (!this.#sockets.has(key)) this.#sockets.set(key, await this.#runtime.listen(address, (stream) => this.#accept(stream)));
+        if (this.#sockets.has(key)) continue;
+        const socket = await this.#runtime.listen(address, (stream) => this.#accept(stream));
+        // It may have been removed meanwhile.
+        if (this.#stopped) socket.close();
+        else this.#sockets.set(key, socket);
       }
       this.trouble = undefined;
     } catch (error) {
@@ -113,7 +131,9 @@ export class ActiveListener {
     }
   }
 
+  /** For good. */
   stopListening(): void {
+    this.#stopped = true;
     for (const socket of this.#sockets.values()) socket.close();
     this.#sockets.clear();
   }
@@ -203,6 +223,7 @@ export class ActiveListener {
       ...arrival,
       local: traits.local,
       remote: traits.remote,
+      ...(seen.proxied?.remote === undefined ? {} : { directRemote: traits.directRemote }),
       ...(seen.hello.kind === "tls" && seen.hello.serverName !== "" ? { serverName: seen.hello.serverName } : {}),
     };
     if (chain.spec.tls === undefined) chain.accept(unread(stream, seen.bytes), info);

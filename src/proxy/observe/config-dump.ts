@@ -1,6 +1,6 @@
 import { anyUnpack, StringValueSchema, anyPack, type Any } from "@bufbuild/protobuf/wkt";
 import { create, toJson, type DescMessage, type JsonValue, type MessageShape } from "@bufbuild/protobuf";
-import { ClusterLoadAssignmentSchema, ClusterSchema, envoyRegistry, ListenerSchema, RouteConfigurationSchema, SecretSchema, type Secret } from "../../wire/envoy/index.ts";
+import { ClusterLoadAssignmentSchema, ClusterSchema, envoyRegistry, HttpConnectionManagerSchema, ListenerSchema, RouteConfigurationSchema, SecretSchema, type Listener, type RouteConfiguration, type Secret } from "../../wire/envoy/index.ts";
 import type { ListenerSet } from "../listener-set.ts";
 import type { AppliedResource, ProxyConfig } from "../proxy-config.ts";
 import type { ProxySettings } from "../proxy-settings.ts";
@@ -30,6 +30,8 @@ export function configDump(sources: DumpSources, withEndpoints: boolean): Record
       static_clusters: staticClusterConfigs(settings).map((cluster) => ({ cluster, last_updated: started })),
       dynamic_active_clusters: entries(ClusterSchema, config.clusters, `${type}.cluster.v3.Cluster`).map(({ resource, ...rest }) => ({ ...rest, cluster: resource })),
     },
+    // No filter comes by itself; istioctl takes a dump without the part for no answer.
+    { "@type": `${v3}.EcdsConfigDump` },
     ...(withEndpoints ? [endpointsDump(config)] : []),
     {
       "@type": `${v3}.ListenersConfigDump`,
@@ -43,6 +45,9 @@ export function configDump(sources: DumpSources, withEndpoints: boolean): Record
     { "@type": `${v3}.ScopedRoutesConfigDump` },
     {
       "@type": `${v3}.RoutesConfigDump`,
+      static_route_configs: [...config.listeners.values()].flatMap(({ message, updatedMs }) =>
+        inlineRoutes(message()).map((route) => ({ route_config: typed(RouteConfigurationSchema, route, `${type}.route.v3.RouteConfiguration`), last_updated: new Date(updatedMs).toISOString() })),
+      ),
       dynamic_route_configs: entries(RouteConfigurationSchema, config.routes, `${type}.route.v3.RouteConfiguration`).map(({ resource, name: _name, ...rest }) => ({ ...rest, route_config: resource })),
     },
     { "@type": `${v3}.SecretsConfigDump`, dynamic_active_secrets: secretsDump(sources) },
@@ -54,6 +59,16 @@ function endpointsDump(config: ProxyConfig): Record<string, unknown> {
     "@type": `${v3}.EndpointsConfigDump`,
     dynamic_endpoint_configs: entries(ClusterLoadAssignmentSchema, config.endpoints, `${type}.endpoint.v3.ClusterLoadAssignment`).map(({ resource, name: _name, ...rest }) => ({ ...rest, endpoint_config: resource })),
   };
+}
+
+/** Of a listener's connection managers those that come with it, as Envoy shows them among static ones. */
+function inlineRoutes({ filterChains, defaultFilterChain }: Listener): RouteConfiguration[] {
+  return [...filterChains, ...(defaultFilterChain === undefined ? [] : [defaultFilterChain])].flatMap(({ filters }) =>
+    filters.flatMap(({ configType }) => {
+      const manager = configType.case === "typedConfig" ? anyUnpack(configType.value, HttpConnectionManagerSchema) : undefined;
+      return manager?.routeSpecifier.case === "routeConfig" ? [manager.routeSpecifier.value] : [];
+    }),
+  );
 }
 
 function errorState(listeners: ListenerSet, name: string): { readonly error_state?: unknown } {
@@ -86,10 +101,14 @@ interface DumpEntry {
 function entries<Schema extends DescMessage>(schema: Schema, resources: ReadonlyMap<string, AppliedResource<Schema>>, typeUrl: string): DumpEntry[] {
   return [...resources].map(([name, { message, version, updatedMs }]) => ({
     name,
-    resource: { "@type": typeUrl, ...(resourceJson(schema, message()) as object) },
+    resource: typed(schema, message(), typeUrl),
     version_info: version,
     last_updated: new Date(updatedMs).toISOString(),
   }));
+}
+
+function typed<Schema extends DescMessage>(schema: Schema, message: MessageShape<Schema>, typeUrl: string): object {
+  return { "@type": typeUrl, ...(resourceJson(schema, message) as object) };
 }
 
 function resourceJson<Schema extends DescMessage>(schema: Schema, message: MessageShape<Schema>): JsonValue {

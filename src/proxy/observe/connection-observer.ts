@@ -1,4 +1,5 @@
 import type { Clock } from "../../base/index.ts";
+import type { AccessLog } from "../../telemetry/index.ts";
 import type { AccessLogSpec } from "../config/access-log-spec.ts";
 import type { HttpSpec } from "../config/http-connection-manager-config.ts";
 import type { ChainSpec, ListenerSpec } from "../config/listener-config.ts";
@@ -15,7 +16,8 @@ import type { CaptureIndex } from "./capture-index.ts";
 export interface ConnectionObserverOptions {
   readonly role: "router" | "sidecar" | "waypoint";
   readonly metrics: IstioMetrics;
-  readonly writeLog: (path: string, line: string) => void;
+  /** The log that a file's lines go to; undefined where they are dropped. */
+  readonly accessLog: (path: string) => AccessLog | undefined;
   readonly clock: Clock;
 }
 
@@ -82,8 +84,12 @@ export class ConnectionObserver {
   #write(logs: readonly AccessLogSpec[], record: ExchangeRecord, capture: CaptureIndex): void {
     for (const log of logs) {
       if (log.wants?.(record, capture) === false) continue;
-      if (log.emit === undefined) this.#options.writeLog(log.path, log.format.line(record, capture));
-      else log.emit(record, capture);
+      if (log.emit !== undefined) {
+        log.emit(record, capture);
+        continue;
+      }
+      const file = this.#options.accessLog(log.path);
+      if (file !== undefined) log.format.write(file, record, capture);
     }
   }
 

@@ -10,7 +10,8 @@ import type { ExchangeRecord } from "../http/exchange-record.ts";
 import { plainRecord } from "../testing/plain-record.ts";
 import type { Cluster } from "../upstream/cluster.ts";
 import { unknownWorkload } from "../upstream/endpoint.ts";
-import { IstioMetrics, parseHistogramBuckets } from "./istio-metrics.ts";
+import { bucketsOf, parseHistogramBuckets } from "./histogram-buckets.ts";
+import { IstioMetrics } from "./istio-metrics.ts";
 
 const own = { ...unknownWorkload, workload: "web", namespace: "shop", principal: "spiffe://p", app: "web", version: "v1" };
 const notes = new ConfigNotes(() => undefined, standaloneServices());
@@ -111,7 +112,7 @@ test("series that were let go of come again when they are counted for", () => {
 
 test("a workload's annotation gives Istio's histograms other buckets, and what is no such annotation is refused by name", () => {
   const registry = new MetricsRegistry();
-  new IstioMetrics(registry, own, parseHistogramBuckets('{"istiocustom.istio_request_bytes":[7],"istio":[10,5,5,0.1],"listener":[3]}')).observe(plainRecord, "destination", serverRules);
+  new IstioMetrics(registry, own, bucketsOf(parseHistogramBuckets('{"istiocustom.istio_request_bytes":[7],"istio":[10,5,5,0.1],"listener":[3]}'))).observe(plainRecord, "destination", serverRules);
   const boundsOf = (name: string): string[] => samplesOf(registry, `${name}_bucket`).map(({ labels }) => labels["le"] ?? "");
   // By name "istio" comes before the longer one, as with upstream.
   for (const name of ["istio_request_duration_milliseconds", "istio_request_bytes", "istio_response_bytes"]) assert.deepEqual(boundsOf(name), ["0.1", "5", "10", "+Inf"]);

@@ -1,4 +1,3 @@
-import { userError } from "../../base/index.ts";
 import type { Counter, Histogram, MetricFamily, MetricsRegistry } from "../../telemetry/index.ts";
 import { standardStats, type StatsRules } from "../config/stats-config.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
@@ -8,6 +7,7 @@ import type { Cluster, Endpoint } from "../upstream/cluster.ts";
 import type { WorkloadLabels } from "../upstream/endpoint.ts";
 import { commonNames, commonValues, namesHost, peerNames, requestNames, type OwnLabels, type Reporter } from "./istio-labels.ts";
 import type { CaptureIndex } from "./capture-index.ts";
+import type { BucketsOf } from "./histogram-buckets.ts";
 
 const fineNames = ["reporter", "destination_workload", "destination_workload_namespace", "destination_service_name", "destination_service_namespace"];
 const fineIndexes = fineNames.map((name) => requestNames.indexOf(name));
@@ -16,37 +16,6 @@ const fineIndexes = fineNames.map((name) => requestNames.indexOf(name));
 const bounds = [0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000, 3_600_000];
 /** Those cannot tell 2 ms from 4: these, a quarter apart, can. For who compares two versions. */
 const fineBoundsMs = Array.from({ length: 50 }, (_, third) => Number((0.5 * 2 ** (third / 3)).toPrecision(4)));
-
-/** The annotation by which a workload asks for other buckets, and what Envoy calls Istio's metrics, to which its prefixes are held. */
-export const histogramBucketsAnnotation = "sidecar.istio.io/statsHistogramBuckets";
-const statPrefix = "istiocustom.";
-const maxBuckets = 200;
-
-/** Upper bounds of a metric's buckets; undefined where nothing is said of them. */
-export type BucketsOf = (metric: string) => readonly number[] | undefined;
-
-/**
- * Reads the annotation: JSON of a metric's prefix (`istio`, `istiocustom`) to upper bounds; of several that match, the first by name counts.
- * Throws a user error where it is anything else.
- */
-export function parseHistogramBuckets(text: string): BucketsOf {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    value = undefined;
-  }
-  const entries = typeof value === "object" && value !== null && !Array.isArray(value) ? Object.entries(value as Readonly<Record<string, unknown>>) : undefined;
-  if (entries === undefined || !entries.every(([, list]) => isBounds(list))) {
-    throw userError("bad-annotation", `${histogramBucketsAnnotation} must be a JSON object of prefixes to lists of 1 to ${maxBuckets} numbers above 0, such as {"istio":[1,5,10]}; got ${text.slice(0, 200)}`);
-  }
-  const rules = entries.map(([prefix, list]) => [prefix, [...new Set(list as readonly number[])].toSorted((left, right) => left - right)] as const).toSorted(([left], [right]) => (left < right ? -1 : 1));
-  return (metric) => rules.find(([prefix]) => `${statPrefix}${metric}`.startsWith(prefix))?.[1];
-}
-
-function isBounds(list: unknown): boolean {
-  return Array.isArray(list) && list.length > 0 && list.length <= maxBuckets && list.every((bound) => typeof bound === "number" && bound > 0 && bound < Infinity);
-}
 
 /** The series that a request counts for; undefined where they are not counted. */
 interface RequestHandles {

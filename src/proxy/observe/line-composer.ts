@@ -1,114 +1,184 @@
+import type { AccessLog, LineBuffer, LineHolder } from "../../telemetry/index.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
+import { headText, textOfHead } from "../http/header-text.ts";
 import type { CaptureIndex } from "./capture-index.ts";
-import type { LogPart, ValueSpan } from "./log-operators.ts";
+import { HeldLine } from "./held-line.ts";
+import { RequestKind } from "./request-kind.ts";
 
-/** Text and values in a row that are the same for all requests of a kind. */
-interface Run {
-  /** Before each value, and after the last. */
-  readonly texts: string[];
-  readonly parts: LogPart[];
+/** What stands for an operator in a line; `-` where there is nothing. */
+export type LogPart = (record: ExchangeRecord, capture: CaptureIndex) => string;
+/** Writes a value of each request into a line. */
+export type WritePart = (out: LineBuffer, line: HeldLine) => void;
+
+/** For how long a value holds: for one request, for all requests of a connection that are of one kind (see `RequestKind`), or of one way upstream. */
+export type ValueSpan = "request" | "kind" | "way";
+/** What the letters of a value are. `head`: bytes of a head, which a line of a file has as they came. `bytes`: those, of which each is known to be one. */
+export type ValueLetters = "head" | "bytes" | "text";
+
+export interface LineValue {
+  readonly part: LogPart;
+  readonly span: ValueSpan;
+  readonly letters: ValueLetters;
+  /** Writes the value of a request without a text of it. */
+  readonly write?: WritePart;
 }
 
+/** Lines that are written in one go: what writes them is at hand then, as it is not between two requests. */
+const maxHeldLines = 64;
+/** Letters of texts that held lines have together; a longer one is written at once. */
+const maxHeldLetters = 65_536;
+
 /**
- * Puts a format's lines together. Most of a line is what it was for the request before on the same connection: while requests are of one
- * kind (method, host, client, route, answer), what tells of the kind is one text that is kept.
+ * Puts a format's lines together: as text, or as the bytes of a line in a file. Most of those is what it was for the request before on the same
+ * connection: while requests are of one kind (method, host, client, route, answer), what tells of the kind is kept as bytes.
  */
-export class LineComposer {
-  /** Values of each request; a run stands before each of them, and after the last. */
-  readonly #parts: LogPart[] = [];
-  readonly #runs: Run[] = [{ texts: [""], parts: [] }];
+export class LineComposer implements LineHolder {
+  /** Texts and values in their order. */
+  readonly #all: (string | LineValue)[] = [];
+  /** Values of each request; a run of all else stands before each of them, and after the last. */
+  readonly #writes: WritePart[] = [];
+  readonly #runs: (string | LineValue)[][] = [[]];
+  /** Values of a request that are held as texts. */
+  readonly #texts: LogPart[] = [];
+  /** Values of a way that stand side by side, the last ones so far; what comes next may be one of them. */
+  #ways: WayPieces | undefined;
+  /** Of connections whose place for it another format has taken. */
   readonly #kinds = new WeakMap<ConnectionInfo, RequestKind>();
+  /** Used again and again. */
+  readonly #lines: HeldLine[] = [];
+  #held = 0;
+  #heldLetters = 0;
+  #file: AccessLog | undefined;
 
   text(text: string): void {
-    const { texts } = this.#lastRun;
-    texts[texts.length - 1] += text;
+    this.#all.push(text);
+    this.#runs.at(-1)?.push(text);
   }
 
-  value(part: LogPart, span: ValueSpan): void {
-    if (span === "request") {
-      this.#parts.push(part);
-      this.#runs.push({ texts: [""], parts: [] });
+  value(value: LineValue): void {
+    this.#all.push(value);
+    if (value.span === "kind") {
+      this.#runs.at(-1)?.push(value);
       return;
     }
-    this.#lastRun.parts.push(part);
-    this.#lastRun.texts.push("");
+    const between = this.#runs.at(-1) ?? [];
+    if (value.span === "way" && this.#ways !== undefined && between.every((one) => typeof one === "string")) {
+      this.#ways.add(between.join(""), value.part);
+      between.length = 0;
+      return;
+    }
+    this.#ways = value.span === "way" ? new WayPieces(value.part) : undefined;
+    this.#writes.push(this.#ways?.write ?? value.write ?? this.#writeText(value));
+    this.#runs.push([]);
+  }
+
+  #writeText({ part, letters }: LineValue): WritePart {
+    const index = this.#texts.push(part) - 1;
+    if (letters === "bytes") return (out, { texts }) => out.latin1(texts[index] ?? "");
+    if (letters === "head") return (out, { texts }) => out.latin1(headText(texts[index] ?? ""));
+    return (out, { texts }) => out.text(texts[index] ?? "");
   }
 
   line(record: ExchangeRecord, capture: CaptureIndex): string {
-    return interleaved(this.#textsOf(record, capture), this.#parts, record, capture);
+    let out = "";
+    for (const one of this.#all) out += typeof one === "string" ? one : one.letters === "text" ? one.part(record, capture) : textOfHead(one.part(record, capture));
+    return out;
   }
 
-  get #lastRun(): Run {
-    return this.#runs.at(-1) ?? { texts: [""], parts: [] };
+  /** The line is written with those of other requests, at the latest before the file's next write. */
+  write(file: AccessLog, record: ExchangeRecord, capture: CaptureIndex): void {
+    if (this.#file !== file) {
+      this.release();
+      this.#file = file;
+    }
+    const kind = this.#kindOf(record, capture);
+    let line = this.#lines[this.#held];
+    if (line === undefined) this.#lines.push((line = new HeldLine(kind)));
+    line.take(kind, record);
+    const parts = this.#texts;
+    const { texts } = line;
+    for (let index = 0; index < parts.length; index += 1) {
+      const text = parts[index]?.(record, capture) ?? "";
+      texts[index] = text;
+      this.#heldLetters += text.length;
+    }
+    if (this.#held === 0) file.held(this);
+    this.#held += 1;
+    if (this.#held >= maxHeldLines || this.#heldLetters > maxHeldLetters) this.release();
   }
 
-  #textsOf(record: ExchangeRecord, capture: CaptureIndex): readonly string[] {
-    const known = this.#kinds.get(record.connection);
-    if (known?.has(record) === true) return known.texts();
-    const kind = new RequestKind(record, this.#runs.map(({ texts, parts }) => interleaved(texts, parts, record, capture)));
-    this.#kinds.set(record.connection, kind);
-    return kind.madeTexts;
+  release(): void {
+    const file = this.#file;
+    const held = this.#held;
+    this.#held = 0;
+    this.#heldLetters = 0;
+    if (file === undefined) return;
+    for (let index = 0; index < held; index += 1) {
+      const line = this.#lines[index];
+      if (line === undefined) return;
+      do this.#put(file.begin(), line);
+      while (!file.end());
+    }
+  }
+
+  #put(out: LineBuffer, line: HeldLine): void {
+    const { bytes, ends } = line.kind;
+    const writes = this.#writes;
+    let from = 0;
+    for (let index = 0; index < ends.length; index += 1) {
+      const to = ends[index] ?? 0;
+      if (to > from) out.piece(bytes, from, to);
+      from = to;
+      writes[index]?.(out, line);
+    }
+  }
+
+  #kindOf(record: ExchangeRecord, capture: CaptureIndex): RequestKind {
+    const { connection } = record;
+    const { logKind } = connection;
+    const ours = logKind instanceof RequestKind && logKind.owner === this && logKind.connection === connection ? logKind : undefined;
+    const isOwn = ours !== undefined || logKind === undefined;
+    const kind = isOwn ? ours : this.#kinds.get(connection);
+    if (kind?.has(record) === true) return kind;
+    const bytesOf = (one: string | LineValue): Buffer => (typeof one === "string" ? Buffer.from(one) : one.letters === "text" ? Buffer.from(one.part(record, capture)) : Buffer.from(headText(one.part(record, capture)), "latin1"));
+    const made = new RequestKind(this, record, this.#runs.map((run) => Buffer.concat(run.map(bytesOf))));
+    if (isOwn) connection.logKind = made;
+    else this.#kinds.set(connection, made);
+    return made;
   }
 }
 
-/** One text more than there are parts. */
-function interleaved(texts: readonly string[], parts: readonly LogPart[], record: ExchangeRecord, capture: CaptureIndex): string {
-  let out = texts[0] ?? "";
-  for (let index = 0; index < parts.length; index += 1) out += (parts[index]?.(record, capture) ?? "") + (texts[index + 1] ?? "");
-  return out;
-}
+/** Ways upstream of which the bytes are kept. */
+const maxWays = 1024;
+const noCapture: CaptureIndex = { request: new Map(), response: new Map() };
 
-/** All that values of the span `kind` are made of, besides the connection. */
-class RequestKind {
-  readonly #method: string;
-  readonly #protocol: string;
-  readonly #authority: string;
-  readonly #forwardedFor: string;
-  readonly #userAgent: string;
-  readonly #routeName: string;
-  readonly #status: number;
-  readonly #flag: number;
-  readonly #details: string;
-  readonly #transportFailure: string;
-  readonly #grpcStatus: string;
-  readonly madeTexts: readonly string[];
-  #texts: readonly string[] | undefined;
+/** Values that are made of a request's way alone: its cluster, its endpoint and the connection to that. */
+class WayPieces {
+  readonly #texts = [""];
+  readonly #parts: LogPart[];
+  /** By our end of the connection. */
+  readonly #kept = new Map<string, Pick<ExchangeRecord, "cluster" | "endpoint"> & { readonly piece: Uint8Array }>();
 
-  constructor(record: ExchangeRecord, madeTexts: readonly string[]) {
-    this.#method = record.method;
-    this.#protocol = record.protocol;
-    this.#authority = record.authority;
-    this.#forwardedFor = record.forwardedFor;
-    this.#userAgent = record.userAgent;
-    this.#routeName = record.routeName;
-    this.#status = record.status;
-    this.#flag = record.flag;
-    this.#details = record.details;
-    this.#transportFailure = record.transportFailure;
-    this.#grpcStatus = record.grpcStatus;
-    this.madeTexts = madeTexts;
+  constructor(first: LogPart) {
+    this.#parts = [first];
   }
 
-  has(record: ExchangeRecord): boolean {
-    return (
-      this.#status === record.status &&
-      this.#flag === record.flag &&
-      this.#routeName === record.routeName &&
-      this.#details === record.details &&
-      this.#protocol === record.protocol &&
-      this.#method === record.method &&
-      this.#authority === record.authority &&
-      this.#userAgent === record.userAgent &&
-      this.#forwardedFor === record.forwardedFor &&
-      this.#transportFailure === record.transportFailure &&
-      this.#grpcStatus === record.grpcStatus
-    );
+  /** One more, with the text before it. */
+  add(text: string, part: LogPart): void {
+    this.#texts.push(text);
+    this.#parts.push(part);
   }
 
-  /** For the second request of the kind on: each in one piece of memory, where a text that was put together is a tree of its parts. */
-  texts(): readonly string[] {
-    this.#texts ??= this.madeTexts.map((text) => Buffer.from(text).toString());
-    return this.#texts;
-  }
+  readonly write: WritePart = (out, line) => {
+    const { upstreamLocal, cluster, endpoint } = line;
+    let way = this.#kept.get(upstreamLocal);
+    if (way === undefined || way.endpoint !== endpoint || way.cluster !== cluster) {
+      if (this.#kept.size >= maxWays) this.#kept.clear();
+      // Of a way, a held line says all that its parts ask for.
+      const text = this.#parts.map((part, index) => (this.#texts[index] ?? "") + part(line as unknown as ExchangeRecord, noCapture)).join("");
+      this.#kept.set(upstreamLocal, (way = { cluster, endpoint, piece: new Uint8Array(Buffer.from(text)) }));
+    }
+    out.piece(way.piece);
+  };
 }

@@ -4,20 +4,47 @@ import { addressText } from "../address-text.ts";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
 import { mutualTls } from "../testing/filter-request.ts";
 import { plainRecord } from "../testing/plain-record.ts";
-import { compileJsonFormat, compileTextFormat } from "./log-format.ts";
+import type { Cluster, Endpoint } from "../upstream/cluster.ts";
+import { systemClock } from "../../base/index.ts";
+import { AccessLog } from "../../telemetry/index.ts";
+import { compileJsonFormat, compileTextFormat, type LogFormat } from "./log-format.ts";
 
 const record: ExchangeRecord = {
   ...plainRecord, pathAndQuery: "/a?b", status: 503, flag: 2, details: "upstream_reset_before_response_started{x}", upstreamServiceMs: -1, userAgent: "", capturedRequest: ["captured"], downstreamLocal: "10.0.0.1:80",
   downstreamRemote: "1.2.3.4:555",
 };
 const refuse = (operator: string): Error => new Error(`unknown ${operator}`);
+/** The line as a file has it. */
+async function written(format: LogFormat, ...told: readonly ExchangeRecord[]): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  const file = new AccessLog({ sink: { write: async (bytes) => void parts.push(await Promise.resolve(Buffer.from(bytes))) }, clock: systemClock });
+  for (const one of told) format.write(file, one, capture);
+  await file.flush();
+  assert.equal(file.droppedLines, 0);
+  return Buffer.concat(parts);
+}
+
+/** What of a record an operator's value is made of. */
+function askedBy(operator: string): readonly PropertyKey[] {
+  const asked = new Set<PropertyKey>();
+  const watched = new Proxy(record, {
+    get: (target, name) => {
+      asked.add(name);
+      return Reflect.get(target, name) as unknown;
+    },
+  });
+  compileTextFormat(`%${operator}%`, refuse).line(watched, capture);
+  return [...asked];
+}
+
 const capture = { request: new Map([["x-extra", 0]]), response: new Map<string, number>() };
 
-test("a line is written as Istio's default format says", () => {
+test("a line is written as Istio's default format says", async () => {
   const format = compileTextFormat(
     '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% "%UPSTREAM_TRANSPORT_FAILURE_REASON%" %BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%" %UPSTREAM_CLUSTER_RAW% %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n',
     refuse,
   );
+  for (let time = 0; time < 2; time += 1) assert.equal((await written(format, record)).toString(), format.line(record, capture));
   assert.equal(
     format.line(record, capture),
     '[2026-01-02T03:04:05.006Z] "GET /a?b HTTP/1.1" 503 UF upstream_reset_before_response_started{x} - "-" 3 4 12 - "1.2.3.4" "-" "id-1" "shop.test" "-" - - 10.0.0.1:80 1.2.3.4:555 - r\n',
@@ -44,10 +71,11 @@ test("what never has a value is cut and left out as an empty value is", () => {
   assert.equal(compileTextFormat("a%CONNECTION_ID%b%CONNECTION_ID:3%c", refuse, true).line(record, capture), "abc");
 });
 
-test("a start time is the one that dates have, within a second, in the next, before it, with fractions and before 1970", () => {
+test("a start time is the one that dates have, within a second, in the next, before it, with fractions and before 1970", async () => {
   const format = compileTextFormat("%START_TIME%", refuse);
   for (const startedMs of [1_767_323_045_006, 1_767_323_045_999.9, 1_767_323_046_000, 1_767_323_045_000, 0, 999.5, -0.5, -1, -1500.5, 253_402_300_800_007]) {
     assert.equal(format.line({ ...record, startedMs }, capture), new Date(startedMs).toISOString(), String(startedMs));
+    for (let time = 0; time < 2; time += 1) assert.equal((await written(format, { ...record, startedMs })).toString(), new Date(startedMs).toISOString(), String(startedMs));
   }
 });
 
@@ -87,19 +115,50 @@ test("in JSON a field's digits stay text, and what is measured is a number", () 
   assert.deepEqual(JSON.parse(format.line({ ...record, capturedRequest: ["0042"] }, capture)), { id: "0042", took: 12, time: "1767323045", none: null });
 });
 
-test("a line tells of its own request whatever the one before on the connection was, and of its own connection", () => {
-  const text = "%REQ(:METHOD)% %REQ(:PATH)% %PROTOCOL% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %UPSTREAM_TRANSPORT_FAILURE_REASON% %REQ(X-FORWARDED-FOR)% %REQ(USER-AGENT)% %REQ(:AUTHORITY)% %GRPC_STATUS_NUMBER% %ROUTE_NAME% %BYTES_SENT% %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQ(x-extra)%";
+test("a line tells of its own request whatever the one before on the connection was, and of its own connection", async () => {
+  const text = "%REQ(:METHOD)% %REQ(:PATH)% %PROTOCOL% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %UPSTREAM_TRANSPORT_FAILURE_REASON% %REQ(X-FORWARDED-FOR)% %REQ(USER-AGENT)% %REQ(:AUTHORITY)% %GRPC_STATUS_NUMBER% %ROUTE_NAME% %BYTES_SENT% %UPSTREAM_HOST% %UPSTREAM_CLUSTER% %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQ(x-extra)%";
   const other = { ...record.connection };
+  const endpointOf = (name: string): Endpoint => ({ name, config: {} }) as Endpoint;
   const changes: readonly Partial<ExchangeRecord>[] = [
     {}, {}, {}, { method: "PUT" }, { pathAndQuery: "/c" }, { protocol: "HTTP/2" }, { status: 200 }, { flag: 0 }, { details: "d" }, { transportFailure: "t" }, { forwardedFor: "f" }, { userAgent: "u é €" }, { authority: "a" },
-    { grpcStatus: "3" }, { routeName: "o" }, { sentBytes: 9 }, { upstreamLocal: "l" }, { connection: other, downstreamRemote: "9.9.9.9:9" }, { capturedRequest: ["more"] }, {},
+    { grpcStatus: "3" }, { routeName: "o" }, { sentBytes: 9 }, { upstreamLocal: "l" }, { endpoint: endpointOf("e1") }, { endpoint: endpointOf("e2") }, { upstreamLocal: "l", endpoint: endpointOf("e2") }, { cluster: { name: "c" } as Cluster }, { connection: other, downstreamRemote: "9.9.9.9:9" }, { capturedRequest: ["more"] }, {},
   ];
   const format = compileTextFormat(text, refuse);
   for (const change of changes) {
     const changed = { ...record, ...change };
-    // Twice and once more: the first of a kind, the second and all further ones are put together each in their own way.
-    for (let time = 0; time < 3; time += 1) assert.equal(format.line(changed, capture), compileTextFormat(text, refuse).line(changed, capture), JSON.stringify(Object.keys(change)));
+    // The first of a kind, and those that follow it.
+    for (let time = 0; time < 3; time += 1) assert.deepEqual(await written(format, changed), await written(compileTextFormat(text, refuse), changed), JSON.stringify(Object.keys(change)));
   }
+});
+
+test("lines of many requests are written in their order, each of its own request, though the record is used again and another log has lines of the same connections", async () => {
+  const text = '%START_TIME% "%REQ(:PATH)%" %RESPONSE_CODE% %BYTES_SENT% %DURATION% %REQ(X-REQUEST-ID)% %UPSTREAM_HOST% %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS%\n';
+  const formats = [compileTextFormat(text, refuse), compileTextFormat(`2 ${text}`, refuse)];
+  const connections = [{ ...record.connection }, { ...record.connection }];
+  const file = (parts: string[]): AccessLog => new AccessLog({ sink: { write: async (bytes) => void parts.push(await Promise.resolve(Buffer.from(bytes).toString())) }, clock: systemClock });
+  const [first, second]: [string[], string[]] = [[], []];
+  const files = [file(first), file(second)];
+  const expected: string[][] = [[], []];
+  const used: { -readonly [Name in keyof ExchangeRecord]: ExchangeRecord[Name] } = { ...record };
+  for (let index = 0; index < 200; index += 1) {
+    const way = index % 3;
+    Object.assign(used, {
+      connection: connections[index % 2], downstreamRemote: `10.0.0.${index % 2}:9`, pathAndQuery: index === 100 ? `/${"long".repeat(20_000)}` : `/${index}`, requestId: `id-${index}`, sentBytes: index, durationMs: index / 3, status: index % 5 === 0 ? 500 : 200,
+      startedMs: index * 7, upstreamLocal: `l${way}`, endpoint: { name: `e${way}`, config: {} } as Endpoint,
+    });
+    for (const [at, format] of formats.entries()) {
+      expected[at]?.push(format.line(used, capture));
+      format.write(files[at] ?? assert.fail(), used, capture);
+    }
+  }
+  for (const one of files) await one.flush();
+  assert.equal(first.join(""), expected[0]?.join(""));
+  assert.equal(second.join(""), expected[1]?.join(""));
+});
+
+test("every value that is kept for a way upstream is made of the cluster, the endpoint and our end of the connection", () => {
+  const way = new Set<PropertyKey>(["cluster", "endpoint", "upstreamLocal"]);
+  for (const name of ["HOST", "HOST_NAME", "HOST_NAME_WITHOUT_PORT", "CLUSTER", "CLUSTER_RAW", "LOCAL_ADDRESS", "LOCAL_ADDRESS_WITHOUT_PORT", "LOCAL_PORT", "REMOTE_ADDRESS", "REMOTE_ADDRESS_WITHOUT_PORT", "REMOTE_PORT"]) assert.deepEqual(askedBy(`UPSTREAM_${name}`).filter((asked) => !way.has(asked)), [], name);
 });
 
 test("every value that is kept for a kind of request is made of what tells the kind", () => {
@@ -108,15 +167,7 @@ test("every value that is kept for a kind of request is made of what tells the k
   for (const name of ["downstreamLocal", "downstreamRemote", "requestedServerName"]) kind.add(name);
   for (const operator of ["PROTOCOL", "RESPONSE_CODE", "RESPONSE_CODE_DETAILS", "RESPONSE_FLAGS", "RESPONSE_FLAGS_LONG", "GRPC_STATUS", "GRPC_STATUS_NUMBER", "ROUTE_NAME", "REQUESTED_SERVER_NAME", "HOSTNAME", "ACCESS_LOG_TYPE", "UPSTREAM_TRANSPORT_FAILURE_REASON",
     "DOWNSTREAM_LOCAL_ADDRESS", "DOWNSTREAM_REMOTE_PORT", "DOWNSTREAM_PEER_URI_SAN", "REQ(:METHOD)", "REQ(:AUTHORITY)", "REQ(:SCHEME)", "REQ(HOST)", "REQ(X-FORWARDED-FOR)", "REQ(USER-AGENT)"]) {
-    const asked = new Set<PropertyKey>();
-    const watched = new Proxy(record, {
-      get: (target, name) => {
-        asked.add(name);
-        return Reflect.get(target, name) as unknown;
-      },
-    });
-    compileTextFormat(`%${operator}%`, refuse).line(watched, capture);
-    assert.deepEqual([...asked].filter((name) => !kind.has(name)), [], operator);
+    assert.deepEqual(askedBy(operator).filter((name) => !kind.has(name)), [], operator);
   }
 });
 
@@ -134,4 +185,18 @@ test("nothing that a client decides begins a line of its own in a text, and JSON
     assert.match(String((JSON.parse(json) as { value: unknown }).value), /\n/, operator);
     assert.equal(json.indexOf("\n"), json.length - 1, operator);
   }
+});
+
+test("what came in heads is in a file byte by byte, and letters where letters are wanted", async () => {
+  const bytesOf = (text: string): string => Buffer.from(text).toString("latin1");
+  // Bytes that are no UTF-8 as well.
+  const told: ExchangeRecord = { ...record, connection: { ...record.connection }, pathAndQuery: bytesOf("/caf\u00e9"), userAgent: bytesOf("\u20acuro"), capturedRequest: ["\u00ff"], trailers: ["grpc-message", bytesOf("na\u00efve")], routeName: "gr\u00fc\u00dfe", cluster: { name: "\u20ac" } as Cluster, transportFailure: "\u00e9" };
+  const text = "%REQ(:PATH)% %REQ(USER-AGENT)% %REQ(x-extra)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %TRAILER(grpc-message)% %ROUTE_NAME% %UPSTREAM_CLUSTER% %UPSTREAM_TRANSPORT_FAILURE_REASON%";
+  const letters = (extra: string): string => `/caf\u00e9 \u20acuro ${extra} /caf\u00e9 na\u00efve gr\u00fc\u00dfe \u20ac \u00e9`;
+  for (let time = 0; time < 2; time += 1) assert.deepEqual(await written(compileTextFormat(text, refuse), told), Buffer.concat([Buffer.from("/caf\u00e9 \u20acuro "), Buffer.from([0xff]), Buffer.from(letters("").slice(letters("").indexOf("  ") + 1))]));
+  assert.equal(compileTextFormat(text, refuse).line(told, capture), letters("\u00ff"));
+  const json = compileJsonFormat({ all: text }, refuse);
+  assert.deepEqual(JSON.parse((await written(json, told)).toString()), { all: letters("\u00ff") });
+  // A letter that would be the end of a line if it were cut down to a byte.
+  assert.equal((await written(compileTextFormat("%REQ(USER-AGENT)% %REQ(x-extra)%", refuse), { ...told, connection: { ...record.connection }, userAgent: "a\u010a", capturedRequest: ["b\u010a"] })).includes(10), false);
 });

@@ -1,15 +1,18 @@
 import { messageOf } from "../../base/index.ts";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
+import type { AccessLog } from "../../telemetry/index.ts";
 import type { CaptureIndex } from "./capture-index.ts";
-import { LineComposer } from "./line-composer.ts";
-import { compileOperator, mayHoldControls, numericOperators, spanOf, valuelessOperators, type Captures, type LogPart } from "./log-operators.ts";
+import { LineComposer, type LogPart } from "./line-composer.ts";
+import { compileOperator, lettersOf, mayHoldControls, numericOperators, quickPartOf, quickWriteOf, spanOf, valuelessOperators, type Captures } from "./log-operators.ts";
 
 /** A compiled access log format: which fields must be captured, and how a line is made. */
 export interface LogFormat {
   readonly requestCapture: readonly string[];
   readonly responseCapture: readonly string[];
-  /** One line with its newline. */
-  readonly line: (record: ExchangeRecord, capture: CaptureIndex) => string;
+  /** One line with its newline, as text. */
+  readonly line: LogPart;
+  /** Gives a file its line, in which what came in heads stands byte by byte; it may be held until others are there too, or the file is due to be written. */
+  readonly write: (file: AccessLog, record: ExchangeRecord, capture: CaptureIndex) => void;
 }
 
 /** What Envoy writes when no format is given. */
@@ -37,9 +40,17 @@ export function compileTextFormat(text: string, refuse: (operator: string) => Er
     const value = compiled(token, captures, refuse);
     const part = showsControls && mayHoldControls(name) ? onOneLine(value) : value;
     const shown = omitEmpty ? omitting(part) : part;
-    composer.value(length === undefined ? shown : (record, capture) => shown(record, capture).slice(0, length), spanOf(name, argument));
+    const whole = omitEmpty || length !== undefined ? undefined : name;
+    const write = quickWriteOf(whole, argument);
+    const quick = quickPartOf(whole, argument);
+    composer.value({ part: quick ?? (length === undefined ? shown : (record, capture) => shown(record, capture).slice(0, length)), span: spanOf(name, argument), letters: quick === undefined ? lettersOf(name) : "bytes", ...(write === undefined ? {} : { write }) });
   }
-  return { requestCapture: captures.request, responseCapture: captures.response, line: (record, capture) => composer.line(record, capture) };
+  return {
+    requestCapture: captures.request,
+    responseCapture: captures.response,
+    line: (record, capture) => composer.line(record, capture),
+    write: (file, record, capture) => composer.write(file, record, capture),
+  };
 }
 
 interface Operator {
@@ -148,10 +159,12 @@ export function compileJsonFormat(fields: Readonly<Record<string, unknown>>, ref
     };
   };
   const part = compile(fields);
+  const line: LogPart = (record, capture) => `${JSON.stringify(part(record, capture))}\n`;
   return {
     requestCapture: formats.flatMap((format) => format.requestCapture),
     responseCapture: formats.flatMap((format) => format.responseCapture),
-    line: (record, capture) => `${JSON.stringify(part(record, capture))}\n`,
+    line,
+    write: (file, record, capture) => file.line(line(record, capture)),
   };
 }
 

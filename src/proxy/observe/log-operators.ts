@@ -1,13 +1,13 @@
 import { hostname } from "node:os";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
+import { headText, textOfHead } from "../http/header-text.ts";
 import { flagLetters, flagNames } from "../http/response-flags.ts";
 import type { WorkloadLabels } from "../upstream/workload-labels.ts";
 import type { CaptureIndex } from "./capture-index.ts";
-import { compileTimeFormat, isoTime } from "./log-time.ts";
+import type { HeldLine } from "./held-line.ts";
+import type { LogPart, ValueLetters, ValueSpan, WritePart } from "./line-composer.ts";
+import { compileTimeFormat, isoTime, isoTimeBytes } from "./log-time.ts";
 import { compileRecordExpression } from "./record-expression.ts";
-
-/** What stands for an operator in a line; `-` where there is nothing. */
-export type LogPart = (record: ExchangeRecord, capture: CaptureIndex) => string;
 
 /** Fields of a request and its answer that a format needs, in lower case; operators add what they need. */
 export interface Captures {
@@ -100,21 +100,72 @@ const knownRequestFields: Readonly<Record<string, LogPart>> = {
   "x-request-id": (record) => orDash(record.requestId),
 };
 
-/** For how long a value holds: for one request, or for all requests of a connection that are of one kind (see `RequestKind`). */
-export type ValueSpan = "request" | "kind";
-
 const ofKind = /^(?:DOWNSTREAM_.*|REQUESTED_SERVER_NAME|HOSTNAME|ENVIRONMENT|ACCESS_LOG_TYPE|PROTOCOL|RESPONSE_CODE.*|RESPONSE_FLAGS.*|GRPC_STATUS.*|ROUTE_NAME|UPSTREAM_TRANSPORT_FAILURE_REASON)$/;
+const ofWay = /^UPSTREAM_(?:HOST|HOST_NAME|CLUSTER|CLUSTER_RAW|(?:LOCAL|REMOTE)_(?:ADDRESS|PORT))(?:_WITHOUT_PORT)?$/;
 const fieldsOfKind = new Set([":method", ":authority", "host", ":scheme", "x-forwarded-for", "user-agent"]);
 
 export function spanOf(operator: string, argument: string | undefined): ValueSpan {
+  if (ofWay.test(operator)) return "way";
   return (operator === "REQ" ? fieldsOfKind.has((argument ?? "").toLowerCase()) : ofKind.test(operator)) ? "kind" : "request";
 }
 
-const ofOneLine = /^(?:REQ|REQ_WITHOUT_QUERY|RESP|TRAILER|START_TIME|EMIT_TIME|PATH|QUERY_PARAMS)(?:_LOCAL)?$/;
+const ofHead = /^(?:REQ|REQ_WITHOUT_QUERY|RESP|TRAILER|PATH|QUERY_PARAMS|GRPC_STATUS(?:_NUMBER)?)$/;
+
+export function lettersOf(operator: string): ValueLetters {
+  return ofHead.test(operator) ? "head" : "text";
+}
+
+const counts: Readonly<Record<string, (line: HeldLine) => number>> = {
+  BYTES_RECEIVED: (line) => line.receivedBytes,
+  BYTES_SENT: (line) => line.sentBytes,
+  DURATION: (line) => Math.round(line.durationMs),
+  RESPONSE_DURATION: (line) => line.upstreamServiceMs,
+  RESP: (line) => line.upstreamServiceMs,
+};
+
+/** Writes what an operator stands for without a text of it; undefined where there is no such way. */
+export function quickWriteOf(operator: string | undefined, argument: string | undefined): WritePart | undefined {
+  const name = argument?.toLowerCase() ?? "";
+  if (operator === "START_TIME" && name === "") {
+    const bytesOf = isoTimeBytes();
+    return (out, line) => out.piece(bytesOf(line.startedMs));
+  }
+  const count = operator === undefined || (operator === "RESP" && name !== "x-envoy-upstream-service-time") ? undefined : counts[operator];
+  return count === undefined ? undefined : (out, line) => out.count(count(line));
+}
+
+/** Fields of a request that are of a head, or ours in ASCII, so that their letters are bytes. */
+const plainBytes = new Set([":path", "x-request-id"]);
+
+/** A value of a request whose letters are bytes, got in a quicker way: the last of some fields, where none of those before it is there. */
+export function quickPartOf(operator: string | undefined, argument: string | undefined): LogPart | undefined {
+  if (operator !== "REQ") return undefined;
+  const names = (argument ?? "").toLowerCase().split("?");
+  const last = names.at(-1) ?? "";
+  const before = names.slice(0, -1);
+  const part = plainBytes.has(last) ? knownRequestFields[last] : undefined;
+  if (part === undefined || before.some((name) => knownRequestFields[name] !== undefined)) return undefined;
+  if (before.length === 0) return part;
+  let known: CaptureIndex | undefined;
+  let indexes: readonly number[] = [];
+  return (record, capture) => {
+    if (capture !== known) {
+      indexes = before.map((name) => capture.request.get(name) ?? -1);
+      known = capture;
+    }
+    for (let at = 0; at < indexes.length; at += 1) {
+      const value = record.capturedRequest[indexes[at] ?? -1];
+      if (value !== undefined && value !== "") return headText(value);
+    }
+    return part(record, capture);
+  };
+}
+
+const ofOneLine = /^(?:START_TIME|EMIT_TIME)(?:_LOCAL)?$/;
 
 /** Whether a value may have control characters: all that is decoded (tokens, certificates, what peers say of themselves), but no field of a head. */
 export function mayHoldControls(operator: string): boolean {
-  return !ofOneLine.test(operator) && !numericOperators.has(operator);
+  return !ofOneLine.test(operator) && !ofHead.test(operator) && !numericOperators.has(operator);
 }
 
 /** Undefined for an operator, or its argument, that Envoy does not have either. */
@@ -156,7 +207,7 @@ export function compileOperator(operator: string, argument: string | undefined, 
       return () => value;
     }
     case "QUERY_PARAM":
-      return ({ pathAndQuery }) => orDash(new URLSearchParams(queryOf(pathAndQuery)).get(argument ?? "") ?? undefined);
+      return ({ pathAndQuery }) => orDash(new URLSearchParams(queryOf(textOfHead(pathAndQuery))).get(argument ?? "") ?? undefined);
     case "QUERY_PARAMS":
       return ({ pathAndQuery }) => orDash(queryOf(pathAndQuery));
     case "PATH":

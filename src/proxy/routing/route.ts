@@ -81,6 +81,8 @@ export interface RetryPolicy {
   /** Tries to find an endpoint that was not tried before. */
   readonly avoidPreviousHosts: boolean;
   readonly hostSelectionAttempts: number;
+  /** After so many attempts, and again after as many more, the priorities that they went to are left out; undefined: never. */
+  readonly otherPrioritiesAfter: number | undefined;
 }
 
 export interface RetryConditions {

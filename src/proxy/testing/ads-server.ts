@@ -1,7 +1,7 @@
 import { create, fromBinary, fromJson, toBinary, type DescMessage, type JsonValue } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import * as grpc from "@grpc/grpc-js";
-import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema } from "../../wire/discovery/index.ts";
+import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema, ProxyConfigSchema } from "../../wire/discovery/index.ts";
 import { ClusterLoadAssignmentSchema, ClusterSchema, envoyRegistry, ListenerSchema, RouteConfigurationSchema, SecretSchema, VirtualHostSchema } from "../../wire/envoy/index.ts";
 import { discoveryMethods, typeUrls } from "../../wire/xds/index.ts";
 
@@ -14,6 +14,7 @@ const schemas: Readonly<Record<string, DescMessage>> = {
   [typeUrls.route]: RouteConfigurationSchema,
   [typeUrls.virtualHost]: VirtualHostSchema,
   [typeUrls.secret]: SecretSchema,
+  [typeUrls.proxyConfig]: ProxyConfigSchema,
 };
 
 export interface Acknowledgement {

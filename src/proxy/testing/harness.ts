@@ -86,6 +86,7 @@ export function retryPolicy(more: Partial<Omit<RetryPolicy, "on">> & { readonly 
     retriableStatusCodes: [],
     avoidPreviousHosts: true,
     hostSelectionAttempts: 5,
+    otherPrioritiesAfter: undefined,
     ...more,
     on: {
       connectFailure: false,

@@ -24,9 +24,10 @@ export interface CollectedLog {
   readonly traceId: string;
 }
 
-type Fields = ReadonlyMap<number, readonly (Uint8Array | bigint | number)[]>;
+/** What a message of protobuf holds, by the numbers of its fields. */
+export type Fields = ReadonlyMap<number, readonly (Uint8Array | bigint | number)[]>;
 
-function fieldsOf(bytes: Uint8Array): Fields {
+export function fieldsOf(bytes: Uint8Array): Fields {
   const reader = new BinaryReader(bytes);
   const fields = new Map<number, (Uint8Array | bigint | number)[]>();
   while (reader.pos < reader.len) {
@@ -41,10 +42,10 @@ function fieldsOf(bytes: Uint8Array): Fields {
   return fields;
 }
 
-const messages = (fields: Fields, number: number): Fields[] => (fields.get(number) ?? []).map((value) => fieldsOf(value as Uint8Array));
+export const messages = (fields: Fields, number: number): Fields[] => (fields.get(number) ?? []).map((value) => fieldsOf(value as Uint8Array));
 const bytesOf = (fields: Fields, number: number): Buffer => Buffer.from((fields.get(number)?.[0] ?? new Uint8Array()) as Uint8Array);
-const textOf = (fields: Fields, number: number): string => bytesOf(fields, number).toString();
-const numberOf = (fields: Fields, number: number): number => Number(fields.get(number)?.[0] ?? 0);
+export const textOf = (fields: Fields, number: number): string => bytesOf(fields, number).toString();
+export const numberOf = (fields: Fields, number: number): number => Number(fields.get(number)?.[0] ?? 0);
 const attributesOf = (fields: Fields, number: number): Record<string, string> => Object.fromEntries(messages(fields, number).map((pair) => [textOf(pair, 1), textOf(messages(pair, 2)[0] ?? new Map(), 1)]));
 
 const nanosPerMs = 1e6;
@@ -85,6 +86,10 @@ const grpcPrefixBytes = 5;
 export class SpanCollector implements AsyncDisposable {
   readonly spans: CollectedSpan[] = [];
   readonly logs: CollectedLog[] = [];
+  /** What came for Envoy's access log service, a message each. */
+  readonly serviceLogs: Fields[] = [];
+  /** Those of them that were not taken. */
+  readonly refusedServiceLogs: Fields[] = [];
   /** Zipkin's, as they came. */
   readonly zipkin: Record<string, unknown>[] = [];
   readonly asked: { readonly path: string; readonly headers: IncomingHttpHeaders }[] = [];
@@ -113,6 +118,7 @@ export class SpanCollector implements AsyncDisposable {
         collector.asked.push({ path: String(headers[":path"]), headers });
         const message = Buffer.concat(chunks).subarray(grpcPrefixBytes);
         if (collector.status === 200 && String(headers[":path"]).includes("LogsService")) collector.logs.push(...readLogs(message));
+        else if (String(headers[":path"]).includes("AccessLogService")) (collector.status === 200 ? collector.serviceLogs : collector.refusedServiceLogs).push(fieldsOf(message));
         else if (collector.status === 200) collector.spans.push(...readExport(message));
         stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
         stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": collector.status === 200 ? "0" : "14" }));

@@ -9,6 +9,7 @@ const spec = (more: Partial<TlsSpec>): TlsSpec => ({
   key: "",
   certificates: [],
   roots: undefined,
+  revocations: undefined,
   subjectAltNames: [],
   publicKeyHashes: [],
   certificateHashes: [],

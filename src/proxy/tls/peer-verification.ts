@@ -1,5 +1,6 @@
 import { createHash, type X509Certificate } from "node:crypto";
 import { RE2JS } from "re2js";
+import { alternativeNames } from "../../base/index.ts";
 import type { SubjectAltNameMatcher, TlsSpec } from "./tls-spec.ts";
 
 /** What a certificate says of its holder. */
@@ -13,10 +14,8 @@ export interface CertificateNames {
 /** The subject alternative names of a certificate, as OpenSSL prints them. */
 export function certificateNames(certificate: X509Certificate): CertificateNames {
   const names = { uris: [] as string[], dns: [] as string[], ips: [] as string[], emails: [] as string[] };
-  for (const entry of splitNames(certificate.subjectAltName ?? "")) {
-    const colon = entry.indexOf(":");
-    const value = unquoted(entry.slice(colon + 1));
-    switch (entry.slice(0, colon)) {
+  for (const { kind, value } of alternativeNames(certificate.subjectAltName ?? "")) {
+    switch (kind) {
       case "URI":
         names.uris.push(value);
         break;
@@ -33,20 +32,6 @@ export function certificateNames(certificate: X509Certificate): CertificateNames
     }
   }
   return names;
-}
-
-/** Node quotes a name that holds a comma, a quote or a control character, as JSON does. */
-function splitNames(text: string): string[] {
-  return [...text.matchAll(/(?:[^,"]|"(?:[^"\\]|\\.)*")+/g)].map(([entry]) => entry.trim());
-}
-
-function unquoted(value: string): string {
-  if (!value.startsWith('"')) return value;
-  try {
-    return String(JSON.parse(value));
-  } catch {
-    return value;
-  }
 }
 
 /**

@@ -2,16 +2,20 @@ import { rootCertificates } from "node:tls";
 import { fromBinary } from "@bufbuild/protobuf";
 import { messageOf, transientError, userError, type Clock, type Logger } from "../../base/index.ts";
 import type { CertificateSource, WorkloadCertificate, XdsSubscription, XdsUpdate } from "../../dataplane/index.ts";
+import { TlsContext } from "../../net/index.ts";
 import { SecretSchema, type Secret } from "../../wire/envoy/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { certificateRef, rootsRef } from "../config/tls-config.ts";
-import { invalidPrefix, type CertificateRef, type RootsRef, type TlsSpec } from "./tls-spec.ts";
+import { splitRevocations } from "./revocation-lists.ts";
+import { invalidPrefix, type CertificateRef, type RevocationsRef, type RootsRef, type TlsSpec } from "./tls-spec.ts";
 
 export interface SecretStoreOptions {
   readonly certificates: CertificateSource;
   /** This proxy's SPIFFE id: whose certificate `default` is. */
   readonly identity: string;
   readonly readFile: (path: string) => Promise<string>;
+  /** Where the mesh's own revocation lists are, if there are any; undefined: they are not looked at. */
+  readonly meshRevocationsFile?: string | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -24,6 +28,13 @@ export interface CertificateMaterial {
 
 export interface RootsMaterial {
   readonly roots: string;
+  /** Revocation lists in PEM that came with them; undefined: none did. */
+  readonly revocations?: string | undefined;
+}
+
+/** Revocation lists in PEM. */
+export interface RevocationsMaterial {
+  readonly lists: string;
 }
 
 /** A secret as the control plane has sent it. */
@@ -43,6 +54,9 @@ const fileRootsPrefix = "file-root:";
 const rereadMs = 5000;
 
 interface FileEntry {
+  /** Whether it has been tried once. */
+  tried: boolean;
+  readonly optional: boolean;
   text: string | undefined;
   trouble: string | undefined;
   readMs: number;
@@ -54,7 +68,7 @@ export class SecretStore {
   readonly #applied = new Map<string, AppliedSecret>();
   readonly #files = new Map<string, FileEntry>();
   readonly #own = new WeakMap<WorkloadCertificate, CertificateMaterial & RootsMaterial>();
-  readonly #materials = new Map<string, { readonly from: string; readonly material: CertificateMaterial | RootsMaterial }>();
+  readonly #materials = new Map<string, { readonly from: string; readonly material: CertificateMaterial | RootsMaterial | RevocationsMaterial }>();
   readonly #waiters = new Set<() => void>();
   readonly #system: RootsMaterial = { roots: rootCertificates.join("\n") };
 
@@ -102,11 +116,18 @@ export class SecretStore {
       case "file":
         return this.#fileRoots(ref.path);
       case "sds":
-        if (ref.name === meshRoots) return this.#ownMaterial();
+        if (ref.name === meshRoots) return this.#meshRoots();
         if (ref.name === systemRootsName) return this.#system;
         if (ref.name.startsWith(fileRootsPrefix)) return this.#fileRoots(ref.name.slice(fileRootsPrefix.length));
         return this.#remoteRoots(ref.name);
     }
+  }
+
+  /** Undefined while they have not come. */
+  revocations(ref: RevocationsRef): RevocationsMaterial | undefined {
+    if (ref.kind === "inline") return this.#kept(`inline lists ${ref.pem}`, "", () => ({ lists: ref.pem }));
+    const lists = this.#file(ref.path);
+    return lists === undefined ? undefined : this.#kept(`lists ${ref.path}`, lists, () => ({ lists }));
   }
 
   /** Resolves when something may have come that was not there. */
@@ -167,9 +188,24 @@ export class SecretStore {
     const applied = this.#applied.get(name);
     if (applied === undefined) return undefined;
     const { type } = applied.message;
-    const ref = type.case === "validationContext" ? rootsRef(type.value.trustedCa, `secret ${name}`) : undefined;
+    if (type.case !== "validationContext") return undefined;
+    const [ref, revoked] = [rootsRef(type.value.trustedCa, `secret ${name}`), rootsRef(type.value.crl, `secret ${name}`)];
     if (ref === undefined) return undefined;
-    return ref.kind === "inline" ? this.#kept(`roots ${name}`, `${applied.version} ${applied.updatedMs}`, () => ({ roots: ref.pem })) : this.roots(ref);
+    const roots = ref.kind === "inline" ? this.#kept(`roots ${name}`, `${applied.version} ${applied.updatedMs}`, () => ({ roots: ref.pem })) : this.roots(ref);
+    if (roots === undefined || revoked === undefined) return roots;
+    const lists = this.revocations(revoked)?.lists;
+    // Whom they would refuse must not be let in while they have not come.
+    return lists === undefined ? undefined : this.#kept(`roots and lists ${name}`, `${roots.roots} ${lists}`, () => ({ roots: roots.roots, revocations: lists }));
+  }
+
+  /** With the lists of who signs for the mesh, where there are any. */
+  #meshRoots(): RootsMaterial | undefined {
+    const own = this.#ownMaterial();
+    const path = this.#options.meshRevocationsFile;
+    if (own === undefined || path === undefined) return own;
+    const lists = this.#file(path, true);
+    if (lists === undefined) return this.#files.get(path)?.tried === true ? own : undefined;
+    return this.#kept(meshRoots, `${own.roots} ${lists}`, () => ({ roots: own.roots, revocations: lists }));
   }
 
   #ownMaterial(): (CertificateMaterial & RootsMaterial) | undefined {
@@ -195,7 +231,7 @@ export class SecretStore {
   }
 
   /** The same object as long as what it is made from stays the same. */
-  #kept<Material extends CertificateMaterial | RootsMaterial>(name: string, from: string, make: () => Material): Material {
+  #kept<Material extends CertificateMaterial | RootsMaterial | RevocationsMaterial>(name: string, from: string, make: () => Material): Material {
     const known = this.#materials.get(name);
     if (known?.from === from) return known.material as Material;
     const material = make();
@@ -203,10 +239,11 @@ export class SecretStore {
     return material;
   }
 
-  #file(path: string): string | undefined {
+  /** One that is optional may be absent without a word. */
+  #file(path: string, optional = false): string | undefined {
     let entry = this.#files.get(path);
     if (entry === undefined) {
-      entry = { text: undefined, trouble: undefined, readMs: 0 };
+      entry = { tried: false, optional, text: undefined, trouble: undefined, readMs: 0 };
       this.#files.set(path, entry);
       void this.#read(path, entry, this.#options.clock.steadyMs());
     }
@@ -220,18 +257,27 @@ export class SecretStore {
       if (text !== entry.text && entry.text !== undefined) this.#options.log.info("a certificate file has changed", { path });
       entry.text = text;
       entry.trouble = undefined;
-      this.#wake();
     } catch (error) {
       const trouble = messageOf(error);
-      if (entry.trouble !== trouble) this.#options.log.warn("a certificate file cannot be read", { path, error: trouble });
+      if (entry.trouble !== trouble && !(entry.optional && isAbsent(error))) this.#options.log.warn("a certificate file cannot be read", { path, error: trouble });
       entry.trouble = trouble;
     }
+    entry.tried = true;
+    this.#wake();
   }
+}
+
+function isAbsent(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOENT";
 }
 
 function checkSecret(message: Secret, name: string): void {
   const { type } = message;
   if (type.case === "tlsCertificate") certificateRef(type.value, `secret ${name}`);
-  else if (type.case === "validationContext") rootsRef(type.value.trustedCa, `secret ${name}`);
+  else if (type.case === "validationContext") {
+    rootsRef(type.value.trustedCa, `secret ${name}`);
+    const revoked = rootsRef(type.value.crl, `secret ${name}`);
+    if (revoked?.kind === "inline") TlsContext.create({ revocations: splitRevocations(revoked.pem) });
+  }
   else throw transientError("unsupported-config", `secret ${name}: ${type.case ?? "an empty secret"} is not supported`);
 }

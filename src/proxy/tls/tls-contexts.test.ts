@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { SecretStore } from "./secret-store.ts";
+import { silentLogger, systemClock } from "../../base/index.ts";
+import type { WorkloadCertificate } from "../../dataplane/index.ts";
+import { SecretStore } from "./secret-store.ts";
 import { TlsContexts } from "./tls-contexts.ts";
 import type { TlsSpec } from "./tls-spec.ts";
 
@@ -8,4 +10,22 @@ test("roots that there never are fail a connection at once, and are not asked fo
   const store = { certificate: () => undefined, roots: () => undefined, trouble: () => "it has not come", changed: async () => await new Promise(() => undefined) } as unknown as SecretStore;
   const spec = { key: "k", certificates: [], roots: { kind: "sds", name: "invalid://-cacert" } } as unknown as TlsSpec;
   await assert.rejects(new TlsContexts(store).get(spec, 3_600_000), { code: "secret-missing" });
+});
+
+test("the mesh's roots come with its revocation lists where these are mounted, and not before it is known whether they are", async () => {
+  const [own, list] = ["root", "-----BEGIN X509 CRL-----\nAA==\n-----END X509 CRL-----\n"];
+  const certificate = { chainPem: "chain", privateKeyPem: "key", rootsPem: own } as unknown as WorkloadCertificate;
+  const store = (readFile: (path: string) => Promise<string>): SecretStore =>
+    new SecretStore({ certificates: { peek: () => certificate, fetch: () => Promise.resolve(certificate) }, identity: "spiffe://a/ns/b/sa/c", readFile, meshRevocationsFile: "/crl.pem", clock: systemClock, log: silentLogger });
+  const roots = { kind: "sds", name: "ROOTCA" } as const;
+  const listed = store(() => Promise.resolve(list));
+  assert.equal(listed.roots(roots), undefined, "whom the lists refuse must not be let in meanwhile");
+  await listed.changed(AbortSignal.timeout(5000));
+  assert.deepEqual(listed.roots(roots), { roots: own, revocations: list });
+  assert.equal(listed.roots(roots), listed.roots(roots), "the same object, as long as nothing changes");
+  const absent = store(() => Promise.reject(Object.assign(new Error("no such file"), { code: "ENOENT" })));
+  assert.equal(absent.roots(roots), undefined);
+  await absent.changed(AbortSignal.timeout(5000));
+  assert.equal(absent.roots(roots)?.revocations, undefined);
+  assert.equal(absent.roots(roots)?.roots, own);
 });

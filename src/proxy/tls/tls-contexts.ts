@@ -1,10 +1,11 @@
 import { transientError } from "../../base/index.ts";
 import { TlsContext } from "../../net/index.ts";
-import type { CertificateMaterial, RootsMaterial, SecretStore } from "./secret-store.ts";
+import { splitRevocations } from "./revocation-lists.ts";
+import type { CertificateMaterial, RevocationsMaterial, RootsMaterial, SecretStore } from "./secret-store.ts";
 import { invalidPrefix, isMeshTls, type TlsSpec } from "./tls-spec.ts";
 
 interface Cached {
-  readonly materials: readonly (CertificateMaterial | RootsMaterial)[];
+  readonly materials: readonly (CertificateMaterial | RootsMaterial | RevocationsMaterial)[];
   readonly context: TlsContext;
 }
 
@@ -40,17 +41,21 @@ export class TlsContexts {
     const roots = spec.roots === undefined ? undefined : this.#secrets.roots(spec.roots);
     if (spec.roots !== undefined && roots === undefined) return undefined;
     if (!allThere(certificates)) return undefined;
-    const materials = roots === undefined ? certificates : [...certificates, roots];
+    const listed = spec.revocations === undefined || roots?.revocations !== undefined ? undefined : spec.revocations;
+    const revocations = listed === undefined ? undefined : this.#secrets.revocations(listed);
+    if (listed !== undefined && revocations === undefined) return undefined;
+    const materials = [...certificates, ...(roots === undefined ? [] : [roots]), ...(revocations === undefined ? [] : [revocations])];
     const cached = this.#cached.get(spec.key);
     if (cached !== undefined && cached.materials.length === materials.length && cached.materials.every((material, index) => material === materials[index])) return cached.context;
-    const context = contextOf(spec, certificates, roots);
+    const context = contextOf(spec, certificates, roots, revocations?.lists ?? roots?.revocations);
     if (this.#cached.size >= maxContexts) this.#cached.clear();
     this.#cached.set(spec.key, { materials, context });
     return context;
   }
 
   #missing(spec: TlsSpec): string {
-    const refs = [...spec.certificates.filter((ref) => this.#secrets.certificate(ref) === undefined), ...(spec.roots !== undefined && this.#secrets.roots(spec.roots) === undefined ? [spec.roots] : [])];
+    const revocations = spec.revocations !== undefined && this.#secrets.revocations(spec.revocations) === undefined ? [spec.revocations] : [];
+    const refs = [...revocations, ...spec.certificates.filter((ref) => this.#secrets.certificate(ref) === undefined), ...(spec.roots !== undefined && this.#secrets.roots(spec.roots) === undefined ? [spec.roots] : [])];
     return refs.map((ref) => this.#secrets.trouble(ref)).join(", ");
   }
 }
@@ -64,10 +69,11 @@ function allThere(certificates: readonly (CertificateMaterial | undefined)[]): c
   return certificates.every((certificate) => certificate !== undefined);
 }
 
-function contextOf(spec: TlsSpec, certificates: readonly CertificateMaterial[], roots: RootsMaterial | undefined): TlsContext {
+function contextOf(spec: TlsSpec, certificates: readonly CertificateMaterial[], roots: RootsMaterial | undefined, revocations: string | undefined): TlsContext {
   return TlsContext.create({
     ...(certificates.length === 0 ? {} : { certificateChain: certificates.map(({ chain }) => chain), privateKey: certificates.map(({ key }) => key) }),
     ...(roots === undefined ? {} : { roots: roots.roots }),
+    ...(revocations === undefined || roots === undefined ? {} : { revocations: splitRevocations(revocations) }),
     ...(spec.minVersion === undefined ? {} : { minVersion: spec.minVersion }),
     ...(spec.maxVersion === undefined ? {} : { maxVersion: spec.maxVersion }),
     ciphers: spec.ciphers,

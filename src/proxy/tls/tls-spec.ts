@@ -12,6 +12,9 @@ export type RootsRef =
   | { readonly kind: "file"; readonly path: string }
   | { readonly kind: "inline"; readonly pem: string };
 
+/** Where revocation lists come from, of those that say it themselves; a secret with roots may have lists of its own, which count before these. */
+export type RevocationsRef = Extract<RootsRef, { readonly kind: "file" | "inline" }>;
+
 export interface SubjectAltNameMatcher {
   /** `any` looks at all of them, as Envoy's older field does. */
   readonly type: "uri" | "dns" | "ip" | "email" | "any";
@@ -30,6 +33,8 @@ export interface TlsSpec {
   readonly certificates: readonly CertificateRef[];
   /** Undefined: the peer's certificate is not verified. */
   readonly roots: RootsRef | undefined;
+  /** Undefined: no certificate counts as revoked, unless the secret with the roots says so. */
+  readonly revocations: RevocationsRef | undefined;
   /** One of them must match; none asks for no name. */
   readonly subjectAltNames: readonly SubjectAltNameMatcher[];
   /** Base64 of the SHA-256 of the peer's public key; one must match. */

@@ -2,8 +2,17 @@ import { messageOf, transientError, type Clock, type Logger } from "../../base/i
 import type { CallCluster, ClusterAnswer, ClusterRequest } from "../filters/call-cluster.ts";
 import type { FilterStatistics } from "../filters/filter-statistics.ts";
 
-/** Writes items as a collector takes them. What it needs is loaded with the first of them. */
-export type EncodeBatch<Item> = (items: readonly Item[]) => Promise<Buffer>;
+/** Bytes that a collector is sent at a time: what a server of gRPC takes unless it is told otherwise. */
+export const maxExportBytes = 4 * 1024 * 1024;
+
+/** A message of items, and how many of the first of them are in it: none where the first alone is larger than {@link maxExportBytes}. */
+export interface EncodedBatch {
+  readonly message: Buffer;
+  readonly taken: number;
+}
+
+/** Writes items as a collector takes them, as many as fit into {@link maxExportBytes}. What it needs is loaded with the first of them. */
+export type EncodeBatch<Item> = (items: readonly Item[]) => Promise<EncodedBatch>;
 
 /** Where items go, and how. */
 export interface ExportTarget<Item> {
@@ -42,6 +51,8 @@ export class BatchExporter<Item> {
   #sending: Promise<void> | undefined;
   #timer: Disposable | undefined;
   #isFailing = false;
+  /** Of a batch that was too large for one message, the rest waits to go next. */
+  #hasRest = false;
 
   constructor(options: BatchExporterOptions<Item>) {
     this.#options = options;
@@ -86,28 +97,39 @@ export class BatchExporter<Item> {
     this.#waiting = this.#waiting.slice(batch.length);
     this.#sending = this.#export(batch).finally(() => {
       this.#sending = undefined;
-      if (this.#waiting.length >= maxBatch) this.#send();
+      if (this.#waiting.length >= maxBatch || (this.#hasRest && this.#waiting.length > 0)) this.#send();
       else if (this.#waiting.length > 0) this.#wait();
     });
   }
 
   async #export(batch: readonly Item[]): Promise<void> {
     const { target, callCluster, log } = this.#options;
+    this.#hasRest = false;
+    let going = batch.length;
     try {
-      const message = await target.encode(batch);
+      const { message, taken } = await target.encode(batch);
+      if (taken < batch.length) this.#putBack(batch.slice(Math.max(1, taken)));
+      // The first alone is larger than a message may be.
+      going = Math.max(1, taken);
+      if (taken === 0) throw transientError("export-too-large", `one is larger than the ${maxExportBytes} bytes of a message`);
       const body = target.isGrpc ? grpcFrame(message) : message;
       const answer = await callCluster({ ...target.request, method: "POST", body, maxAnswerBytes }, this.#aborted.signal);
       const problem = problemOf(answer, target.isGrpc);
       if (problem !== undefined) throw transientError("export-refused", problem);
-      this.#count(`${target.items}_sent`, batch.length);
+      this.#count(`${target.items}_sent`, going);
       if (this.#isFailing) log.info(`the collector takes ${target.items} again`, { cluster: target.request.cluster });
       this.#isFailing = false;
     } catch (error) {
-      this.#count(`${target.items}_dropped`, batch.length);
+      this.#count(`${target.items}_dropped`, going);
       this.#count("reports_failed", 1);
       if (!this.#isFailing) log.warn(`the collector does not take ${target.items}: they are lost and counted`, { cluster: target.request.cluster, error: messageOf(error) });
       this.#isFailing = true;
     }
+  }
+
+  #putBack(rest: readonly Item[]): void {
+    this.#waiting = [...rest, ...this.#waiting];
+    this.#hasRest = true;
   }
 
   #count(name: string, amount: number): void {

@@ -1,5 +1,5 @@
 import type { ProtobufLogsSerializer } from "@opentelemetry/otlp-transformer";
-import type { EncodeBatch } from "./batch-exporter.ts";
+import { maxExportBytes, type EncodeBatch } from "./batch-exporter.ts";
 
 type ReadableLogRecord = Parameters<(typeof ProtobufLogsSerializer)["serializeRequest"]>[0][number];
 
@@ -36,7 +36,11 @@ export function otlpLogs(resource: Readonly<Record<string, string>>): EncodeBatc
         ...(trace === undefined ? {} : { spanContext: { traceId: trace.traceId.padStart(traceIdDigits, "0"), spanId: trace.spanId, traceFlags: sampledFlag } }),
       };
     });
-    return Buffer.from(serializer.serializeRequest(records) ?? []);
+    // The library tells no sizes beforehand: a half of those that are too large together is tried, and so on.
+    for (let taken = records.length; ; taken = Math.floor(taken / 2)) {
+      const message = serializer.serializeRequest(records.slice(0, taken)) ?? new Uint8Array();
+      if (message.length <= maxExportBytes || taken === 0) return { message: Buffer.from(message), taken };
+    }
   };
 }
 

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { SpanKind, SpanStatusCode } from "@opentelemetry/api";
 import { ProtobufTraceSerializer } from "@opentelemetry/otlp-transformer";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
+import { maxExportBytes } from "./batch-exporter.ts";
 import { otlpSpans } from "./otlp-spans.ts";
 import type { Span } from "./span.ts";
 
@@ -65,6 +66,24 @@ test("a batch is what OpenTelemetry's own library writes of it, zeros aside", as
   const encode = otlpSpans({ "service.name": "shop", "host.name": "é" });
   const expected = ProtobufTraceSerializer.serializeRequest(spans.map(readableOf)) ?? new Uint8Array();
   // The second batch is as the first: nothing of it is left over.
-  for (let time = 0; time < 2; time += 1) assert.deepEqual(fieldsOf(await encode(spans)), fieldsOf(expected));
-  assert.equal((await encode([])).length, 0);
+  for (let time = 0; time < 2; time += 1) assert.deepEqual(fieldsOf((await encode(spans)).message), fieldsOf(expected));
+  assert.deepEqual(await encode([]), { message: Buffer.alloc(0), taken: 0 });
+});
+
+test("a message holds as many spans as it has room for, and none of one that is larger than a message", async () => {
+  const spanOf = (spanId: string, size: number): Span => ({ traceId: "0123456789abcdef", spanId, parentSpanId: undefined, name: "ingress", kind: "server", startMs: 1, durationMs: 1, tags: new Map([["agent", "x".repeat(size)]]) });
+  const encode = otlpSpans({ "service.name": "shop" });
+  const third = Math.floor(maxExportBytes / 3);
+  const batch = [spanOf("0000000000000001", third), spanOf("0000000000000002", third), spanOf("0000000000000003", third), spanOf("0000000000000004", 1)];
+  const first = await encode(batch);
+  assert.equal(first.taken, 2);
+  assert.ok(first.message.length <= maxExportBytes && first.message.length > 2 * third);
+  assert.deepEqual(fieldsOf(first.message), fieldsOf((await encode(batch.slice(0, 2))).message));
+  assert.equal((await encode(batch.slice(2))).taken, 2);
+  assert.deepEqual(await encode([spanOf("0000000000000005", maxExportBytes), ...batch]), { message: Buffer.alloc(0), taken: 0 });
+  // To the byte: what is said to fit does, with all that stands around it.
+  for (let size = maxExportBytes - 300; size < maxExportBytes; size += 7) {
+    const { message, taken } = await encode([spanOf("0000000000000006", size)]);
+    assert.ok(message.length <= maxExportBytes && (taken === 1) === message.length > 0);
+  }
 });

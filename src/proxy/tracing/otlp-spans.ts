@@ -1,4 +1,4 @@
-import type { EncodeBatch } from "./batch-exporter.ts";
+import { maxExportBytes, type EncodeBatch } from "./batch-exporter.ts";
 import type { Span } from "./span.ts";
 
 // Field numbers of opentelemetry-proto: collector/trace/v1, trace/v1, resource/v1 and common/v1.
@@ -19,26 +19,34 @@ const parentFlagsKnown = 0x100;
 const traceIdDigits = 32;
 const nanosPerMs = 1_000_000;
 const firstCapacity = 4096;
+/** Memory beyond it is given back with the next batch. */
+const keptCapacity = 256 * 1024;
+/** Those of a span, of the scope's spans and of the resource's. */
+const prefixesOfMessage = 3;
 
-/** OTLP's message of a batch in protobuf. It is written here and not by OpenTelemetry's library, as that takes ten times as long for a span. */
+/**
+ * OTLP's message of a batch in protobuf, of as many spans as {@link maxExportBytes} has room for. It is written here and not by OpenTelemetry's
+ * library, as that takes ten times as long for a span.
+ */
 export function otlpSpans(resource: Readonly<Record<string, string>>): EncodeBatch<Span> {
   const [whole, spans, span, attribute, status] = [new ProtobufBuilder(), new ProtobufBuilder(), new ProtobufBuilder(), new ProtobufBuilder(), new ProtobufBuilder()];
   const parts = { span, attribute, status };
   return (batch) => {
-    for (const builder of [whole, spans, span]) builder.clear();
+    for (const builder of [whole, spans, span, attribute, status]) builder.clear();
     for (const [key, value] of Object.entries(resource)) writeAttribute(span, resourceFields.attributes, key, value, attribute);
     spans.message(resourceSpans.resource, span);
-    whole.clear();
-    status.clear();
     whole.message(scopeSpans.scope, status);
+    const room = maxExportBytes - spans.length - prefixesOfMessage * maxPrefix;
+    let taken = 0;
     for (const one of batch) {
-      writeSpan(one, parts);
+      if (!writeSpan(one, parts, room - whole.length)) break;
       whole.message(scopeSpans.spans, span);
+      taken += 1;
     }
     spans.message(resourceSpans.scopeSpans, whole);
     whole.clear();
-    if (batch.length > 0) whole.message(request.resourceSpans, spans);
-    return Promise.resolve(whole.copy());
+    if (taken > 0) whole.message(request.resourceSpans, spans);
+    return Promise.resolve({ message: whole.copy(), taken });
   };
 }
 
@@ -48,7 +56,8 @@ interface SpanParts {
   readonly status: ProtobufBuilder;
 }
 
-function writeSpan({ traceId, spanId, parentSpanId, name, kind, startMs, durationMs, tags }: Span, { span, attribute, status }: SpanParts): void {
+/** Answers false where the span takes more than `room`; then it is not whole. */
+function writeSpan({ traceId, spanId, parentSpanId, name, kind, startMs, durationMs, tags }: Span, { span, attribute, status }: SpanParts, room: number): boolean {
   span.clear();
   span.hex(spanFields.traceId, traceId.padStart(traceIdDigits, "0"));
   span.hex(spanFields.spanId, spanId);
@@ -57,11 +66,15 @@ function writeSpan({ traceId, spanId, parentSpanId, name, kind, startMs, duratio
   span.varint(spanFields.kind, spanKinds[kind]);
   span.fixed64(spanFields.startTime, nanosOf(startMs));
   span.fixed64(spanFields.endTime, nanosOf(startMs + durationMs));
-  for (const [key, value] of tags) writeAttribute(span, spanFields.attributes, key, value, attribute);
+  for (const [key, value] of tags) {
+    writeAttribute(span, spanFields.attributes, key, value, attribute);
+    if (span.length > room) return false;
+  }
   status.clear();
   if (tags.get("error") === "true") status.varint(statusFields.code, errorStatus);
   span.message(spanFields.status, status);
   span.fixed32(spanFields.flags, sampledFlag | parentFlagsKnown);
+  return span.length <= room;
 }
 
 function writeAttribute(out: ProtobufBuilder, field: number, key: string, value: string, scratch: ProtobufBuilder): void {
@@ -82,13 +95,18 @@ const more = 0x80;
 /** A tag and a length take no more. */
 const maxPrefix = 16;
 
-/** One message of protobuf under construction; it grows as it must. */
+/** One message of protobuf under construction. It grows as it must: no further than {@link maxExportBytes} and one tag of a span. */
 class ProtobufBuilder {
   #bytes = Buffer.allocUnsafeSlow(firstCapacity);
   #length = 0;
 
+  get length(): number {
+    return this.#length;
+  }
+
   clear(): void {
     this.#length = 0;
+    if (this.#bytes.length > keptCapacity) this.#bytes = Buffer.allocUnsafeSlow(firstCapacity);
   }
 
   copy(): Buffer {

@@ -64,7 +64,7 @@ export class RequestTracing {
   /** Undefined where nothing is to be done: the context that the request brings goes on as it is. */
   start(facts: TracedRequest, random: Random): RequestTrace | undefined {
     const { exporter, readFormats, formats, propagates, shortTraceIds, spawnsUpstreamSpan } = this.#options;
-    const given = readContext(facts.head, readFormats);
+    const given = facts.head.mayTellOfTrace ? readContext(facts.head, readFormats) : "none";
     const hasContext = given !== "none" && "traceId" in given;
     if (hasContext && (exporter === undefined || given.sampled === false)) return undefined;
     const decided = given === "none" ? undefined : "traceId" in given ? given.sampled : given.decision;
@@ -106,8 +106,8 @@ export class RequestTracing {
     const { head, requestId, requestIdIsNew } = facts;
     const isWanted =
       (byRequestId && !requestIdIsNew && requestId.length === requestIdLength && tracedMarks.includes(requestId.charAt(decisionAt))) ||
-      (clientShare > 0 && head.find("x-client-trace-id") >= 0 && random() < clientShare) ||
-      (facts.internalPeer && head.find("x-envoy-force-trace") >= 0) ||
+      (clientShare > 0 && head.mayTellOfTrace && head.find("x-client-trace-id") >= 0 && random() < clientShare) ||
+      (facts.internalPeer && head.mayTellOfTrace && head.find("x-envoy-force-trace") >= 0) ||
       random() < randomShare;
     return isWanted && (overallShare >= 1 || random() < overallShare);
   }

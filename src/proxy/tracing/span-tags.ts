@@ -1,4 +1,5 @@
 import type { ExchangeRecord } from "../http/exchange-record.ts";
+import { textOfHead } from "../http/header-text.ts";
 import { flagLetters } from "../http/response-flags.ts";
 import type { CaptureIndex } from "../observe/capture-index.ts";
 import type { RequestTrace } from "./request-trace.ts";
@@ -33,14 +34,14 @@ export function downstreamTags(context: TagContext, maxPathLength: number): Read
   const { remote } = record.connection;
   const tags = new Map<string, string>([["node_id", node.id], ["zone", node.zone]]);
   if (record.requestId !== "") tags.set("guid:x-request-id", record.requestId);
-  tags.set("http.url", `${record.connection.tls === undefined ? "http" : "https"}://${record.authority}${record.pathAndQuery.slice(0, maxPathLength)}`);
+  tags.set("http.url", textOfHead(`${record.connection.tls === undefined ? "http" : "https"}://${record.authority}${record.pathAndQuery.slice(0, maxPathLength)}`));
   tags.set("http.method", record.method);
   tags.set("downstream_cluster", "-");
-  tags.set("user_agent", record.userAgent === "" ? "-" : record.userAgent);
+  tags.set("user_agent", record.userAgent === "" ? "-" : textOfHead(record.userAgent));
   tags.set("http.protocol", record.protocol);
   tags.set("peer.address", remote.address);
   if (record.isGrpc) {
-    tags.set("grpc.path", record.pathAndQuery);
+    tags.set("grpc.path", textOfHead(record.pathAndQuery));
     tags.set("grpc.authority", record.authority);
   }
   tags.set("request_size", String(record.receivedBytes));

@@ -1,32 +1,22 @@
 import assert from "node:assert/strict";
-import { createServer, type IncomingHttpHeaders } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { IncomingHttpHeaders } from "node:http";
 import { after, test } from "node:test";
 import type { JsonValue } from "@bufbuild/protobuf";
-import { FakeCertificateAuthority } from "../../dataplane/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { edsCluster, httpListener, plainEndpoints } from "../testing/ads-server.ts";
+import { startCollectedProxy } from "../testing/collected-proxy.ts";
 import { eventually, fetchOnce } from "../testing/harness.ts";
-import { SpanCollector } from "../testing/span-collector.ts";
 import { freePort } from "../../net/testing/index.ts";
-import { TestProxy } from "../testing/test-proxy.ts";
 
-const collector = await SpanCollector.start();
 let seen: IncomingHttpHeaders = {};
 let appStatus = 200;
-const app = createServer((request, response) => {
+const started = await startCollectedProxy((request, response) => {
   seen = request.headers;
   response.writeHead(appStatus, { "content-length": 5 }).end("hello");
 });
-await new Promise<void>((resolve) => app.listen(0, "127.0.0.1", resolve));
-const proxy = await TestProxy.start({ name: "web", role: "router", authority: new FakeCertificateAuthority() });
+const { proxy, collector, appPort } = started;
 const { ads } = proxy;
-after(async () => {
-  await proxy[Symbol.asyncDispose]();
-  await collector[Symbol.asyncDispose]();
-  app.closeAllConnections();
-  app.close();
-});
+after(async () => await started[Symbol.asyncDispose]());
 
 const type = "type.googleapis.com/envoy.config.trace.v3";
 const collectorHost = "collector.istio-system.svc.cluster.local";
@@ -47,7 +37,7 @@ const providers = {
 
 ads.push(typeUrls.cluster, Object.fromEntries(["app", "collector", "collector-grpc"].map((name) => [name, edsCluster(name)])));
 ads.push(typeUrls.endpoint, {
-  app: plainEndpoints("app", [(app.address() as AddressInfo).port]),
+  app: plainEndpoints("app", [appPort]),
   collector: plainEndpoints("collector", [collector.httpPort]),
   "collector-grpc": plainEndpoints("collector-grpc", [collector.grpcPort]),
 });
@@ -77,7 +67,7 @@ test("OTLP over gRPC: a request's span has Envoy's name, kind and tags, and the 
     { tag: "home", environment: { name: "NO_SUCH_VARIABLE", defaultValue: "away" } },
   ];
   const port = await listening("grpc", { ...always, provider: providers.grpc, customTags, maxPathTagLength: 30 }, { trafficDirection: "OUTBOUND" });
-  await fetchOnce(port, "/grpc-one", { host: "127.0.0.1", headers: { "x-tier": "gold", "user-agent": "test/1" } });
+  await fetchOnce(port, "/grpc-one", { host: "127.0.0.1", headers: { "x-tier": "gold", "user-agent": Buffer.from("t\u00e9st/1").toString("latin1") } });
   const { traceparent } = seen;
   const span = await spanOf("/grpc-one");
   assert.match(String(traceparent), /^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/);
@@ -87,7 +77,7 @@ test("OTLP over gRPC: a request's span has Envoy's name, kind and tags, and the 
   assert.match(tags["node_id"] ?? "", /^router~127\.0\.0\.1~web-1\.test~/);
   assert.deepEqual(
     ["http.method", "http.status_code", "http.protocol", "user_agent", "component", "upstream_cluster", "response_flags", "request_size", "response_size", "peer.address", "istio.namespace", "tier", "form", "home"].map((name) => tags[name]),
-    ["GET", "200", "HTTP/1.1", "test/1", "proxy", "app", "-", "0", "5", "127.0.0.1", "test", "gold", "GET HTTP/1.1", "away"],
+    ["GET", "200", "HTTP/1.1", "t\u00e9st/1", "proxy", "app", "-", "0", "5", "127.0.0.1", "test", "gold", "GET HTTP/1.1", "away"],
   );
   assert.equal(tags["guid:x-request-id"], seen["x-request-id"]);
   assert.equal(String(seen["x-request-id"])[14], "9", "the id tells that the request is traced");

@@ -29,6 +29,7 @@ export function clusterCaller(clusterOf: (name: string) => Cluster | undefined):
 class ClusterCall implements PoolUser, ResponseReceiver {
   readonly toHead: boolean;
   readonly toConnect = false;
+  readonly toUpgrade = false;
   readonly wantsPlainBody = true;
   readonly chunksRequest = false;
   readonly scheme: string;

@@ -1,11 +1,11 @@
 import type { Clock, Random } from "../../base/index.ts";
 import type { SocketAddress } from "../../net/index.ts";
-import type { LoadBalancer } from "./balancing.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
 import { CircuitBreaker, type BreakerLimits } from "./circuit-breaker.ts";
 import { ClientPools } from "./client-pools.ts";
 import { ConnectionPool, type PoolCounters, type PoolLimits } from "./connection-pool.ts";
 import { EndpointSelection, type SelectionRules } from "./endpoint-selection.ts";
+import type { PreviousPriorities } from "./previous-priorities.ts";
 import { endpointKey, endpointName, type EndpointConfig, type EndpointConnector } from "./endpoint.ts";
 import type { ForwardNames } from "./forward-names.ts";
 import { originalDestinationEndpoint, type OriginalDestinationRule } from "./original-destination.ts";
@@ -152,7 +152,7 @@ export class Cluster {
   readonly config: ClusterConfig;
   readonly #runtime: ClusterRuntime;
   #endpoints = new Map<string, Endpoint>();
-  #selection: LoadBalancer<Endpoint> = { pick: () => undefined };
+  #selection: EndpointSelection<Endpoint>;
   readonly #outliers: OutlierDetector | undefined;
   readonly breaker: CircuitBreaker;
   /** An endpoint is new, so that weights change with time. */
@@ -165,6 +165,7 @@ export class Cluster {
     this.config = config;
     this.#runtime = runtime;
     this.breaker = new CircuitBreaker(config);
+    this.#selection = new EndpointSelection<Endpoint>([], config, runtime.random);
     this.#outliers = config.outliers === undefined ? undefined : new OutlierDetector(config.outliers, runtime.random, () => this.#records());
   }
 
@@ -206,13 +207,14 @@ export class Cluster {
 
   /**
    * An endpoint for a request; `avoid` are those tried before, of which one is taken again after `attempts` picks. `hash` is the
-   * request's, of 32 bits, for clusters that choose by it.
+   * request's, of 32 bits, for clusters that choose by it; `previous` leaves out priorities of attempts before.
    */
-  pick(avoid: ReadonlySet<Endpoint> | undefined, attempts: number, hash?: number): Endpoint | undefined {
-    let endpoint = this.#selection.pick(hash, 0);
+  pick(avoid: ReadonlySet<Endpoint> | undefined, attempts: number, hash?: number, previous?: PreviousPriorities): Endpoint | undefined {
+    const selection = previous === undefined ? this.#selection : previous.choose(this.#selection);
+    let endpoint = selection.pick(hash, 0);
     if (avoid === undefined) return endpoint;
     for (let attempt = 1; endpoint !== undefined && avoid.has(endpoint) && attempt < attempts; attempt += 1) {
-      endpoint = this.#selection.pick(hash, attempt);
+      endpoint = selection.pick(hash, attempt);
     }
     return endpoint;
   }

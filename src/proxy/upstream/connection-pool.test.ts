@@ -57,7 +57,7 @@ class User implements PoolUser {
 
 interface Dial {
   readonly protocol: string | undefined;
-  succeed(alpnProtocol?: string): Promise<FakeStream>;
+  succeed(alpnProtocol?: string, retiring?: boolean): Promise<FakeStream>;
   fail(): Promise<void>;
 }
 
@@ -68,8 +68,9 @@ function poolWith(limits: Partial<PoolLimits> = {}): { pool: ConnectionPool; dia
     const turn = async (): Promise<void> => await new Promise((done) => setImmediate(done));
     dials.push({
       protocol: context?.protocol,
-      succeed: async (alpnProtocol) => {
+      succeed: async (alpnProtocol, retiring = false) => {
         const stream = new FakeStream();
+        stream.retiring = retiring;
         stream.alpnProtocol = alpnProtocol;
         resolve(stream);
         await turn();
@@ -149,6 +150,39 @@ test("a connection whose carrier drains is not used again, be it idle or coming 
   assert.equal(dials.length, 2);
 });
 
+test("a connection of HTTP/2 whose carrier drains ends with its last stream, and at once when it has none", async () => {
+  const { pool, dials, acquire } = poolWith();
+  const turn = async (): Promise<void> => await new Promise((resolve) => setImmediate(resolve));
+  const idle = acquire(false, "http2");
+  const idleStream = (await dials[0]?.succeed()) ?? assert.fail();
+  idle.channel?.abandon();
+  idleStream.retiring = true;
+  const busy = acquire(false, "http2");
+  const busyStream = (await dials[1]?.succeed()) ?? assert.fail();
+  busyStream.retiring = true;
+  pool.sweep(systemClock.steadyMs());
+  await turn();
+  assert.deepEqual([idleStream.ended, busyStream.ended], [true, false]);
+  busy.channel?.abandon();
+  await turn();
+  assert.equal(busyStream.ended, true);
+});
+
+test("a connection whose carrier drains from the start serves one who waits, and no other", async () => {
+  const { pool, dials, acquire } = poolWith();
+  const first = acquire();
+  const stream = (await dials[0]?.succeed(undefined, true)) ?? assert.fail();
+  assert.ok(first.connection !== undefined);
+  first.connection.requests = 1;
+  pool.release(first.connection);
+  assert.deepEqual([stream.ended, dials.length], [true, 1]);
+  const [second, third] = [acquire(false, "http2"), acquire(false, "http2")];
+  await dials[1]?.succeed(undefined, true);
+  assert.ok(second.channel !== undefined);
+  assert.equal(third.channel, undefined);
+  assert.equal(dials.length, 3, "one more, for the one that still waits");
+});
+
 test("a fresh connection is never one that was used, and one is retired after its number of requests", async () => {
   const { pool, dials, acquire } = poolWith({ maxRequestsPerConnection: 1 });
   const first = acquire();
@@ -158,6 +192,26 @@ test("a fresh connection is never one that was used, and one is retired after it
   assert.equal(stream?.ended, true);
   acquire(true);
   assert.equal(dials.length, 2);
+});
+
+test("a connection that is older than it may get takes no more requests, be it idle or coming back", async () => {
+  const { pool, dials, acquire } = poolWith({ maxDurationMs: 10_000 });
+  const [idle, busy] = [acquire(), acquire()];
+  const idleStream = await dials[0]?.succeed();
+  await dials[1]?.succeed();
+  const shared = acquire(false, "http2");
+  const sharedStream = await dials[2]?.succeed();
+  pool.release(idle.connection ?? assert.fail());
+  pool.sweep(systemClock.steadyMs() + 9000);
+  assert.equal(pool.openConnections, 3);
+  pool.sweep(systemClock.steadyMs() + 10_001);
+  assert.deepEqual([idleStream?.ended, pool.openConnections], [true, 2]);
+  pool.limits = { ...pool.limits, maxDurationMs: 0 };
+  pool.release(busy.connection ?? assert.fail());
+  assert.equal(pool.openConnections, 1);
+  shared.channel?.abandon();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(sharedStream?.ended, true);
 });
 
 test("one connection of HTTP/2 is dialed for all who wait, and shared", async () => {

@@ -17,6 +17,8 @@ export interface PoolLimits {
   readonly maxRequestsPerConnection: number;
   /** An idle connection is closed after this time. */
   readonly idleTimeoutMs: number;
+  /** A connection takes no more requests after this time, and is closed with the last; absent means no limit. */
+  readonly maxDurationMs?: number;
 }
 
 /** Requests that may wait for a connection of one endpoint, whatever the configuration allows. */
@@ -137,7 +139,7 @@ export class ConnectionPool implements ConnectionHome {
   /** Takes back a connection whose exchange is over and which may serve another one. */
   release(connection: UpstreamConnection): void {
     const limit = this.limits.maxRequestsPerConnection;
-    if (connection.retiring || (limit > 0 && connection.requests >= limit)) {
+    if (connection.retiring || (limit > 0 && connection.requests >= limit) || this.#isOld(connection, this.#clock.steadyMs())) {
       connection.retire(this.#clock);
       return;
     }
@@ -166,8 +168,8 @@ export class ConnectionPool implements ConnectionHome {
 
   /** Closes connections that have been idle for too long. */
   sweep(nowMs: number): void {
-    this.#http2.sweep(nowMs, this.limits.idleTimeoutMs);
-    for (const connection of this.#idle.filter((one) => one.retiring)) connection.retire(this.#clock);
+    this.#http2.sweep(nowMs, this.limits.idleTimeoutMs, this.limits.maxDurationMs);
+    for (const connection of this.#idle.filter((one) => one.retiring || this.#isOld(one, nowMs))) connection.retire(this.#clock);
     while (this.#idle.length > 0) {
       const oldest = this.#idle[0];
       if (oldest === undefined || nowMs - oldest.idleSinceMs < Math.min(this.limits.idleTimeoutMs, oldest.idleLimitMs)) return;
@@ -214,6 +216,10 @@ export class ConnectionPool implements ConnectionHome {
     return this.#connecting.http1 + this.#connecting.http2 + this.#connecting.alpn;
   }
 
+  #isOld({ openedAtMs }: UpstreamConnection, nowMs: number): boolean {
+    return nowMs - openedAtMs >= (this.limits.maxDurationMs ?? Infinity);
+  }
+
   #takeIdle(): UpstreamConnection | undefined {
     for (;;) {
       const idle = this.#idle.pop();
@@ -251,9 +257,12 @@ export class ConnectionPool implements ConnectionHome {
       this.#serveWaiting();
       return;
     }
-    const connection = new UpstreamConnection(stream, this);
+    const connection = new UpstreamConnection(stream, this, this.#clock.steadyMs());
     this.#all.add(connection);
-    this.release(connection);
+    // What carries it may be draining from the start; another connection would be no better, so that it serves one who waits.
+    const next = this.#takeWaiting((user) => user.upstreamProtocol !== "http2");
+    if (next === undefined) this.release(connection);
+    else next.connected(connection);
     // Those who hoped to share a connection need one each.
     if (protocol === "alpn") this.#connectForWaiting();
   }

@@ -1,4 +1,5 @@
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
+import { ofFamily, type AddressFamily } from "./address-family.ts";
 
 /** Looks a name up: IP addresses, in any order. */
 export type ResolveName = (name: string) => Promise<readonly string[]>;
@@ -6,6 +7,10 @@ export type ResolveName = (name: string) => Promise<readonly string[]>;
 export interface DnsRefresherOptions {
   readonly names: readonly string[];
   readonly refreshMs: number;
+  /** Which addresses of a name count; one that is written in place of a name always does. */
+  readonly family: AddressFamily;
+  /** What another has found before, which holds until there is an answer. */
+  readonly known?: ReadonlyMap<string, readonly string[]>;
   readonly resolve: ResolveName;
   readonly clock: Clock;
   readonly log: Logger;
@@ -23,9 +28,19 @@ export class DnsRefresher {
 
   constructor(options: DnsRefresherOptions) {
     this.#options = options;
+    for (const name of options.names) {
+      const found = ofFamily(options.known?.get(name) ?? [], options.family);
+      if (found.length > 0) this.#addresses.set(name, found);
+    }
+  }
+
+  /** Of each name that has been resolved. */
+  get addresses(): ReadonlyMap<string, readonly string[]> {
+    return this.#addresses;
   }
 
   start(): void {
+    if (this.#addresses.size > 0) this.#tell();
     void this.#refresh();
   }
 
@@ -35,22 +50,25 @@ export class DnsRefresher {
   }
 
   async #refresh(): Promise<void> {
-    const { names, resolve, log, refreshMs, clock } = this.#options;
+    const { names, resolve, log, refreshMs, clock, family } = this.#options;
     for (const name of new Set(names)) {
       try {
-        const found = isAddress(name) ? [name] : [...(await resolve(name))].sort();
+        const found = isAddress(name) ? [name] : [...ofFamily(await resolve(name), family)].sort();
         if (found.length > 0) this.#addresses.set(name, found);
       } catch (error) {
         log.debug("a name cannot be resolved", { name, error: messageOf(error) });
       }
     }
     if (this.#stopped) return;
-    const text = JSON.stringify([...this.#addresses]);
-    if (text !== this.#told) {
-      this.#told = text;
-      this.#options.onChange(this.#addresses);
-    }
+    this.#tell();
     this.#timer = clock.after(refreshMs, () => void this.#refresh());
+  }
+
+  #tell(): void {
+    const text = JSON.stringify([...this.#addresses]);
+    if (text === this.#told) return;
+    this.#told = text;
+    this.#options.onChange(this.#addresses);
   }
 }
 

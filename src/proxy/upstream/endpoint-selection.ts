@@ -32,17 +32,29 @@ interface Share<Endpoint> {
 
 /** Chooses endpoints by priority, then by locality, then by the cluster's policy. Made anew when anything of it changes. */
 export class EndpointSelection<Endpoint extends Selectable> implements LoadBalancer<Endpoint> {
+  readonly #levels: readonly Level<Endpoint>[];
   readonly #priorities: readonly Share<Endpoint>[];
   readonly #random: Random;
+  readonly #balancerOf: (level: Pick<PriorityLevel<Endpoint>, "chosen" | "all">) => LoadBalancer<Endpoint>;
 
   constructor(endpoints: readonly Endpoint[], rules: SelectionRules, random: Random, weightOf?: (endpoint: Endpoint) => number) {
     this.#random = random;
     const make = (chosen: readonly Endpoint[]): LoadBalancer<Endpoint> =>
       createLoadBalancer(rules.loadBalancing, { endpoints: chosen, random, options: rules.balancing, ...(weightOf === undefined ? {} : { weightOf }) });
-    this.#priorities = prioritiesOf(endpoints, rules).map(({ share, chosen, all }) => ({
-      share,
-      balancer: rules.localityWeighted ? byLocality(chosen, all, make, random) : make(chosen),
-    }));
+    this.#balancerOf = ({ chosen, all }) => (rules.localityWeighted ? byLocality(chosen, all, make, random) : make(chosen));
+    this.#levels = levelsOf(endpoints);
+    this.#priorities = prioritiesOf(this.#levels, rules).map((level) => ({ share: level.share, balancer: this.#balancerOf(level) }));
+  }
+
+  /** A choice among the other priorities than these, by what of them may take requests; undefined when nothing may. */
+  without(excluded: ReadonlySet<number>): LoadBalancer<Endpoint> | undefined {
+    const loads = priorityLoads(this.#levels.map(({ priority, all, chosen }) => ({ healthy: excluded.has(priority) ? 0 : chosen.length, total: all.length })));
+    const shares = this.#levels.flatMap((level, index) => {
+      const share = loads[index] ?? 0;
+      return share > 0 ? [{ share, balancer: this.#balancerOf(level) }] : [];
+    });
+    if (shares.length === 0) return undefined;
+    return { pick: (hash, attempt) => choose(shares, fractionOf(hash, this.#random, 1))?.pick(hash, attempt) };
   }
 
   pick(hash?: number, attempt?: number): Endpoint | undefined {
@@ -59,10 +71,21 @@ interface PriorityLevel<Endpoint> {
   readonly all: readonly Endpoint[];
 }
 
-function prioritiesOf<Endpoint extends Selectable>(endpoints: readonly Endpoint[], rules: SelectionRules): PriorityLevel<Endpoint>[] {
-  const levels = [...Map.groupBy(endpoints.filter(({ config }) => config.weight > 0), ({ config }) => config.priority)]
+/** The endpoints of one priority, and those of them that may take requests. */
+interface Level<Endpoint> {
+  readonly priority: number;
+  readonly chosen: readonly Endpoint[];
+  readonly all: readonly Endpoint[];
+}
+
+/** The most preferred first. */
+function levelsOf<Endpoint extends Selectable>(endpoints: readonly Endpoint[]): Level<Endpoint>[] {
+  return [...Map.groupBy(endpoints.filter(({ config }) => config.weight > 0), ({ config }) => config.priority)]
     .sort(([left], [right]) => left - right)
-    .map(([, all]) => ({ all, chosen: all.filter(({ usable }) => usable) }));
+    .map(([priority, all]) => ({ priority, all, chosen: all.filter(({ usable }) => usable) }));
+}
+
+function prioritiesOf<Endpoint>(levels: readonly Level<Endpoint>[], rules: SelectionRules): PriorityLevel<Endpoint>[] {
   const loads = priorityLoads(levels.map(({ all, chosen }) => ({ healthy: chosen.length, total: all.length })));
   const enough = levels.reduce((sum, { all, chosen }) => sum + healthOf({ healthy: chosen.length, total: all.length }), 0) >= 1;
   if (loads.every((load) => load === 0)) {

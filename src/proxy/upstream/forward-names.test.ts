@@ -64,7 +64,7 @@ test("names beyond the limit, names without an address, and slow answers are ref
 });
 
 test("nobody is led to this machine or to its own link by a name, nor by an address in place of one", async () => {
-  for (const address of ["127.0.0.1", "127.8.9.1", "0.0.0.0", "169.254.169.254", "::1", "::", "fe80::1", "::ffff:127.0.0.1", "::ffff:a9fe:a9fe"]) {
+  for (const address of ["127.0.0.1", "127.8.9.1", "0.0.0.0", "169.254.169.254", "::1", "::", "fe80::1", "::ffff:127.0.0.1", "::ffff:a9fe:a9fe", "64:ff9b::7f00:1", "64:ff9b::169.254.169.254", "fd00:ec2::254"]) {
     const names = new ForwardNames(rules, () => Promise.resolve([address]), new ManualClock());
     await assert.rejects(Promise.resolve(names.addressOf("evil.test")), { code: "dns-no-address" }, address);
     await assert.rejects(Promise.resolve(names.addressOf(address)), { code: "dns-no-address" }, address);

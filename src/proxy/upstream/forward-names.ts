@@ -1,5 +1,6 @@
-import { BlockList, isIP } from "node:net";
-import { transientError, type Clock } from "../../base/index.ts";
+import { isIP } from "node:net";
+import { isInsideAddress, transientError, type Clock } from "../../base/index.ts";
+import { ofFamily, type AddressFamily } from "./address-family.ts";
 import type { ResolveName } from "./dns-refresher.ts";
 
 /** How a cluster that forwards by name looks names up. */
@@ -13,7 +14,7 @@ export interface ForwardNameRules {
   /** A name that nobody asks for is forgotten after this time. */
   readonly idleMs: number;
   readonly queryTimeoutMs: number;
-  readonly family: "all" | "ipv4" | "ipv6" | "ipv4-preferred" | "ipv6-preferred";
+  readonly family: AddressFamily;
 }
 
 interface KnownName {
@@ -24,14 +25,9 @@ interface KnownName {
   pending: Promise<void> | undefined;
 }
 
-/** Whoever may be resolved to: never this machine itself, nor what is reached without a router. */
-const unreachable = new BlockList();
-for (const [network, bits] of [["0.0.0.0", 8], ["127.0.0.0", 8], ["169.254.0.0", 16]] as const) unreachable.addSubnet(network, bits, "ipv4");
-for (const [network, bits] of [["::", 127], ["fe80::", 10]] as const) unreachable.addSubnet(network, bits, "ipv6");
-
 /**
  * The addresses of the names that clients ask for, for a cluster that has no endpoints of its own. Envoy forwards to whatever a name resolves to;
- * here loopback and link-local addresses are left out, so that a name's owner cannot reach the proxy's own ports by it.
+ * here addresses of this machine, of its link and of a cloud's credentials are left out, so that a name's owner cannot reach the proxy's own ports by it.
  */
 export class ForwardNames {
   readonly rules: ForwardNameRules;
@@ -85,7 +81,7 @@ export class ForwardNames {
   async #query(name: string, known: KnownName): Promise<void> {
     known.askedAtMs = this.#clock.steadyMs();
     const found = isIP(name) === 0 ? await this.#withinTime(name) : [name];
-    const usable = ofFamily(found.filter((address) => !unreachable.check(address, isIP(address) === 6 ? "ipv6" : "ipv4")), this.rules.family);
+    const usable = ofFamily(found.filter((address) => !isInsideAddress(address)), this.rules.family);
     if (usable.length > 0) known.addresses = usable;
     else if (known.addresses.length === 0) throw transientError("dns-no-address", `${name} has no address that may be forwarded to`);
   }
@@ -101,21 +97,4 @@ export class ForwardNames {
 function take(known: KnownName): string {
   known.next = (known.next + 1) % known.addresses.length;
   return known.addresses[known.next] ?? "";
-}
-
-function ofFamily(addresses: readonly string[], family: ForwardNameRules["family"]): readonly string[] {
-  const of = (version: 4 | 6): readonly string[] => addresses.filter((address) => isIP(address) === version);
-  const [ipv4, ipv6] = [of(4), of(6)];
-  switch (family) {
-    case "all":
-      return addresses;
-    case "ipv4":
-      return ipv4;
-    case "ipv6":
-      return ipv6;
-    case "ipv4-preferred":
-      return ipv4.length > 0 ? ipv4 : ipv6;
-    case "ipv6-preferred":
-      return ipv6.length > 0 ? ipv6 : ipv4;
-  }
 }

@@ -72,10 +72,10 @@ export class Http2Pool implements Http2ConnectionHome {
     return false;
   }
 
-  sweep(nowMs: number, idleTimeoutMs: number): void {
+  sweep(nowMs: number, idleTimeoutMs: number, maxDurationMs = Infinity): void {
     for (const connection of this.#connections) {
       connection.sweep(nowMs);
-      if (connection.activeStreams === 0 && nowMs - connection.idleSinceMs >= idleTimeoutMs) connection.drain();
+      if (connection.retiring || (connection.activeStreams === 0 && nowMs - connection.idleSinceMs >= idleTimeoutMs) || nowMs - connection.openedAtMs >= maxDurationMs) connection.drain();
     }
   }
 

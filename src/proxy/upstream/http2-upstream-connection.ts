@@ -30,13 +30,15 @@ export class Http2UpstreamConnection implements Http2ConnectionHandler {
   readonly #stream: UpstreamStream;
   readonly #home: Http2ConnectionHome;
   readonly #clock: Clock;
+  readonly openedAtMs: number;
   idleSinceMs: number;
 
   constructor(stream: UpstreamStream, home: Http2ConnectionHome, clock: Clock, settings: Http2Settings | undefined, assumedStreams: number | undefined) {
     this.#stream = stream;
     this.#home = home;
     this.#clock = clock;
-    this.idleSinceMs = clock.steadyMs();
+    this.openedAtMs = clock.steadyMs();
+    this.idleSinceMs = this.openedAtMs;
     const asked = settings !== undefined && settings.keepaliveIntervalMs > 0;
     this.#connection = new Http2Connection({
       stream,
@@ -70,12 +72,22 @@ export class Http2UpstreamConnection implements Http2ConnectionHandler {
   }
 
   get takesStream(): boolean {
-    return this.#connection.takesStream && this.#stream.retiring !== true;
+    return this.#connection.takesStream && !this.#isRetiring;
+  }
+
+  /** What carries it drains: it is to end with the streams that it has. */
+  get retiring(): boolean {
+    return this.#stream.retiring === true;
   }
 
   /** It takes no more streams, now or later. */
   get finished(): boolean {
-    return this.#connection.closed || this.#connection.draining || this.#stream.retiring === true;
+    return this.#connection.closed || this.#connection.draining || this.#isRetiring;
+  }
+
+  /** What carries it may be draining from the start; another connection would be no better, so that it serves one request. */
+  get #isRetiring(): boolean {
+    return this.retiring && this.requests > 0;
   }
 
   /** A way for one request. */

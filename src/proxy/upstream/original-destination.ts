@@ -1,4 +1,5 @@
 import type { SocketAddress } from "../../net/index.ts";
+import { hbonePort } from "../../wire/hbone/index.ts";
 import { unknownWorkload, type EndpointConfig, type EndpointTransport, type ProxyHeaderVersion, type SocketOptions } from "./endpoint.ts";
 
 /** How a cluster without endpoints of its own reaches where the client wanted to go. */
@@ -14,8 +15,6 @@ export interface OriginalDestinationRule {
 
 /** `tunnel`: by HBONE to the destination itself. */
 export type OriginalDestinationTransport = Extract<EndpointTransport, { readonly kind: "plain" | "tls" }> | { readonly kind: "tunnel" };
-
-const hbonePort = 15_008;
 
 /** The endpoint that stands for a destination. */
 export function originalDestinationEndpoint(rule: OriginalDestinationRule, destination: SocketAddress, hostname?: string): EndpointConfig {

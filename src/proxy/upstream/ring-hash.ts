@@ -9,6 +9,9 @@ export interface RingOptions<Endpoint> {
   readonly random: Random;
 }
 
+/** What a number has left beside a hash of 32 bits. */
+const maxOwners = 2 ** 21;
+
 /**
  * Consistent hashing on a ring: each endpoint has points on it in proportion to its weight, and a hash belongs to the next
  * point. When an endpoint comes or goes, only its share of the hashes changes its endpoint. The ring is made when first needed.
@@ -43,13 +46,15 @@ export class RingHashBalancer<Endpoint> implements LoadBalancer<Endpoint> {
     const { minSize, maxSize, keyOf } = this.#options;
     // The lightest endpoint has a whole number of points, and the others what that makes of their weights.
     const scale = Math.min(Math.ceil(least * minSize) / least, maxSize);
-    const points: [hash: number, owner: number][] = [];
+    const counts = this.#weights.map((weight) => Math.max(1, Math.round((weight / total) * scale)));
+    // A ring may have millions of points: a number each, the hash before the owner, sorts in place.
+    const points = new Float64Array(counts.reduce((sum, count) => sum + count, 0));
+    let at = 0;
     for (const [owner, endpoint] of this.#endpoints.entries()) {
-      const count = Math.max(1, Math.round(((this.#weights[owner] ?? 0) / total) * scale));
       const key = keyOf(endpoint);
-      for (let index = 0; index < count; index += 1) points.push([hashText(`${key}_${index}`), owner]);
+      for (let index = 0; index < (counts[owner] ?? 0); index += 1, at += 1) points[at] = hashText(`${key}_${index}`) * maxOwners + owner;
     }
-    points.sort(([left, leftOwner], [right, rightOwner]) => left - right || leftOwner - rightOwner);
-    return { hashes: Uint32Array.from(points, ([hash]) => hash), owners: Uint32Array.from(points, ([, owner]) => owner) };
+    points.sort();
+    return { hashes: Uint32Array.from(points, (point) => Math.floor(point / maxOwners)), owners: Uint32Array.from(points, (point) => point % maxOwners) };
   }
 }

@@ -36,6 +36,8 @@ export interface ResponseReceiver {
   readonly toHead: boolean;
   /** The request was CONNECT: an answer of 2xx opens a tunnel. */
   readonly toConnect: boolean;
+  /** The request asked for another protocol: an answer of 101 switches to it, and is a fault without that. */
+  readonly toUpgrade: boolean;
   /** Data of a chunked body is wanted without its framing. */
   readonly wantsPlainBody: boolean;
   /** The request's body comes without framing although its length is not known: HTTP/1.1 puts it in chunks. */

@@ -1,6 +1,6 @@
 import type { Clock } from "../../base/index.ts";
 import type { ByteStreamHandler, SocketAddress } from "../../net/index.ts";
-import { bodyFramings, ChunkedScanner, headIncomplete, headRefused, keepsAlive, MessageHead, responseFraming, scanResponseHead, type BodyFraming } from "../../wire/http1/index.ts";
+import { bodyFramings, ChunkedScanner, defaultHeadLimits, headIncomplete, headRefused, keepsAlive, MessageHead, responseFraming, scanResponseHead, type BodyFraming } from "../../wire/http1/index.ts";
 import { textOfTrailers, trailersOfText } from "../http2/http2-heads.ts";
 import type { UpstreamStream } from "./endpoint.ts";
 import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "./upstream-channel.ts";
@@ -27,6 +27,8 @@ const noBytes = Buffer.alloc(0);
 /** One HTTP/1.1 connection to an endpoint, serving one exchange at a time. */
 export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
   readonly stream: UpstreamStream;
+  /** On the steady clock. */
+  readonly openedAtMs: number;
   readonly #home: ConnectionHome;
   #receiver: ResponseReceiver | undefined;
   #state: State = "idle";
@@ -45,8 +47,9 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
   /** How long the peer says that it keeps an idle connection, less a margin. */
   idleLimitMs = Infinity;
 
-  constructor(stream: UpstreamStream, home: ConnectionHome) {
+  constructor(stream: UpstreamStream, home: ConnectionHome, openedAtMs: number) {
     this.stream = stream;
+    this.openedAtMs = openedAtMs;
     this.#home = home;
     stream.setHandler(this);
     stream.resume();
@@ -179,7 +182,13 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
   #heads(chunk: Buffer): void {
     let bytes = chunk;
     if (this.#carry !== undefined) {
+      const searchFrom = Math.max(0, this.#carry.length - 3);
       bytes = Buffer.concat([this.#carry, chunk]);
+      // A head that comes in pieces is scanned when its end is there, not at every piece.
+      if (bytes.indexOf("\r\n\r\n", searchFrom) < 0 && bytes.length <= defaultHeadLimits.maxHeadBytes) {
+        this.#carry = bytes;
+        return;
+      }
       this.#carry = undefined;
     }
     let at = 0;
@@ -205,6 +214,11 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
   #final(head: MessageHead, bytes: Buffer, at: number): void {
     const receiver = this.#receiver;
     if (receiver === undefined) return;
+    if (head.status === 101 && !receiver.toUpgrade) {
+      // What came after it would go past routes and policies, both ways.
+      this.#fail("protocol-error", "101 to a request that asked for no other protocol");
+      return;
+    }
     if (head.status === 101 || (receiver.toConnect && head.status < 300)) {
       this.#state = "switched";
       receiver.switched(head, at, bytes.length);

@@ -1,5 +1,4 @@
-import { get } from "node:http";
-import { transientError } from "../../base/index.ts";
+import { nodeHttp, transientError } from "../../base/index.ts";
 
 /** Without a byte. */
 const timeoutMs = 2000;
@@ -11,7 +10,7 @@ const bodyLimitBytes = 32 * 1024 * 1024;
 export function httpGet(address: string, port: number, path: string, headers: Readonly<Record<string, string>> = {}): Promise<string> {
   return new Promise((resolve, reject) => {
     const fail = (reason: string, code = "pod-unreachable"): void => reject(transientError(code, `http://${address}:${port}${path}: ${reason}`));
-    const request = get({ host: address, port, path, headers, timeout: timeoutMs, signal: AbortSignal.timeout(deadlineMs), agent: false }, (response) => {
+    const request = nodeHttp().get({ host: address, port, path, headers, timeout: timeoutMs, signal: AbortSignal.timeout(deadlineMs), agent: false }, (response) => {
       const chunks: Buffer[] = [];
       let size = 0;
       response.on("data", (chunk: Buffer) => {

@@ -1,4 +1,4 @@
-import { get } from "node:http";
+import { nodeHttp } from "../../base/index.ts";
 import type { Clock } from "../../base/index.ts";
 import { parseClientCertificate, type CertificateEnds } from "./client-certificate.ts";
 import type { ProbeAnswer } from "./probe-server.ts";
@@ -25,7 +25,7 @@ export function probeOnce({ url, server }: ProbeTarget, { timeoutMs, address, cl
   const { hostname, port, pathname, host } = new URL(url);
   const startedMs = clock.steadyMs();
   return new Promise((resolve) => {
-    const request = get({ host: address, port: port === "" ? 80 : port, path: pathname, headers: { host, connection: "close" }, agent: false, setDefaultHeaders: false }, (response) => {
+    const request = nodeHttp().get({ host: address, port: port === "" ? 80 : port, path: pathname, headers: { host, connection: "close" }, agent: false, setDefaultHeaders: false }, (response) => {
       let body = "";
       response.setEncoding("utf8");
       response.on("data", (chunk: string) => {

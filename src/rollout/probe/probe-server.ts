@@ -1,5 +1,5 @@
-import { createServer, type Server } from "node:http";
-import { aborted } from "../../base/index.ts";
+import type { Server } from "node:http";
+import { aborted, nodeHttp } from "../../base/index.ts";
 
 /** What a server answers: who it is, and whom it was told by the proxy before it that the client is. */
 export interface ProbeAnswer {
@@ -24,7 +24,7 @@ export async function runProbeServer({ name, ports }: ProbeServerOptions, signal
 }
 
 function answering(name: string): Server {
-  return createServer((request, response) => {
+  return nodeHttp().createServer((request, response) => {
     const field = request.headers["x-forwarded-client-cert"];
     const answer: ProbeAnswer = { server: name, clientCertificate: typeof field === "string" ? field : "" };
     response.writeHead(200, { "content-type": "application/json", connection: "close" }).end(JSON.stringify(answer));

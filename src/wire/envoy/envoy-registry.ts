@@ -39,6 +39,8 @@ import { file_envoy_extensions_matching_common_inputs_network_v3_network_inputs 
 import { file_envoy_extensions_network_dns_resolver_cares_v3_cares_dns_resolver } from "#generated/proto/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver_pb.js";
 import { file_envoy_extensions_path_match_uri_template_v3_uri_template_match } from "#generated/proto/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js";
 import { file_envoy_extensions_request_id_uuid_v3_uuid } from "#generated/proto/envoy/extensions/request_id/uuid/v3/uuid_pb.js";
+import { file_envoy_extensions_access_loggers_grpc_v3_als } from "#generated/proto/envoy/extensions/access_loggers/grpc/v3/als_pb.js";
+import { file_envoy_extensions_retry_priority_previous_priorities_v3_previous_priorities_config } from "#generated/proto/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.js";
 import { file_envoy_extensions_retry_host_previous_hosts_v3_previous_hosts } from "#generated/proto/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js";
 import { file_envoy_extensions_stats_config } from "#generated/proto/envoy/extensions/stats/config_pb.js";
 import { file_envoy_extensions_transport_sockets_internal_upstream_v3_internal_upstream } from "#generated/proto/envoy/extensions/transport_sockets/internal_upstream/v3/internal_upstream_pb.js";
@@ -98,6 +100,8 @@ export function envoyRegistry(): Registry {
     file_envoy_extensions_path_match_uri_template_v3_uri_template_match,
     file_envoy_extensions_request_id_uuid_v3_uuid,
     file_envoy_extensions_retry_host_previous_hosts_v3_previous_hosts,
+    file_envoy_extensions_access_loggers_grpc_v3_als,
+    file_envoy_extensions_retry_priority_previous_priorities_v3_previous_priorities_config,
     file_envoy_extensions_stats_config,
     file_envoy_extensions_transport_sockets_internal_upstream_v3_internal_upstream,
     file_envoy_extensions_transport_sockets_proxy_protocol_v3_upstream_proxy_protocol,

@@ -283,6 +283,15 @@ export {
   PreviousHostsPredicateSchema,
 } from "#generated/proto/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js";
 export {
+  type CommonGrpcAccessLogConfig,
+  CommonGrpcAccessLogConfigSchema,
+  type HttpGrpcAccessLogConfig,
+  HttpGrpcAccessLogConfigSchema,
+  type TcpGrpcAccessLogConfig,
+  TcpGrpcAccessLogConfigSchema,
+} from "#generated/proto/envoy/extensions/access_loggers/grpc/v3/als_pb.js";
+export { PreviousPrioritiesConfigSchema } from "#generated/proto/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.js";
+export {
   type InternalUpstreamTransport,
   type InternalUpstreamTransport_MetadataValueSource,
   InternalUpstreamTransportSchema,

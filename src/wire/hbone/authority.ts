@@ -1,3 +1,6 @@
+/** Where tunnels are taken, unless somebody says otherwise. */
+export const hbonePort = 15_008;
+
 /** The target of a CONNECT: an address or a service's hostname, with a port. */
 export interface Authority {
   readonly host: string;

@@ -24,6 +24,8 @@ export const fieldKinds = {
   envoy: 18,
   http2Settings: 19,
   forwardedHost: 20,
+  /** The context of a trace, or a wish for one. */
+  trace: 21,
 } as const;
 
 export type FieldKind = (typeof fieldKinds)[keyof typeof fieldKinds];
@@ -48,6 +50,14 @@ const known: readonly (readonly [string, FieldKind])[] = [
   ["transfer-encoding", fieldKinds.transferEncoding],
   ["x-forwarded-proto", fieldKinds.forwardedProto],
   ["x-forwarded-client-cert", fieldKinds.clientCertificate],
+  ["b3", fieldKinds.trace],
+  ["traceparent", fieldKinds.trace],
+  ["x-b3-flags", fieldKinds.trace],
+  ["x-b3-spanid", fieldKinds.trace],
+  ["x-b3-traceid", fieldKinds.trace],
+  ["x-b3-sampled", fieldKinds.trace],
+  ["x-b3-parentspanid", fieldKinds.trace],
+  ["x-client-trace-id", fieldKinds.trace],
 ];
 
 interface Candidate {

@@ -51,6 +51,8 @@ export class MessageHead {
   /** The `connection` field nominates fields of its own, which go no further than this hop. */
   connectionNominates = false;
   expectsContinue = false;
+  /** A field tells of a trace; of the fields that begin with `x-envoy-`, one may. */
+  mayTellOfTrace = false;
   /** Index of the `host` field, -1 when there is none. */
   hostField = -1;
   upgradeField = -1;
@@ -78,13 +80,20 @@ export class MessageHead {
     this.connectionUpgrade = false;
     this.connectionNominates = false;
     this.expectsContinue = false;
+    this.mayTellOfTrace = false;
     this.hostField = -1;
     this.upgradeField = -1;
     this.error = undefined;
   }
 
   method(): string {
-    return this.bytes.toString("latin1", this.start, this.methodEnd);
+    const { bytes, start } = this;
+    const usual = usualMethods[this.methodEnd - start] ?? none;
+    for (let index = 0; index < usual.length; index += 1) {
+      const method = usual[index] ?? "";
+      if (startsWith(bytes, start, method)) return method;
+    }
+    return bytes.toString("latin1", start, this.methodEnd);
   }
 
   target(): string {
@@ -127,4 +136,13 @@ export class MessageHead {
       .split(",")
       .some((part) => part.trim().toLowerCase() === token);
   }
+}
+
+const none: readonly string[] = [];
+/** By length: of these no new text is made. */
+const usualMethods: readonly (readonly string[])[] = Array.from({ length: 8 }, (_, length) => ["GET", "POST", "PUT", "HEAD", "PATCH", "DELETE", "OPTIONS", "CONNECT"].filter((method) => method.length === length));
+
+function startsWith(bytes: Uint8Array, start: number, text: string): boolean {
+  for (let index = 0; index < text.length; index += 1) if (bytes[start + index] !== text.charCodeAt(index)) return false;
+  return true;
 }

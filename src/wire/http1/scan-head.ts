@@ -175,6 +175,10 @@ function noteField(head: MessageHead, field: number, kind: number): boolean {
     case fieldKinds.expect:
       head.expectsContinue = head.value(field).toLowerCase() === "100-continue";
       return true;
+    case fieldKinds.trace:
+    case fieldKinds.envoy:
+      head.mayTellOfTrace = true;
+      return true;
     default:
       return true;
   }

@@ -73,6 +73,18 @@ export class FrameWriter {
     if (length > 0) this.#bytes.set(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end), at + frameHeaderLength);
   }
 
+  /** The head of a DATA frame whose `length` bytes follow, by {@link raw} or beside this buffer. */
+  dataHead(streamId: number, length: number, endStream: boolean): void {
+    const at = this.#grow(frameHeaderLength);
+    putFrameHeader(this.#bytes, at, length, frameType.data, endStream ? frameFlag.endStream : 0, streamId);
+  }
+
+  /** Bytes of a frame whose head was put already. */
+  raw(bytes: Uint8Array): void {
+    const at = this.#grow(bytes.length);
+    this.#bytes.set(bytes, at);
+  }
+
   /** A header block, cut into CONTINUATION frames where it is longer than the peer's frames may be. */
   headers(streamId: number, block: Uint8Array, endStream: boolean, maxFrameSize: number): void {
     const ending = endStream ? frameFlag.endStream : 0;

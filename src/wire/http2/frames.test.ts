@@ -121,6 +121,16 @@ test("frames come out as they were put in, wherever the bytes are cut", () => {
   assert.deepEqual(squash(read(bytes, [...edges, ...edges.map((edge) => bytes.length - edge)])), events);
 });
 
+test("a DATA frame whose bytes are put in pieces is the same as one that is put at once", () => {
+  const [pieces, whole] = [new FrameWriter(), new FrameWriter()];
+  const bytes = Buffer.from("all of it");
+  pieces.dataHead(3, bytes.length, true);
+  pieces.raw(bytes.subarray(0, 4));
+  pieces.raw(bytes.subarray(4));
+  whole.data(3, bytes, 0, bytes.length, true);
+  assert.deepEqual(pieces.view(), whole.view());
+});
+
 test("bytes at random are frames or a connection error, never anything else", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 400 }), (bytes) => {

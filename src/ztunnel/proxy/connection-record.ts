@@ -1,4 +1,5 @@
 import type { Clock, Logger } from "../../base/index.ts";
+import { hboneCutOffs, type HboneCutOff } from "../../dataplane/index.ts";
 import type { SocketAddress } from "../../net/index.ts";
 import type { Counter, MetricFamily, MetricsRegistry } from "../../telemetry/index.ts";
 import { formatAuthority } from "../../wire/hbone/index.ts";
@@ -62,12 +63,14 @@ export class ConnectionTelemetry {
   readonly #failed: MetricFamily<Counter>;
   readonly #received: MetricFamily<Counter>;
   readonly #sent: MetricFamily<Counter>;
+  readonly #countCutOff: (reason: HboneCutOff) => void;
 
   /** `writeLine` takes what the access log would: a form of its own. */
   constructor(registry: MetricsRegistry, log: Logger, clock: Clock, writeLine?: (ended: EndedConnection) => void) {
     this.#writeLine = writeLine;
     this.#log = log.scoped("access");
     this.#clock = clock;
+    this.#countCutOff = hboneCutOffs(registry);
     this.#opened = registry.counter("istio_tcp_connections_opened_total", "The total number of TCP connections opened.", labelNames);
     this.#closed = registry.counter("istio_tcp_connections_closed_total", "The total number of TCP connections closed.", labelNames);
     this.#failed = registry.counter("istio_tcp_connections_failed_total", "The total number of TCP connections that failed to establish.", labelNames);
@@ -99,6 +102,12 @@ export class ConnectionTelemetry {
         else this.#log.error(`${line} error=${JSON.stringify(error)}`);
       },
     });
+  }
+
+  /** An HBONE connection whose peer flooded us. */
+  cutOff(source: SocketAddress, destination: SocketAddress, reason: HboneCutOff): void {
+    this.#countCutOff(reason);
+    this.denied("destination", source, destination, `hbone connection was cut off: ${reason}`);
   }
 
   /** A connection that ended before anything was known of it. */

@@ -46,7 +46,8 @@ export class InboundHbone {
       raw.destroy();
       return;
     }
-    const connection = serveHbone(stream, { onConnect: (request) => void this.#connect(request), clock: this.#pod.environment.clock });
+    const { clock, telemetry } = this.#pod.environment;
+    const connection = serveHbone(stream, { onConnect: (request) => void this.#connect(request), onCutOff: (reason) => telemetry.cutOff(remote, local, reason), clock });
     this.#connections.add(connection);
     if (this.#draining) connection.drain();
     await connection.closed;

@@ -1,6 +1,6 @@
-import { request as httpRequest, type ClientRequest, type IncomingMessage, type RequestOptions } from "node:http";
+import type { ClientRequest, IncomingMessage, RequestOptions } from "node:http";
 import { request as httpsRequest } from "node:https";
-import { transientError } from "../../../base/index.ts";
+import { nodeHttp, transientError } from "../../../base/index.ts";
 import { outsideLookup, refuseInsideAddress } from "./outside-lookup.ts";
 
 const maxAnswerBytes = 1024 * 1024;
@@ -29,7 +29,7 @@ export const httpExchange: HttpExchange = async ({ url, method, headers, body, t
     const target = new URL(url);
     refuseInsideAddress(target);
     const options: RequestOptions = { method, headers: { ...headers, ...(body === undefined ? {} : { "content-length": String(Buffer.byteLength(body)) }) }, signal, agent: false, lookup: outsideLookup };
-    const asked = target.protocol === "https:" ? httpsRequest(target, options) : httpRequest(target, options);
+    const asked = target.protocol === "https:" ? httpsRequest(target, options) : nodeHttp().request(target, options);
     return await answerOf(asked, body);
   } catch (error) {
     const reason = signal.aborted ? `no answer in ${timeoutMs} ms` : error instanceof Error ? error.message : String(error);

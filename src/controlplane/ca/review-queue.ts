@@ -1,0 +1,91 @@
+import { BoundedQueue, transientError } from "../../base/index.ts";
+
+export interface ReviewBounds {
+  /** Under way at once, of all callers. */
+  readonly running: number;
+  /** Under way at once for one address. */
+  readonly runningPerAddress: number;
+  readonly waiting: number;
+  /** A gateway between networks brings a whole cluster's callers from one address. */
+  readonly waitingPerAddress: number;
+}
+
+export const defaultReviewBounds: ReviewBounds = { running: 32, runningPerAddress: 8, waiting: 10_000, waitingPerAddress: 1000 };
+
+interface Asker {
+  running: number;
+  readonly waiting: BoundedQueue<() => void>;
+}
+
+/**
+ * Lets so many questions at a time go to an API server: who has shown no more than a text can make it answer each. Addresses
+ * take turns, so that one that asks without end delays nobody else. Throws a transient error for what would wait behind too many.
+ */
+export class ReviewQueue {
+  readonly #bounds: ReviewBounds;
+  /** Those that wait or are asked for, in the order of their turns. */
+  readonly #askers = new Map<string, Asker>();
+  #running = 0;
+  #waiting = 0;
+
+  constructor(bounds: ReviewBounds) {
+    this.#bounds = bounds;
+  }
+
+  async run<Result>(address: string, ask: () => Promise<Result>): Promise<Result> {
+    await this.#turn(address);
+    try {
+      return await ask();
+    } finally {
+      this.#ended(address);
+    }
+  }
+
+  async #turn(address: string): Promise<void> {
+    const { running, runningPerAddress, waiting, waitingPerAddress } = this.#bounds;
+    let asker = this.#askers.get(address);
+    if (asker === undefined) this.#askers.set(address, (asker = { running: 0, waiting: new BoundedQueue(waitingPerAddress) }));
+    if (this.#running < running && asker.running < runningPerAddress) return this.#begin(asker);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    if (this.#waiting >= waiting || !asker.waiting.push(resolve)) {
+      this.#forgetIdle(address, asker);
+      throw transientError("too-many-reviews", `too many callers${this.#waiting >= waiting ? "" : ` of ${address}`} wait until their tokens are checked`, { hint: "try again in a moment" });
+    }
+    this.#waiting += 1;
+    await promise;
+  }
+
+  #begin(asker: Asker): void {
+    asker.running += 1;
+    this.#running += 1;
+  }
+
+  #ended(address: string): void {
+    const asker = this.#askers.get(address);
+    this.#running -= 1;
+    if (asker !== undefined) {
+      asker.running -= 1;
+      this.#forgetIdle(address, asker);
+    }
+    this.#beginNext();
+  }
+
+  #beginNext(): void {
+    for (const [address, asker] of this.#askers) {
+      if (asker.running >= this.#bounds.runningPerAddress) continue;
+      const start = asker.waiting.shift();
+      if (start === undefined) continue;
+      this.#waiting -= 1;
+      this.#begin(asker);
+      // Its next turn comes after everybody else's.
+      this.#askers.delete(address);
+      this.#askers.set(address, asker);
+      start();
+      return;
+    }
+  }
+
+  #forgetIdle(address: string, asker: Asker): void {
+    if (asker.running === 0 && asker.waiting.size === 0) this.#askers.delete(address);
+  }
+}

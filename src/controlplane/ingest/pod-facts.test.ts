@@ -1,0 +1,64 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { brotliDecompressSync } from "node:zlib";
+import type { Pod } from "../../api/kubernetes/index.ts";
+import { type Excerpt, pickExcerpt } from "../../kube/index.ts";
+import { podExcerpt, podFacts } from "./pod-facts.ts";
+
+interface Table {
+  readonly names: readonly string[];
+  readonly types: readonly (readonly [readonly (readonly [string, number, string])[]])[];
+}
+
+const table = JSON.parse(brotliDecompressSync(readFileSync(new URL(import.meta.resolve("#generated/kubernetes/types.json.br")))).toString()) as Table;
+const codes = { text: "s", "whole number": "i", flag: "b", time: "T", "texts by name": "{s" };
+
+function mismatches(excerpt: Excerpt, typeIndex: number, path: string): string[] {
+  const fields = new Map(table.types[typeIndex]?.[0].map(([name, number, type]) => [name, { number, type }]));
+  return Object.entries(excerpt).flatMap(([name, { number, holds, repeated }]) => {
+    const real = fields.get(name);
+    const at = `${path}.${name}`;
+    if (real?.number !== number) return [`${at}: ${number}, and ${real?.number} in Kubernetes`];
+    const type = real.type.replace(/^\[/, "");
+    if ((type !== real.type) !== (repeated ?? false)) return [`${at}: ${real.type} in Kubernetes`];
+    if (typeof holds !== "string") return mismatches(holds, Number(type.slice(1)), at);
+    return codes[holds] === type ? [] : [`${at}: ${real.type} in Kubernetes`];
+  });
+}
+
+test("the fields that are read of a pod have Kubernetes' own names, numbers and types", () => {
+  assert.deepEqual(mismatches(podExcerpt, table.names.indexOf("io.k8s.api.core.v1.Pod"), "pod"), []);
+});
+
+const whole: Pod = {
+  apiVersion: "v1",
+  kind: "Pod",
+  metadata: {
+    name: "web-5d8f-x2",
+    namespace: "shop",
+    uid: "u-1",
+    resourceVersion: "17",
+    labels: { app: "web", "pod-template-hash": "5d8f", "networking.istio.io/tunnel": "http" },
+    annotations: { "ambient.istio.io/redirection": "enabled", "sidecar.istio.io/interceptionMode": "TPROXY" },
+    deletionTimestamp: "2026-01-01T00:00:00Z",
+    ownerReferences: [{ apiVersion: "apps/v1", kind: "ReplicaSet", name: "web-5d8f", uid: "u-2", controller: true, blockOwnerDeletion: true }],
+    managedFields: [{ manager: "kubelet", operation: "Update" }],
+  },
+  spec: {
+    hostNetwork: true,
+    nodeName: "node-1",
+    serviceAccountName: "web",
+    containers: [{ name: "app", image: "web:1", ports: [{ name: "http", containerPort: 8080, protocol: "TCP" }] }],
+    initContainers: [{ name: "istio-proxy", image: "proxy", args: ["proxy", "sidecar"], env: [{ name: "ISTIO_META_ENABLE_HBONE", value: "true" }] }],
+  },
+  status: { phase: "Running", podIP: "10.1.0.1", podIPs: [{ ip: "10.1.0.1" }, { ip: "fd00::1" }], conditions: [{ type: "Ready", status: "True", reason: "x" }], qosClass: "Burstable" },
+};
+
+test("a pod's facts are the same of the fields that are read as of the whole pod", () => {
+  const read = pickExcerpt(podExcerpt, whole);
+  assert.deepEqual([read.metadata.managedFields, read.status?.qosClass], [undefined, undefined]);
+  assert.deepEqual(podFacts(read), podFacts(whole));
+  const router: Pod = { ...whole, spec: { containers: [{ name: "istio-proxy", image: "proxy", args: ["proxy", "router"] }] }, status: { podIP: "10.1.0.2" } };
+  assert.deepEqual(podFacts(pickExcerpt(podExcerpt, router)), podFacts(router));
+});

@@ -1,0 +1,26 @@
+import type { AuthorizationRule } from "../../../api/istio/index.ts";
+import { isDryRun } from "../authorization-selection.ts";
+import type { AuthorizationPolicyFacts } from "../facts.ts";
+
+/** What a policy can ask of a request that no connection says. Trust domains are not in what ztunnels are told. */
+const sourceFields = ["remoteIpBlocks", "notRemoteIpBlocks", "requestPrincipals", "notRequestPrincipals", "trustDomains", "notTrustDomains"] as const;
+const operationFields = ["hosts", "notHosts", "methods", "notMethods", "paths", "notPaths"] as const;
+const connectionKeys: ReadonlySet<string> = new Set(["source.ip", "source.namespace", "source.principal", "source.serviceAccount", "destination.ip", "destination.port"]);
+
+/** The fields and keys of a rule that a ztunnel cannot tell, sorted. */
+export function requestAttributes(rule: AuthorizationRule): readonly string[] {
+  const found = [
+    ...rule.to.flatMap((operation) => operationFields.filter((field) => operation[field].length > 0)),
+    ...rule.from.flatMap((source) => sourceFields.filter((field) => (source[field] ?? []).length > 0)),
+    ...rule.when.map(({ key }) => key).filter((key) => !connectionKeys.has(key)),
+  ];
+  return [...new Set(found)].sort();
+}
+
+/**
+ * Whether a ztunnel can enforce the policy: waypoints take those with targets, and only they know AUDIT and CUSTOM. A dry run is
+ * told to none, as upstream has it: a ztunnel of before 1.29 would enforce it, and none says its version.
+ */
+export function isForZtunnel(policy: AuthorizationPolicyFacts): boolean {
+  return !isDryRun(policy) && policy.spec.targetRefs.length === 0 && (policy.spec.action === "ALLOW" || policy.spec.action === "DENY");
+}

@@ -1,0 +1,168 @@
+import { automaticallyAddressedHosts } from "../../../api/istio/index.ts";
+import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
+import { compareText, factsKey, hostnameOf, meshKey, type AppProtocol, type Labels, type MeshSettings, type NamespaceFacts, type PodFacts, type ServiceEntryFacts, type ServiceFacts, type TrafficPreference, type WorkloadEntryFacts } from "../facts.ts";
+import type { MeshInputs } from "../mesh-inputs.ts";
+import { selectorKeys } from "../selection.ts";
+import { declaredProtocol } from "../service/service-entry-model.ts";
+import { targetPortOf } from "../service/service-ports.ts";
+
+/** A service as ztunnels know it, whoever registered it. */
+export interface AmbientService {
+  readonly source: "Service" | "ServiceEntry";
+  readonly namespace: string;
+  /** Of the object. */
+  readonly name: string;
+  /** Of a ServiceEntry it may be a wildcard. */
+  readonly hostname: string;
+  readonly labels: Labels;
+  readonly createdAt: string;
+  /** Addresses and CIDRs. */
+  readonly addresses: readonly string[];
+  readonly ports: readonly AmbientPort[];
+  readonly selector: Labels;
+  readonly families: readonly string[];
+  readonly subjectAltNames: readonly string[];
+  /** Where a connection wants to go is where it goes. */
+  readonly passthrough: boolean;
+  readonly preference: TrafficPreference;
+  readonly publishNotReady: boolean;
+  readonly waypointCanaryWeight?: string | undefined;
+}
+
+export interface AmbientPort {
+  readonly name: string;
+  readonly port: number;
+  /** 0: by a name that each workload has a number for. */
+  readonly target: number;
+  readonly targetName: string;
+  readonly appProtocol: AppProtocol;
+}
+
+export interface PortPair {
+  readonly servicePort: number;
+  readonly targetPort: number;
+}
+
+/** Of ServiceEntries, one item a host and object: {@link ambientServiceKey} says which of several counts. */
+export interface AmbientEntries {
+  readonly all: Collection<AmbientService>;
+  /** The one that counts of each host of each namespace, by `namespace/hostname`. */
+  readonly chosen: Collection<AmbientService & { readonly canonical: boolean }>;
+}
+
+export function ambientServiceKey(service: Pick<AmbientService, "namespace" | "hostname">): string {
+  return `${service.namespace}/${service.hostname}`;
+}
+
+/** Undefined for an ExternalName: that is for DNS alone. */
+export function ambientServiceOf(service: ServiceFacts, mesh: MeshSettings, namespace: NamespaceFacts | undefined): AmbientService | undefined {
+  if (service.type === "ExternalName") return undefined;
+  return {
+    source: "Service",
+    namespace: service.namespace,
+    name: service.name,
+    hostname: hostnameOf(service, mesh.domain),
+    labels: service.labels,
+    createdAt: service.createdAt,
+    addresses: service.clusterAddresses,
+    // As upstream all of them, be they TCP or not.
+    ports: service.ports.map(({ name, port, target, appProtocol, unnamedProtocol }) => ({
+      name,
+      port,
+      ...(typeof target === "number" ? { target, targetName: "" } : { target: 0, targetName: target }),
+      appProtocol: unnamedProtocol === true ? "unknown" : appProtocol,
+    })),
+    selector: service.selector,
+    families: service.families,
+    subjectAltNames: [],
+    passthrough: false,
+    preference: service.inheritsPreference === true ? (namespace?.preference ?? "none") : service.preference,
+    publishNotReady: service.publishNotReady,
+    waypointCanaryWeight: service.waypointCanaryWeight,
+  };
+}
+
+/** Of several ServiceEntries with one host in one namespace the oldest counts, and none beside a Service of that name. */
+export function deriveAmbientEntries(graph: CollectionGraph, inputs: MeshInputs): AmbientEntries {
+  const all = graph.derive("ambient-entries", inputs.serviceEntries, (entry, reader) => {
+    const mesh = reader.get(inputs.mesh, meshKey);
+    if (mesh === undefined) return [];
+    const namespace = reader.get(inputs.namespaces, entry.namespace);
+    return entryServices(entry, namespace).map((service) => [`${factsKey(entry)}/${service.hostname}`, service] as const);
+  });
+  const byHost = all.index("host", (service) => [service.hostname]);
+  const chosen = graph.derive("ambient-entries-chosen", all, (service, reader) => {
+    const mesh = reader.get(inputs.mesh, meshKey);
+    if (mesh === undefined) return [];
+    const kubernetes = kubernetesServiceOf(service.hostname, mesh, inputs, reader);
+    if (kubernetes?.namespace === service.namespace) return [];
+    const rivals = reader.lookup(byHost, service.hostname);
+    if (oldest(rivals.filter((rival) => rival.namespace === service.namespace))?.name !== service.name) return [];
+    const canonical = kubernetes === undefined && oldest(rivals)?.namespace === service.namespace;
+    return [[ambientServiceKey(service), { ...service, canonical }] as const];
+  });
+  return { all, chosen };
+}
+
+/** The Service that a host is the name of. */
+function kubernetesServiceOf(hostname: string, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): ServiceFacts | undefined {
+  const suffix = `.svc.${mesh.domain}`;
+  if (!hostname.endsWith(suffix)) return undefined;
+  const [name = "", namespace = "", ...rest] = hostname.slice(0, -suffix.length).split(".");
+  const found = rest.length > 0 ? undefined : reader.get(inputs.services, `${namespace}/${name}`);
+  return found?.type === "ExternalName" ? undefined : found;
+}
+
+function oldest(services: readonly AmbientService[]): AmbientService | undefined {
+  return services.toSorted((left, right) => compareText(left.createdAt, right.createdAt) || compareText(left.namespace, right.namespace) || compareText(left.name, right.name))[0];
+}
+
+function entryServices(entry: ServiceEntryFacts, namespace: NamespaceFacts | undefined): readonly AmbientService[] {
+  const { spec } = entry;
+  const isPassthrough = spec.resolution === "NONE";
+  const automatic = new Set(automaticallyAddressedHosts({ metadata: entry, spec }));
+  return [...new Set(spec.hosts)].map((host) => ({
+    source: "ServiceEntry",
+    namespace: entry.namespace,
+    name: entry.name,
+    hostname: host,
+    labels: entry.labels,
+    createdAt: entry.createdAt,
+    addresses: automatic.has(host) ? (entry.allocated?.[host] ?? []) : spec.addresses,
+    ports: spec.ports.map((port) => ({ name: port.name ?? "", port: port.number, target: port.targetPort ?? port.number, targetName: "", appProtocol: declaredProtocol(port) })),
+    selector: spec.workloadSelector?.labels ?? {},
+    families: [],
+    subjectAltNames: spec.subjectAltNames,
+    passthrough: isPassthrough,
+    preference: isPassthrough ? "none" : entryPreference(entry, namespace),
+    publishNotReady: false,
+    waypointCanaryWeight: entry.annotations["istio.io/use-waypoint-canary-weight"],
+  }));
+}
+
+function entryPreference(entry: ServiceEntryFacts, namespace: NamespaceFacts | undefined): TrafficPreference {
+  return entry.preference ?? namespace?.preference ?? "none";
+}
+
+/** Indexes by what services select. */
+export function selectorIndexOf<Service extends { readonly namespace: string; readonly selector: Labels }>(services: Collection<Service>) {
+  return services.index("selector", (service) => selectorKeys(service.namespace, service.selector));
+}
+
+/** The ports of a pod behind a service's: of a ServiceEntry also by the names that its own ports have. */
+export function podPortsOf(service: AmbientService, pod: Pick<PodFacts, "containerPorts">): readonly PortPair[] {
+  return service.ports.flatMap(({ port, target, targetName, name }) => {
+    const wanted = targetName === "" && service.source === "ServiceEntry" ? name : targetName;
+    const named = wanted === "" ? undefined : targetPortOf({ name, port, protocol: "TCP", target: wanted, appProtocol: "unknown" }, pod);
+    const targetPort = named ?? (targetName === "" ? target : undefined);
+    return targetPort === undefined ? [] : { servicePort: port, targetPort };
+  });
+}
+
+/** Of a workload that is no pod, and lists its ports by name. */
+export function entryPortsOf(service: AmbientService, ports: WorkloadEntryFacts["spec"]["ports"]): readonly PortPair[] {
+  return service.ports.flatMap(({ port, target, targetName, name }) => {
+    const targetPort = targetName === "" ? (ports[name] ?? target) : ports[targetName];
+    return targetPort === undefined ? [] : { servicePort: port, targetPort };
+  });
+}

@@ -1,0 +1,47 @@
+import { istioLabels } from "../../../api/istio/index.ts";
+import type { Collection } from "../../../kube/index.ts";
+import type { Labels, PodFacts } from "../facts.ts";
+import type { MeshInputs } from "../mesh-inputs.ts";
+import type { Waypoints } from "./waypoint.ts";
+
+interface Labelled {
+  readonly labels: Labels;
+}
+
+/**
+ * Calls `seen` at the first sign in the inputs that ztunnels run or are about to: a pod that one has captured, a ztunnel's own pod, a
+ * waypoint, or a label that takes something into ambient or names a waypoint. Never twice, and never after it was disposed of. What was
+ * there before the call is no sign.
+ */
+export function watchForAmbient(inputs: MeshInputs, waypoints: Waypoints, seen: () => void): Disposable {
+  const watched: Disposable[] = [];
+  const end = (): void => {
+    for (const watch of watched.splice(0)) watch[Symbol.dispose]();
+  };
+  const watch = <Item>(collection: Collection<Item>, isSign: (item: Item) => boolean): void => {
+    watched.push(
+      collection.onChange((changes) => {
+        if (watched.length === 0 || !changes.some((change) => change.type === "set" && isSign(change.item))) return;
+        end();
+        seen();
+      }),
+    );
+  };
+  for (const { namespaces, pods, services } of [inputs, inputs.remote]) {
+    watch(namespaces, isInAmbient);
+    watch(pods, isAmbientPod);
+    watch(services, isInAmbient);
+  }
+  watch(inputs.serviceEntries, isInAmbient);
+  watch(inputs.workloadEntries, isInAmbient);
+  watch(waypoints.all, () => true);
+  return { [Symbol.dispose]: end };
+}
+
+function isAmbientPod(pod: PodFacts): boolean {
+  return pod.redirected || pod.labels["app"] === "ztunnel" || isInAmbient(pod);
+}
+
+function isInAmbient({ labels }: Labelled): boolean {
+  return labels[istioLabels.dataplaneMode] === "ambient" || labels[istioLabels.useWaypoint] !== undefined;
+}

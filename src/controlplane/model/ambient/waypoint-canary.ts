@@ -1,0 +1,38 @@
+import { canaryOfLabel } from "../../../api/serin/index.ts";
+import type { CollectionIndex, CollectionReader } from "../../../kube/index.ts";
+import type { PodFacts } from "../facts.ts";
+import type { Waypoint, WaypointShare } from "./waypoint.ts";
+import { fullWeight } from "./waypoint-weight.ts";
+
+/**
+ * How much a pod of a waypoint counts among all of them: so that those of the canary revision together get the Gateway's
+ * weight, however many there are. Undefined: all count alike, as there is no weight, or one side has no pod that is ready.
+ */
+export function capacityOf(pod: PodFacts, waypoint: Waypoint, pods: readonly PodFacts[]): number | undefined {
+  const { canaryWeight } = waypoint;
+  if (canaryWeight === undefined) return undefined;
+  const ready = pods.filter((other) => other.ready);
+  const canaries = ready.filter(isCanaryPod).length;
+  const stables = ready.length - canaries;
+  if (canaries === 0 || stables === 0) return undefined;
+  return isCanaryPod(pod) ? canaryWeight * stables : (fullWeight - canaryWeight) * canaries;
+}
+
+function isCanaryPod({ labels }: PodFacts): boolean {
+  return labels[canaryOfLabel] !== undefined;
+}
+
+export interface WeightedPod {
+  readonly pod: PodFacts;
+  readonly weight: number;
+}
+
+/** Pods that take requests for a service, each with its share of a whole; those that are to get none are left out. */
+export function weightedPods(shares: readonly WaypointShare[], podsOf: CollectionIndex<PodFacts>, reader: CollectionReader): readonly WeightedPod[] {
+  return shares.flatMap(({ waypoint, weight }) => {
+    const pods = reader.lookup(podsOf, waypoint.key);
+    const counted = pods.filter((pod) => pod.ready).map((pod) => ({ pod, capacity: capacityOf(pod, waypoint, pods) ?? 1 }));
+    const total = counted.reduce((sum, { capacity }) => sum + capacity, 0);
+    return counted.flatMap(({ pod, capacity }) => (weight * capacity === 0 ? [] : { pod, weight: (weight * capacity) / total }));
+  });
+}

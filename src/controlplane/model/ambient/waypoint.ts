@@ -1,0 +1,309 @@
+import { istioAnnotations, istioLabels, meshWaypointAnnotations } from "../../../api/istio/index.ts";
+import { gatewayCanaryAnnotations } from "../../../api/serin/index.ts";
+import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../../kube/index.ts";
+import { hbonePort } from "../../../wire/hbone/index.ts";
+import { byAge, factsKey, type GatewayFacts, type Labels, type PodFacts } from "../facts.ts";
+import { eastWestClassName, isWaypointClass, meshClassName, waypointClassName } from "../gateway/gateway-class.ts";
+import type { MeshInputs } from "../mesh-inputs.ts";
+import { allowsNamespace } from "../gateway/route-attachment.ts";
+import { podsByLabel, podsSelectedBy } from "../service/service-endpoints.ts";
+import { fullWeight, weightOf } from "./waypoint-weight.ts";
+
+/** Pods that serve as one waypoint. A Gateway of class `istio-mesh` without an account has one for every account of its namespace. */
+export interface Waypoint {
+  /** `namespace/gateway`; of class `istio-mesh` `namespace/gateway/account`. */
+  readonly key: string;
+  readonly namespace: string;
+  readonly gateway: string;
+  readonly className: string;
+  /** Of its Deployment, and of its Service where it has one. */
+  readonly name: string;
+  /** That its pods run as. */
+  readonly account: string;
+  readonly takes: WaypointTraffic;
+  /** How ztunnels hand connections on to its pods; undefined: as HBONE. */
+  readonly binding: InboundBinding | undefined;
+  readonly port: number;
+  /** Whether traffic is sent to it: from when a first pod is ready on. Later it stays, so that nothing passes it by. */
+  readonly published: boolean;
+  /** A pod of it is ready now. */
+  readonly ready: boolean;
+  /** The share of new connections that its pods of the Gateway's canary revision are to get, in percent; undefined: all pods count alike. */
+  readonly canaryWeight: number | undefined;
+}
+
+export type WaypointTraffic = "service" | "workload" | "all" | "none";
+
+export interface InboundBinding {
+  readonly protocol: "NONE" | "PROXY";
+  /** 0: the connection's own. */
+  readonly port: number;
+}
+
+/** Why what names a waypoint does not get it, as conditions of statuses say it. */
+export interface WaypointFault {
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** What a Service or workload that names a waypoint gets; neither: it names none. */
+export interface WaypointBinding {
+  readonly waypoint?: Waypoint | undefined;
+  /** Beside a waypoint: why its canary is left out. */
+  readonly fault?: WaypointFault | undefined;
+}
+
+/** A share of a service's connections that goes through one waypoint, in percent. */
+export interface WaypointShare {
+  readonly waypoint: Waypoint;
+  readonly weight: number;
+}
+
+export interface Waypoints {
+  /** By {@link Waypoint.key}. */
+  readonly all: Collection<Waypoint>;
+  /** Those of class `istio-mesh`, by `namespace/account`. */
+  readonly byAccount: CollectionIndex<Waypoint>;
+  readonly byNamespace: CollectionIndex<Waypoint>;
+}
+
+export function deriveWaypoints(graph: CollectionGraph, inputs: MeshInputs): Waypoints {
+  const all = graph.derive("waypoints", inputs.gateways, (gateway, reader): Iterable<readonly [string, Waypoint]> => {
+    if (!isWaypointClass(gateway.spec.gatewayClassName)) return [];
+    const found = gateway.spec.gatewayClassName === meshClassName ? accountWaypoints(gateway, inputs, reader) : [namedWaypoint(gateway, inputs, reader)];
+    return found.map((waypoint) => [waypoint.key, waypoint] as const);
+  });
+  const ofAccounts = (waypoint: Waypoint): boolean => waypoint.className === meshClassName;
+  return {
+    all,
+    byAccount: all.index("account", (waypoint) => (ofAccounts(waypoint) ? [`${waypoint.namespace}/${waypoint.account}`] : [])),
+    byNamespace: all.index("mesh-namespace", (waypoint) => (ofAccounts(waypoint) ? [waypoint.namespace] : [])),
+  };
+}
+
+/** The waypoint, or the gateway between networks, that a pod is of, by the labels that its Deployment gives it. */
+export function waypointKeyOf({ namespace, labels, serviceAccount }: Pick<PodFacts, "namespace" | "labels" | "serviceAccount">): string | undefined {
+  const gateway = labels[istioLabels.gatewayName];
+  const className = labels[istioLabels.gatewayClassName];
+  if (gateway === undefined || className === undefined || (!isWaypointClass(className) && className !== eastWestClassName)) return undefined;
+  return className === meshClassName ? `${namespace}/${gateway}/${serviceAccount}` : `${namespace}/${gateway}`;
+}
+
+/** Pods of waypoints, by {@link Waypoint.key}. */
+export function waypointPods(inputs: MeshInputs): CollectionIndex<PodFacts> {
+  return inputs.pods.index("waypoint", (pod) => [waypointKeyOf(pod)].filter((key) => key !== undefined));
+}
+
+function namedWaypoint(gateway: GatewayFacts, inputs: MeshInputs, reader: CollectionReader): Waypoint {
+  const { namespace, name } = gateway;
+  const gatewayClass = reader.get(inputs.gatewayClasses, gateway.spec.gatewayClassName);
+  const slices = inputs.slices.index("service", (slice) => [slice.service]);
+  const ready = reader.lookup(slices, `${namespace}/${name}`).some((slice) => slice.endpoints.some((endpoint) => endpoint.ready));
+  return {
+    key: factsKey(gateway),
+    namespace,
+    gateway: name,
+    className: waypointClassName,
+    name,
+    account: name,
+    takes: trafficOf(gateway.labels[istioLabels.waypointFor] ?? gatewayClass?.labels[istioLabels.waypointFor]),
+    binding: inboundBinding(gateway.annotations[istioAnnotations.waypointInboundBinding] ?? gatewayClass?.annotations[istioAnnotations.waypointInboundBinding]),
+    port: portOf(gateway),
+    published: reader.get(inputs.services, `${namespace}/${name}`) !== undefined && (gateway.programmed || ready),
+    ready,
+    canaryWeight: canaryWeightOf(gateway),
+  };
+}
+
+function accountWaypoints(gateway: GatewayFacts, inputs: MeshInputs, reader: CollectionReader): readonly Waypoint[] {
+  const { namespace, name } = gateway;
+  const named = gateway.annotations[meshWaypointAnnotations.serviceAccount];
+  const accounts = inputs.serviceAccounts.index("namespace", (account) => (account.managed ? [] : [account.namespace]));
+  const wanted = named === undefined || named === "" ? reader.lookup(accounts, namespace).map((account) => account.name) : [named];
+  return wanted.map((account) => {
+    const key = `${namespace}/${name}/${account}`;
+    const ready = reader.lookup(waypointPods(inputs), key).some((pod) => pod.ready);
+    return {
+      key,
+      namespace,
+      gateway: name,
+      className: meshClassName,
+      name: `${account}-waypoint-proxy`,
+      account,
+      takes: "all",
+      binding: undefined,
+      port: portOf(gateway),
+      // A Gateway has one state for all of its waypoints: of several it says nothing of each.
+      published: ready || (named !== undefined && gateway.programmed),
+      ready,
+      canaryWeight: canaryWeightOf(gateway),
+    };
+  });
+}
+
+function trafficOf(text: string | undefined): WaypointTraffic {
+  return text === "workload" || text === "all" || text === "none" ? text : "service";
+}
+
+/** `PROTOCOL`, or `PROTOCOL/port`; undefined for anything else. */
+function inboundBinding(text: string | undefined): InboundBinding | undefined {
+  const [protocol, port = "0", ...rest] = text?.split("/") ?? [];
+  if ((protocol !== "NONE" && protocol !== "PROXY") || rest.length > 0) return undefined;
+  return { protocol, port: /^\d{1,5}$/.test(port) ? Number(port) : 0 };
+}
+
+function canaryWeightOf({ annotations }: GatewayFacts): number | undefined {
+  const weight = annotations[gatewayCanaryAnnotations.weight];
+  return weight === undefined || annotations[gatewayCanaryAnnotations.revision] === undefined ? undefined : weightOf(weight);
+}
+
+function portOf(gateway: GatewayFacts): number {
+  return gateway.spec.listeners.find((listener) => listener.protocol === "HBONE")?.port ?? hbonePort;
+}
+
+interface Subject {
+  readonly namespace: string;
+  readonly labels: Labels;
+}
+
+interface ServiceSubject extends Subject {
+  readonly selector: Labels;
+  readonly waypointCanaryWeight?: string | undefined;
+}
+
+/** Finds the waypoint of a Service or of a pod, published or not. */
+export class WaypointBindings {
+  readonly #inputs: MeshInputs;
+  readonly #waypoints: Waypoints;
+
+  constructor(inputs: MeshInputs, waypoints: Waypoints) {
+    this.#inputs = inputs;
+    this.#waypoints = waypoints;
+  }
+
+  /** As its labels say; else that of an account that some of its pods run as. */
+  ofService(service: ServiceSubject, reader: CollectionReader): Waypoint | undefined {
+    return this.bindingOfService(service, reader).waypoint;
+  }
+
+  bindingOfService(service: ServiceSubject, reader: CollectionReader): WaypointBinding {
+    if (waypointManagers.has(service.labels[istioLabels.gatewayManaged] ?? "")) return {};
+    const said = this.#said(service, "service", reader);
+    if (said?.waypoint !== undefined) return { waypoint: said.waypoint, fault: this.#canaryOf(service, said.waypoint, reader)?.fault };
+    return said ?? { waypoint: this.#ofPods(service, reader) };
+  }
+
+  #ofPods(service: ServiceSubject, reader: CollectionReader): Waypoint | undefined {
+    if (reader.lookup(this.#waypoints.byNamespace, service.namespace).length === 0) return undefined;
+    const pods = podsSelectedBy(podsByLabel(this.#inputs), service.namespace, service.selector, reader).filter((pod) => !isGatewayPod(pod));
+    const accounts = [...new Set(pods.map((pod) => pod.serviceAccount))].sort();
+    return accounts.flatMap((account) => this.#ofAccount(service.namespace, account, reader) ?? [])[0];
+  }
+
+  /** The waypoints that a Service's connections are divided among: the first one alone while its canary cannot be used. None: it has no waypoint. */
+  sharesOfService(service: ServiceSubject, reader: CollectionReader): readonly WaypointShare[] {
+    const primary = this.ofService(service, reader);
+    if (primary === undefined) return [];
+    const canary = this.#canaryOf(service, primary, reader)?.share;
+    if (canary === undefined || !canary.waypoint.published || !canary.waypoint.ready) return [{ waypoint: primary, weight: fullWeight }];
+    return [{ waypoint: primary, weight: fullWeight - canary.weight }, canary];
+  }
+
+  /** All that a Service names, also those that cannot be sent to yet: they get ready for it. */
+  waypointsOfService(service: ServiceSubject, reader: CollectionReader): readonly Waypoint[] {
+    const primary = this.ofService(service, reader);
+    if (primary === undefined) return [];
+    const canary = this.#canaryOf(service, primary, reader)?.share;
+    return canary === undefined ? [primary] : [primary, canary.waypoint];
+  }
+
+  /** As upstream: what the namespace says holds for Services that have their waypoint from there too. */
+  #canaryOf(service: ServiceSubject, primary: Waypoint, reader: CollectionReader): { readonly share?: WaypointShare; readonly fault?: WaypointFault } | undefined {
+    const { namespace } = service;
+    const inherited = service.labels[istioLabels.useWaypoint] === undefined ? reader.get(this.#inputs.namespaces, namespace) : undefined;
+    const wanted = wantedWaypoint(service.labels, namespace, canaryLabels) ?? wantedWaypoint(inherited?.labels ?? {}, namespace, canaryLabels);
+    if (wanted === undefined || wanted.name === "none") return undefined;
+    const key = `${wanted.namespace}/${wanted.name}`;
+    if (key === primary.key) return { fault: { reason: "CanarySameAsPrimary", message: `the canary waypoint "${key}" is the primary waypoint too` } };
+    const weight = weightOf(service.waypointCanaryWeight ?? inherited?.waypointCanaryWeight ?? "0");
+    if (weight === undefined) return { fault: { reason: "CanaryInvalidWeight", message: `the canary waypoint "${key}" has a weight that is no whole number from 0 to 100` } };
+    const { waypoint, fault } = this.#usable(wanted, service, "service", reader);
+    return waypoint === undefined ? (fault === undefined ? undefined : { fault }) : { share: { waypoint, weight } };
+  }
+
+  /** An own label `none` is an answer, and so is a waypoint that cannot be had. */
+  ofPod(pod: PodFacts, reader: CollectionReader): Waypoint | undefined {
+    if (isGatewayPod(pod)) return undefined;
+    const said = this.#said(pod, "workload", reader);
+    return said === undefined ? this.#ofAccount(pod.namespace, pod.serviceAccount, reader) : said.waypoint;
+  }
+
+  /** Of a workload that is no pod. A namespace's waypoint that takes none is none of its concern. */
+  bindingOfEntry(entry: Subject, reader: CollectionReader): WaypointBinding {
+    const said = this.#said(entry, "workload", reader);
+    const isInherited = wantedWaypoint(entry.labels, entry.namespace) === undefined;
+    return said === undefined || (isInherited && said.fault?.reason === unsupportedTraffic) ? {} : said;
+  }
+
+  /** The own label `istio.io/use-waypoint` beats the namespace's; `none` means none, and is an answer too. */
+  #said(subject: Subject, traffic: "service" | "workload", reader: CollectionReader): WaypointBinding | undefined {
+    const wanted = wantedWaypoint(subject.labels, subject.namespace) ?? wantedWaypoint(reader.get(this.#inputs.namespaces, subject.namespace)?.labels ?? {}, subject.namespace);
+    if (wanted === undefined) return undefined;
+    return wanted.name === "none" ? {} : this.#usable(wanted, subject, traffic, reader);
+  }
+
+  #usable(wanted: WantedWaypoint, subject: Subject, traffic: "service" | "workload", reader: CollectionReader): WaypointBinding {
+    const key = `${wanted.namespace}/${wanted.name}`;
+    const waypoint = reader.get(this.#waypoints.all, key);
+    const gateway = reader.get(this.#inputs.gateways, key);
+    if (waypoint === undefined || gateway === undefined) return { fault: waypointNotReady(key) };
+    if (!gateway.spec.listeners.some((listener) => allowsNamespace(listener, subject, gateway, this.#inputs, reader))) {
+      return { fault: { reason: "AttachmentDenied", message: `the waypoint "${key}" takes nothing of the namespace "${subject.namespace}": see allowedRoutes of its listeners` } };
+    }
+    if (waypoint.takes !== traffic && waypoint.takes !== "all") {
+      return { fault: { reason: unsupportedTraffic, message: `the waypoint "${key}" does not take traffic to a ${traffic}; it takes: ${waypoint.takes}` } };
+    }
+    return { waypoint };
+  }
+
+  /** Of several Gateways for one account the oldest counts. */
+  #ofAccount(namespace: string, account: string, reader: CollectionReader): Waypoint | undefined {
+    const found = reader.lookup(this.#waypoints.byAccount, `${namespace}/${account}`);
+    if (found.length < 2) return found[0];
+    const gateways = found.flatMap((waypoint) => reader.get(this.#inputs.gateways, `${namespace}/${waypoint.gateway}`) ?? []).sort(byAge);
+    return found.find((waypoint) => waypoint.gateway === gateways[0]?.name);
+  }
+}
+
+const unsupportedTraffic = "UnsupportedTrafficType";
+/** Of Services in front of waypoints and of gateways between networks: those have no waypoints themselves. */
+const waypointManagers: ReadonlySet<string> = new Set(["istio.io-mesh-controller", "istio.io-eastwest-controller"]);
+
+export function waypointNotReady(key: string): WaypointFault {
+  return { reason: "WaypointIsNotReady", message: `the waypoint "${key}" is not ready` };
+}
+
+interface WantedWaypoint {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+const primaryLabels = { name: istioLabels.useWaypoint, namespace: istioLabels.useWaypointNamespace };
+const canaryLabels = { name: istioLabels.useWaypointCanary, namespace: istioLabels.useWaypointCanaryNamespace };
+
+function wantedWaypoint(labels: Labels, namespace: string, by: { readonly name: string; readonly namespace: string } = primaryLabels): WantedWaypoint | undefined {
+  const name = labels[by.name];
+  if (name === undefined || name === "") return undefined;
+  return { name, namespace: labels[by.namespace] ?? namespace };
+}
+
+/** Gateways and waypoints are nobody's workloads. */
+function isGatewayPod(pod: PodFacts): boolean {
+  return pod.labels[istioLabels.gatewayManaged] !== undefined || pod.labels[istioLabels.gatewayName] !== undefined;
+}
+
+/** The name under which ztunnels know a waypoint: its Service's, or for one without a Service a name that stands for its pods. */
+export function waypointHostname(waypoint: Pick<Waypoint, "name" | "namespace" | "className">, domain: string): string {
+  const { name, namespace } = waypoint;
+  return waypoint.className === meshClassName ? `${name}.${namespace}.mesh.internal` : `${name}.${namespace}.svc.${domain}`;
+}

@@ -1,0 +1,156 @@
+import type { GatewayServer, IstioPort, ServerTls } from "../../../api/istio/index.ts";
+import { factsKey, type IstioGatewayFacts } from "../facts.ts";
+import { hostCovers } from "../service/service-hostname.ts";
+
+/** What a server of a Gateway carries, after any TLS has ended. */
+export type ServerKind =
+  /** Requests in plain text: all such servers of a port are one. */
+  | "http"
+  /** Requests in TLS that ends here. */
+  | "https"
+  /** Connections, whether their TLS ends here or there is none. */
+  | "tcp"
+  /** TLS that goes through, by its server name. */
+  | "passthrough";
+
+/** One server on one port of a proxy. */
+export interface GatewayServerModel {
+  /** `namespace/name`, as VirtualServices name it. */
+  readonly gateway: string;
+  readonly kind: ServerKind;
+  /** That the proxy listens on. */
+  readonly port: number;
+  /** That the Gateway says: of the proxy's Service, where it has one. */
+  readonly declaredPort: number;
+  readonly bind: string;
+  readonly name: string;
+  /** With namespaces before them: `namespace/host`, or `host` for all. */
+  readonly hosts: readonly string[];
+  readonly tls: ServerTls | undefined;
+  /** Of its routes; empty where it has none. */
+  readonly routeName: string;
+}
+
+/** Servers that share a listener. */
+export interface GatewayListenerModel {
+  readonly bind: string;
+  readonly port: number;
+  readonly servers: readonly GatewayServerModel[];
+}
+
+/** The Gateways of one proxy as one. */
+export interface MergedGateway {
+  readonly listeners: readonly GatewayListenerModel[];
+  /** Servers by the name of their route table. */
+  readonly tables: ReadonlyMap<string, readonly GatewayServerModel[]>;
+  /** Servers that could not be had beside others, and why. */
+  readonly rejected: readonly { readonly gateway: string; readonly reason: string }[];
+}
+
+const httpProtocols = new Set(["HTTP", "HTTP2", "GRPC", "GRPC-WEB"]);
+
+export function isHttpProtocol(protocol: string): boolean {
+  return httpProtocols.has(protocol);
+}
+
+function protocolOf(port: IstioPort): string {
+  return port.protocol ?? (port.name ?? "").split("-")[0]?.toUpperCase() ?? "";
+}
+
+function kindOf(protocol: string, tls: ServerTls | undefined): ServerKind {
+  if (isHttpProtocol(protocol)) return "http";
+  if (tls?.mode === "PASSTHROUGH" || tls?.mode === "AUTO_PASSTHROUGH") return "passthrough";
+  return protocol === "HTTPS" && tls !== undefined ? "https" : "tcp";
+}
+
+/**
+ * Merges the Gateways of a proxy, older ones first. `portsOf` answers the ports that the proxy listens on for a port that
+ * a Gateway says. Plain HTTP servers of a port become one; servers with TLS are told apart by names, each of which only
+ * the first may have; nothing else fits on one port together.
+ */
+export function mergeGateways(gateways: readonly IstioGatewayFacts[], portsOf: (port: number) => readonly number[]): MergedGateway {
+  const listeners = new Map<string, GatewayServerModel[]>();
+  const rejected: { gateway: string; reason: string }[] = [];
+  for (const gateway of gateways) {
+    for (const server of gateway.spec.servers) {
+      for (const port of portsOf(server.port.number)) {
+        const model = serverModel(gateway, server, port);
+        const key = `${model.bind}_${port}`;
+        const before = listeners.get(key) ?? [];
+        const reason = conflictOf(model, before);
+        if (reason === undefined) listeners.set(key, [...before, model]);
+        else rejected.push({ gateway: model.gateway, reason: `port ${server.port.number}: ${reason}` });
+      }
+    }
+  }
+  const all = [...listeners.values()];
+  return {
+    listeners: all.flatMap((servers) => servers[0] === undefined ? [] : { bind: servers[0].bind, port: servers[0].port, servers }).sort((left, right) => left.port - right.port),
+    tables: Map.groupBy(all.flat().filter((server) => server.routeName !== ""), (server) => server.routeName),
+    rejected,
+  };
+}
+
+function serverModel(gateway: IstioGatewayFacts, server: GatewayServer, port: number): GatewayServerModel {
+  const kind = kindOf(protocolOf(server.port), server.tls);
+  const bind = server.bind ?? "";
+  return {
+    gateway: factsKey(gateway),
+    kind,
+    port,
+    declaredPort: server.port.number,
+    bind,
+    name: server.name ?? "",
+    hosts: server.hosts.map((host) => qualifiedServerHost(host, gateway.namespace)),
+    tls: server.tls,
+    routeName: routeNameOf(kind, gateway, server, port, bind),
+  };
+}
+
+/** Requests in TLS have a table of their own for each server, as each has certificates of its own. */
+function routeNameOf(kind: ServerKind, gateway: IstioGatewayFacts, server: GatewayServer, port: number, bind: string): string {
+  const suffix = bind === "" ? "" : `.${bind}`;
+  if (kind === "http") return `http.${port}${suffix}`;
+  return kind === "https" ? `https.${server.port.number}.${server.port.name ?? ""}.${gateway.name}.${gateway.namespace}${suffix}` : "";
+}
+
+function conflictOf(server: GatewayServerModel, before: readonly GatewayServerModel[]): string | undefined {
+  const [first] = before;
+  if (first === undefined) return undefined;
+  if (first.kind === "http" || server.kind === "http") return first.kind === server.kind ? undefined : "plain HTTP and others cannot be on one port";
+  if (first.tls === undefined || server.tls === undefined) return "servers without TLS cannot share a port";
+  const taken = new Set(before.flatMap(({ hosts }) => hosts.map(withoutNamespace)));
+  const twice = server.hosts.map(withoutNamespace).filter((host) => taken.has(host));
+  if (twice.length > 0) return `another server has the host ${twice.join(", ")}`;
+  if (server.routeName !== "" && before.some((other) => other.routeName === server.routeName)) return `another HTTPS server has the port name of this one`;
+  return undefined;
+}
+
+/** `./host` is of the Gateway's namespace, a namespace `*` means all. */
+function qualifiedServerHost(host: string, namespace: string): string {
+  const slash = host.indexOf("/");
+  if (slash < 0) return host.toLowerCase();
+  const [scope, name] = [host.slice(0, slash), host.slice(slash + 1).toLowerCase()];
+  if (scope === "*") return name;
+  return `${scope === "." ? namespace : scope}/${name}`;
+}
+
+export function withoutNamespace(host: string): string {
+  return host.slice(host.indexOf("/") + 1);
+}
+
+/** The names of the server for which a VirtualService of a namespace may speak. */
+export function hostsForNamespace(server: GatewayServerModel, namespace: string): readonly string[] {
+  return server.hosts.filter((host) => !host.includes("/") || host.startsWith(`${namespace}/`)).map(withoutNamespace);
+}
+
+/** Server names that connections to the server have; none: any. */
+export function serverNamesOf(server: GatewayServerModel): readonly string[] {
+  const names = [...new Set(server.hosts.map(withoutNamespace))];
+  return names.includes("*") ? [] : names.sort();
+}
+
+/** Whether a VirtualService's hosts have any in common with the server's. */
+export function concernsServer(server: GatewayServerModel, virtualService: { readonly namespace: string; readonly hosts: readonly string[] }): boolean {
+  return hostsForNamespace(server, virtualService.namespace).some((own) => virtualService.hosts.some((host) => hostCovers(own, host) || hostCovers(host, own)));
+}

@@ -1,0 +1,109 @@
+import type { GatewayAddress } from "../../../api/gateway/index.ts";
+import type { CollectionReader } from "../../../kube/index.ts";
+import { hostnameOf, type GatewayFacts, type MeshSettings, type ServiceFacts } from "../facts.ts";
+import { eastWestClassName, waypointClassName } from "./gateway-class.ts";
+import type { Verdict } from "../verdict.ts";
+import type { MeshInputs } from "../mesh-inputs.ts";
+
+const nameOverrideAnnotation = "gateway.istio.io/name-override";
+const accountAnnotation = "gateway.istio.io/service-account";
+const addressTypeAnnotation = "networking.istio.io/address-type";
+
+type Named = Pick<GatewayFacts, "name" | "annotations"> & { readonly spec: { readonly gatewayClassName: string } };
+
+/** The Service that a Gateway's proxies are behind; its Deployment has the same name. */
+export function gatewayServiceName({ name, annotations, spec }: Named): string {
+  return annotations[nameOverrideAnnotation] ?? defaultName(name, spec.gatewayClassName);
+}
+
+/** That a Gateway's proxies run as. */
+export function gatewayAccountName({ name, annotations, spec }: Named): string {
+  return annotations[accountAnnotation] ?? defaultName(name, spec.gatewayClassName);
+}
+
+function defaultName(name: string, className: string): string {
+  return className === waypointClassName || className === eastWestClassName ? name : `${name}-${className}`;
+}
+
+/** False when the Gateway names a host, or more than one address: then somebody else deploys its proxies. */
+export function isManaged({ spec: { addresses = [] } }: Pick<GatewayFacts, "spec">): boolean {
+  const [first] = addresses;
+  return first === undefined || (addresses.length === 1 && (first.type ?? "IPAddress") === "IPAddress");
+}
+
+/** Services (by their whole names) that lead to a Gateway's proxies, and the addresses that can be none. */
+export function gatewayHosts(gateway: GatewayFacts, domain: string): { readonly hosts: readonly string[]; readonly unsupported: readonly string[] } {
+  if (isManaged(gateway)) return { hosts: [hostnameOf({ namespace: gateway.namespace, name: gatewayServiceName(gateway) }, domain)], unsupported: [] };
+  const addresses = gateway.spec.addresses ?? [];
+  const isHost = ({ type }: GatewayAddress): boolean => type === "Hostname";
+  return {
+    hosts: addresses.filter(isHost).map(({ value }) => (value.includes(".") ? value : hostnameOf({ namespace: gateway.namespace, name: value }, domain))),
+    unsupported: addresses.filter((address) => !isHost(address)).map(({ value }) => value),
+  };
+}
+
+/** What a Gateway's Services come to. */
+export interface GatewayReach {
+  readonly addresses: readonly GatewayAddress[];
+  /** `host:port` of what is there. */
+  readonly internal: readonly string[];
+  readonly fault: Verdict;
+}
+
+/** `ports` of its listeners; they are reached when a Service of the Gateway has them and a proxy behind it is ready. */
+export function gatewayReach(gateway: GatewayFacts, ports: readonly number[], mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): GatewayReach {
+  const { hosts } = gatewayHosts(gateway, mesh.domain);
+  if (hosts.length === 0) return { addresses: [], internal: [], fault: { reason: "UnsupportedAddress", message: "Failed to assign to any requested addresses" } };
+  const found = hosts.map((host) => lookAt(host, gateway, ports, mesh, inputs, reader));
+  const internal = found.flatMap((one) => one.internal).toSorted();
+  const warnings = found.flatMap((one) => one.warnings).toSorted();
+  const prefix = internal.length === 0 ? "Failed to assign to any requested addresses" : `Assigned to service(s) ${joined(internal)}, but failed to assign to all requested addresses`;
+  const reason = found.some((one) => one.unusable) ? "AddressNotUsable" : "AddressNotAssigned";
+  return { addresses: addressesOf(gateway, found), internal, fault: warnings.length === 0 ? undefined : { reason, message: `${prefix}: ${warnings.join("; ")}` } };
+}
+
+interface FoundHost {
+  readonly host: string;
+  readonly service: ServiceFacts | undefined;
+  readonly internal: readonly string[];
+  readonly warnings: readonly string[];
+  readonly unusable: boolean;
+}
+
+function lookAt(host: string, gateway: GatewayFacts, ports: readonly number[], mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): FoundHost {
+  const suffix = `.${gateway.namespace}.svc.${mesh.domain}`;
+  const service = host.endsWith(suffix) ? reader.get(inputs.services, `${gateway.namespace}/${host.slice(0, -suffix.length)}`) : undefined;
+  if (service === undefined) return { host, service, internal: [], warnings: [`hostname "${host}" not found`], unusable: true };
+  const slices = reader.lookup(inputs.slices.index("service", (slice) => [slice.service]), `${service.namespace}/${service.name}`);
+  if (!slices.some((slice) => slice.endpoints.some((endpoint) => endpoint.ready))) return { host, service, internal: [], warnings: [`no instances found for hostname "${host}"`], unusable: false };
+  const has = (port: number): boolean => service.ports.some((candidate) => candidate.port === port);
+  const missing = ports.filter((port) => !has(port)).map((port) => `port ${port} not found for hostname "${host}"`);
+  const pending = service.type === "LoadBalancer" && service.balancerAddresses.length === 0 ? [`address pending for hostname "${host}"`] : [];
+  return { host, service, internal: ports.filter(has).map((port) => `${host}:${port}`), warnings: [...missing, ...pending], unusable: missing.length > 0 };
+}
+
+/** Those outside of the cluster, else those inside. */
+function addressesOf(gateway: GatewayFacts, found: readonly FoundHost[]): readonly GatewayAddress[] {
+  const reached = found.filter(({ internal }) => internal.length > 0);
+  const external = unique(reached.flatMap(({ service }) => service?.balancerAddresses ?? []));
+  if (external.length > 0) return external.map(addressOf);
+  const wanted = gateway.annotations[addressTypeAnnotation];
+  const inside = wanted === "Hostname" ? [] : unique(reached.flatMap(({ service }) => service?.clusterAddresses ?? []));
+  const isPending = ({ service }: FoundHost): boolean => service?.type === "LoadBalancer";
+  const names = wanted === "IPAddress" ? [] : reached.filter((one) => !isPending(one)).map(({ host }) => host);
+  return [...inside, ...names].map(addressOf);
+}
+
+function addressOf(value: string): GatewayAddress {
+  return { type: /^[\d.]+$|:/.test(value) ? "IPAddress" : "Hostname", value };
+}
+
+function unique(values: readonly string[]): readonly string[] {
+  return [...new Set(values)].toSorted();
+}
+
+/** `a, b, and c`. */
+export function joined(texts: readonly string[]): string {
+  if (texts.length < 3) return texts.join(" and ");
+  return `${texts.slice(0, -1).join(", ")}, and ${texts.at(-1) ?? ""}`;
+}

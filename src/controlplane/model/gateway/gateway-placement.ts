@@ -1,0 +1,79 @@
+import { gatewayCanaryAnnotations } from "../../../api/serin/index.ts";
+import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
+import { factsKey, type GatewayFacts } from "../facts.ts";
+import { gatewayAccountName, gatewayServiceName, isManaged } from "./gateway-addresses.ts";
+import { areParametersKnown } from "./gateway-certificates.ts";
+import { isEastWestClass, isIngressClass, isWaypointClass } from "./gateway-class.ts";
+import { judgeListeners, type ListenerVerdict } from "./listener-validation.ts";
+import type { MeshInputs } from "../mesh-inputs.ts";
+import { owningRevision } from "../ownership.ts";
+import type { Waypoints } from "../ambient/waypoint.ts";
+
+/** What a revision has to do with a Gateway of the class. */
+export interface GatewayPlacement {
+  readonly owned: boolean;
+  /** The Gateway names this revision as its canary. */
+  readonly canary: boolean;
+  /** False when the Gateway names an address of its own: then somebody else deploys its proxies. */
+  readonly managed: boolean;
+  /** What its objects are made of, so that a change of it is seen. */
+  readonly gateway: GatewayFacts;
+  /** Of its Service: one for each port of its listeners, also of those of ListenerSets. */
+  readonly ports: readonly GatewayPort[];
+  /** What the ConfigMap of its parameters says, empty where it names none; undefined: they cannot be used, or are not read yet, and nothing is to be made anew. */
+  readonly overlays: Readonly<Record<string, string>> | undefined;
+  /** Of waypoints, and of gateways between networks: one Deployment each. Undefined for other Gateways. */
+  readonly waypoints: readonly WaypointDeployment[] | undefined;
+}
+
+export interface GatewayPort {
+  readonly name: string;
+  readonly port: number;
+  readonly protocol: string;
+}
+
+export interface WaypointDeployment {
+  readonly name: string;
+  readonly account: string;
+}
+
+export function deriveGatewayPlacements(graph: CollectionGraph, inputs: MeshInputs, waypoints: Waypoints, revision: string): Collection<GatewayPlacement> {
+  const byGateway = waypoints.all.index("gateway", (waypoint) => [`${waypoint.namespace}/${waypoint.gateway}`]);
+  return graph.derive("gateway-placements", inputs.gateways, (gateway, reader) => {
+    const isWaypoint = isWaypointClass(gateway.spec.gatewayClassName);
+    const isEastWest = isEastWestClass(gateway.spec.gatewayClassName, inputs, reader);
+    if (!isWaypoint && !isEastWest && !isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
+    const owned = owningRevision(gateway, inputs, reader) === revision;
+    // Also while the revision owns the Gateway already: who promotes it takes the canary away when the rest has rolled.
+    const canary = gateway.annotations[gatewayCanaryAnnotations.revision] === revision;
+    const managed = isManaged(gateway);
+    const overlays = overlaysOf(gateway, inputs, reader);
+    const ports = isWaypoint ? [] : portsOf(judgeListeners(gateway, inputs, reader));
+    const deployments = isWaypoint ? reader.lookup(byGateway, factsKey(gateway)).map(({ name, account }) => ({ name, account })) : isEastWest ? [{ name: gatewayServiceName(gateway), account: gatewayAccountName(gateway) }] : undefined;
+    // Whether it has served yet is no part of what is deployed.
+    return [[factsKey(gateway), { owned, canary, managed, gateway: { ...gateway, programmed: false }, ports, overlays, waypoints: deployments }]];
+  });
+}
+
+function overlaysOf({ namespace, spec }: GatewayFacts, inputs: MeshInputs, reader: CollectionReader): GatewayPlacement["overlays"] {
+  const parameters = spec.infrastructure?.parametersRef;
+  if (parameters === undefined) return {};
+  if (!areParametersKnown(parameters)) return undefined;
+  const found = reader.get(inputs.configMaps, `${namespace}/${parameters.name}`);
+  return found?.exists === true ? found.data : undefined;
+}
+
+/** Named by the first listener of each, as far as names of ports go. */
+function portsOf(verdicts: readonly ListenerVerdict[]): readonly GatewayPort[] {
+  const names = new Set<string>();
+  const taken = new Set<number>();
+  return verdicts.flatMap(({ listener: { name, port, protocol }, conflicted }) => {
+    if (conflicted !== undefined || taken.has(port)) return [];
+    taken.add(port);
+    const short = name.replaceAll(".", "-").slice(0, maxPortNameLength).replace(/-+$/, "");
+    const unique = names.has(short) ? `port-${port}` : short;
+    names.add(unique);
+    return { name: unique, port, protocol };
+  });
+}
+const maxPortNameLength = 63;

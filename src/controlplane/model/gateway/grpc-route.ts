@@ -1,0 +1,23 @@
+import type { GrpcRoute, GrpcRouteMatch, HttpRouteMatch } from "../../../api/gateway/index.ts";
+import type { GrpcRouteFacts, HttpRouteFacts } from "../facts.ts";
+
+/** A GRPCRoute as the HTTPRoute that it means: services and methods are paths. */
+export function asHttpRoute(route: GrpcRouteFacts): HttpRouteFacts {
+  return { ...route, spec: { ...route.spec, rules: route.spec.rules.map(asHttpRule) } };
+}
+
+function asHttpRule({ matches, ...rule }: GrpcRoute["spec"]["rules"][number]): HttpRouteFacts["spec"]["rules"][number] {
+  return { ...rule, matches: matches.length === 0 ? [asHttpMatch({ headers: [] })] : matches.map(asHttpMatch) };
+}
+
+function asHttpMatch({ method, headers }: GrpcRouteMatch): HttpRouteMatch {
+  return { path: pathOf(method), headers, queryParams: [] };
+}
+
+function pathOf(wanted: GrpcRouteMatch["method"]): HttpRouteMatch["path"] {
+  if (wanted === undefined) return { type: "PathPrefix", value: "/" };
+  const { type, service, method } = wanted;
+  if (service === undefined) return { type: "RegularExpression", value: `/[^/]+/${method ?? ""}` };
+  if (type === "RegularExpression") return { type, value: `/${service}/${method ?? ".+"}` };
+  return method === undefined ? { type: "PathPrefix", value: `/${service}/` } : { type, value: `/${service}/${method}` };
+}

@@ -1,0 +1,116 @@
+import { gatewayGroup, type Listener, type RouteGroupKind } from "../../../api/gateway/index.ts";
+import type { CollectionReader } from "../../../kube/index.ts";
+import { hbonePort } from "../../../wire/hbone/index.ts";
+import type { GatewayFacts } from "../facts.ts";
+import { listenerFaults } from "./gateway-certificates.ts";
+import { eastWestClassName, isWaypointClass } from "./gateway-class.ts";
+import { gatewayListeners, type OwnedListener } from "./gateway-listeners.ts";
+import type { MeshInputs } from "../mesh-inputs.ts";
+import type { Verdict } from "../verdict.ts";
+
+/** What a listener's conditions say, and whether it serves. */
+export interface ListenerVerdict extends OwnedListener {
+  /** Routes may attach. */
+  readonly attaches: boolean;
+  /** It listens: what it refers to is there too. */
+  readonly serves: boolean;
+  readonly supportedKinds: readonly RouteGroupKind[];
+  readonly accepted: Verdict;
+  readonly conflicted: Verdict;
+  readonly resolvedRefs: Verdict;
+}
+
+const httpKinds: readonly RouteGroupKind[] = [
+  { group: gatewayGroup, kind: "HTTPRoute" },
+  { group: gatewayGroup, kind: "GRPCRoute" },
+];
+
+const tlsKind: RouteGroupKind = { group: gatewayGroup, kind: "TLSRoute" };
+const tcpKind: RouteGroupKind = { group: gatewayGroup, kind: "TCPRoute" };
+
+/** All listeners of a Gateway, also those of its ListenerSets. */
+export function judgeListeners(gateway: GatewayFacts, inputs: MeshInputs, reader: CollectionReader): readonly ListenerVerdict[] {
+  const taken: Listener[] = [];
+  return gatewayListeners(gateway, inputs, reader).map((owned) => {
+    const { listener } = owned;
+    const tunnels = endsTunnels(listener, gateway);
+    const protocol = tunnels ? undefined : protocolVerdict(listener, gateway);
+    const conflicted = conflictVerdict(listener, taken);
+    // Who loses takes nothing from those that come after.
+    if (conflicted === undefined) taken.push(listener);
+    const { supportedKinds, fault } = kindsOf(listener);
+    const { unresolved, authority } = protocol === undefined ? listenerFaults(gateway, owned, inputs, reader) : {};
+    const attaches = protocol === undefined && conflicted === undefined;
+    return {
+      ...owned,
+      attaches,
+      serves: attaches && unresolved === undefined,
+      supportedKinds,
+      accepted: protocol ?? authority,
+      conflicted,
+      resolvedRefs: fault ?? unresolved,
+    };
+  });
+}
+
+function endsTunnels({ protocol, port, tls }: Listener, { spec }: GatewayFacts): boolean {
+  if (spec.gatewayClassName === eastWestClassName) return protocol === "HBONE" && port === hbonePort && tls?.mode === "Terminate";
+  return protocol === "HBONE" && isWaypointClass(spec.gatewayClassName);
+}
+function protocolVerdict(listener: Listener, gateway: GatewayFacts): Verdict {
+  const unsupported = (message: string): Verdict => ({ reason: "UnsupportedProtocol", message });
+  if (isWaypointClass(gateway.spec.gatewayClassName)) return unsupported('Expected a single listener on port 15008 with protocol "HBONE"');
+  if (gateway.spec.gatewayClassName === eastWestClassName) return unsupported('Expected a single listener on port 15008 with protocol "HBONE" and TLS mode Terminate');
+  if (["HTTP", "HTTPS", "TLS", "TCP"].includes(listener.protocol)) return undefined;
+  if (listener.protocol === "HBONE") return unsupported('protocol "HBONE" is only supported for waypoint proxies');
+  const upper = listener.protocol.toUpperCase();
+  const hint = upper !== listener.protocol && ["HTTP", "HTTPS", "TLS", "TCP"].includes(upper) ? `; "${upper}" is` : "";
+  return unsupported(`protocol "${listener.protocol}" is not supported by this control plane${hint}`);
+}
+
+/** Connections of a port are told apart by server names, requests by hosts, and nothing tells apart what has neither. */
+function conflictVerdict(listener: Listener, taken: readonly Listener[]): Verdict {
+  const rival = taken.find((other) => other.port === listener.port && (familyOf(other) !== familyOf(listener) || isLayer4(listener) || hostOf(other) === hostOf(listener)));
+  if (rival === undefined) return undefined;
+  const reason = rival.protocol !== listener.protocol || isLayer4(listener) ? "ProtocolConflict" : "HostnameConflict";
+  return { reason, message: `listener "${rival.name}" has port ${listener.port} with protocol ${rival.protocol} and hostname ${hostOf(rival)}` };
+}
+
+function isLayer4({ protocol }: Listener): boolean {
+  return protocol === "TCP" || protocol === "UDP";
+}
+
+function hostOf({ hostname }: Listener): string {
+  return hostname ?? "*";
+}
+
+/** Listeners in TLS are told apart by server names, whatever the TLS carries. */
+function familyOf({ protocol }: Listener): string {
+  return protocol === "HTTPS" ? "TLS" : protocol;
+}
+
+function possibleKinds({ protocol, tls }: Listener): readonly RouteGroupKind[] {
+  switch (protocol) {
+    case "HTTP":
+    case "HTTPS":
+      return httpKinds;
+    case "TLS":
+      return tls?.mode === "Terminate" ? [tlsKind, tcpKind] : [tlsKind];
+    case "TCP":
+      return [tcpKind];
+    default:
+      return [];
+  }
+}
+
+function kindsOf(listener: Listener): { readonly supportedKinds: readonly RouteGroupKind[]; readonly fault: Verdict } {
+  const possible = possibleKinds(listener);
+  const { kinds } = listener.allowedRoutes;
+  if (kinds.length === 0) return { supportedKinds: possible, fault: undefined };
+  const same = (left: RouteGroupKind, right: RouteGroupKind): boolean => left.kind === right.kind && left.group === right.group;
+  const wrong = kinds.filter((wanted) => !possible.some((kind) => same(kind, wanted)));
+  return {
+    supportedKinds: possible.filter((kind) => kinds.some((wanted) => same(kind, wanted))),
+    fault: wrong.length === 0 ? undefined : { reason: "InvalidRouteKinds", message: `route kinds ${wrong.map((kind) => kind.kind).join(", ")} do not fit protocol ${listener.protocol}` },
+  };
+}

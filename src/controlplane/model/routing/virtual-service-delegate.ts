@@ -1,0 +1,83 @@
+import type { HttpHeaderChanges, HttpMatch, PresenceMatch, StringMatch, VirtualServiceHttpRoute } from "../../../api/istio/index.ts";
+
+/** The delegate's routes, each narrowed by the root's matches and filled up with what only the root says; contradictions are left out. */
+export function mergeDelegate(root: VirtualServiceHttpRoute, delegates: readonly VirtualServiceHttpRoute[]): readonly VirtualServiceHttpRoute[] {
+  return delegates.flatMap((delegate) => {
+    const match = mergeMatches(root.match, delegate.match);
+    if (match === undefined) return [];
+    return {
+      ...delegate,
+      match,
+      name: joinedName(root.name, delegate.name),
+      rewrite: delegate.rewrite ?? root.rewrite,
+      directResponse: delegate.directResponse ?? root.directResponse,
+      timeoutMs: delegate.timeoutMs ?? root.timeoutMs,
+      retries: delegate.retries ?? root.retries,
+      fault: delegate.fault ?? root.fault,
+      mirrors: delegate.mirrors.length === 0 ? root.mirrors : delegate.mirrors,
+      corsPolicy: delegate.corsPolicy ?? root.corsPolicy,
+      headers: isEmpty(delegate.headers) ? root.headers : delegate.headers,
+    };
+  });
+}
+
+function isEmpty({ request, response }: HttpHeaderChanges): boolean {
+  return [request, response].every(({ set, add, remove }) => Object.keys(set).length + Object.keys(add).length + remove.length === 0);
+}
+
+function joinedName(root: string | undefined, delegate: string | undefined): string | undefined {
+  return root === undefined || delegate === undefined ? (delegate ?? root) : `${root}-${delegate}`;
+}
+
+/** Each of the delegate's matches must fit into one of the root's. Undefined when one does not. */
+function mergeMatches(roots: readonly HttpMatch[], delegates: readonly HttpMatch[]): readonly HttpMatch[] | undefined {
+  if (roots.length === 0 || delegates.length === 0) return roots.length === 0 ? delegates : roots;
+  const merged: HttpMatch[] = [];
+  for (const delegate of delegates) {
+    const fitting = roots.filter((root) => !contradicts(root, delegate));
+    if (fitting.length === 0) return undefined;
+    merged.push(...fitting.map((root) => mergeMatch(root, delegate)));
+  }
+  return merged;
+}
+
+function mergeMatch(root: HttpMatch, delegate: HttpMatch): HttpMatch {
+  return {
+    name: joinedName(root.name, delegate.name),
+    uri: delegate.uri ?? root.uri,
+    scheme: delegate.scheme ?? root.scheme,
+    method: delegate.method ?? root.method,
+    authority: delegate.authority ?? root.authority,
+    headers: { ...root.headers, ...delegate.headers },
+    withoutHeaders: { ...root.withoutHeaders, ...delegate.withoutHeaders },
+    queryParams: { ...root.queryParams, ...delegate.queryParams },
+    ignoreUriCase: delegate.ignoreUriCase,
+    port: delegate.port ?? root.port,
+    sourceLabels: { ...root.sourceLabels, ...delegate.sourceLabels },
+    sourceNamespace: delegate.sourceNamespace ?? root.sourceNamespace,
+    gateways: delegate.gateways.length === 0 ? root.gateways : delegate.gateways,
+    statPrefix: delegate.statPrefix ?? root.statPrefix,
+  };
+}
+
+function contradicts(root: HttpMatch, leaf: HttpMatch): boolean {
+  if ((["uri", "scheme", "method", "authority"] as const).some((part) => stringsContradict(root[part], leaf[part]))) return true;
+  if ((["headers", "withoutHeaders", "queryParams"] as const).some((part) => Object.entries(leaf[part]).some(([name, match]) => stringsContradict(root[part][name], match)))) return true;
+  if (root.ignoreUriCase !== leaf.ignoreUriCase) return true;
+  if (root.port !== undefined && leaf.port !== undefined && root.port !== leaf.port) return true;
+  if (root.sourceNamespace !== undefined && leaf.sourceNamespace !== root.sourceNamespace) return true;
+  if (Object.entries(leaf.sourceLabels).some(([name, value]) => (root.sourceLabels[name] ?? value) !== value)) return true;
+  return root.gateways.length > 0 && leaf.gateways.some((gateway) => !root.gateways.includes(gateway));
+}
+
+/** Whether the leaf's match is no part of the root's; expressions are never part of another match. */
+function stringsContradict(root: PresenceMatch | undefined, leaf: PresenceMatch | undefined): boolean {
+  if (root === undefined || leaf === undefined) return false;
+  if (root.kind === "present" || leaf.kind === "present") return true;
+  if (root.kind === "regex" || leaf.kind === "regex") return true;
+  return !isPart(root, leaf);
+}
+
+function isPart(root: StringMatch, leaf: StringMatch): boolean {
+  return root.kind === "exact" ? leaf.kind === "exact" && leaf.value === root.value : leaf.value.startsWith(root.value);
+}

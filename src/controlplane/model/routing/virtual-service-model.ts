@@ -1,0 +1,115 @@
+import type { Destination, VirtualServiceHttpRoute, VirtualServiceSpec } from "../../../api/istio/index.ts";
+import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../../kube/index.ts";
+import { byCreation, factsKey, meshKey, type MeshSettings, type VirtualServiceFacts } from "../facts.ts";
+import type { MeshInputs } from "../mesh-inputs.ts";
+import { qualifiedHost } from "../service/service-hostname.ts";
+import { visibilityOf } from "../service/service-visibility.ts";
+import { mergeDelegate } from "./virtual-service-delegate.ts";
+import type { VirtualServiceModel } from "./virtual-service.ts";
+import { deriveVirtualServiceShapes, type VirtualServiceShapes } from "./virtual-service-shape.ts";
+
+export type { VirtualServiceModel } from "./virtual-service.ts";
+
+/** The name of all sidecars among gateways. */
+export const meshGateway = "mesh";
+
+export interface VirtualServices {
+  readonly models: Collection<VirtualServiceModel>;
+  readonly shapes: VirtualServiceShapes;
+  /** Of those with TCP or TLS routes, without their HTTP part: listeners need no more. */
+  readonly layer4: Collection<VirtualServiceModel>;
+  /** By `<gateway>@<namespace that sees it, or *>`. */
+  readonly byGateway: CollectionIndex<VirtualServiceModel>;
+  /** Those that look at the labels of their clients, under one key. */
+  readonly withSourceLabels: CollectionIndex<VirtualServiceModel>;
+}
+
+export const sourceLabelsKey = "any";
+
+export function deriveVirtualServices(graph: CollectionGraph, inputs: MeshInputs): VirtualServices {
+  const models = graph.derive("virtual-services", inputs.virtualServices, (facts, reader) => {
+    const mesh = reader.get(inputs.mesh, meshKey);
+    // One without hosts is but a delegate of others.
+    if (mesh === undefined || facts.spec.hosts.length === 0) return [];
+    return [[factsKey(facts), virtualServiceModel(facts, mesh, inputs, reader)]];
+  });
+  return {
+    models,
+    shapes: deriveVirtualServiceShapes(graph, models),
+    layer4: graph.derive("virtual-services-l4", models, (model, _, key) => (model.tls.length + model.tcp.length === 0 ? [] : [[key, { ...model, http: [] }]])),
+    byGateway: models.index("gateway", (model) => model.gateways.flatMap((gateway) => model.visibleIn.map((namespace) => `${gateway}@${namespace}`))),
+    withSourceLabels: models.index("source-labels", (model) => (sourceLabelNames(model).length > 0 ? [sourceLabelsKey] : [])),
+  };
+}
+
+/** Those that a namespace sees of one gateway: its own private ones, those exported to it, then the public ones; older ones first. */
+export function virtualServicesOf(gateway: string, namespace: string, virtualServices: VirtualServices, reader: CollectionReader): readonly VirtualServiceModel[] {
+  const exported = reader.lookup(virtualServices.byGateway, `${gateway}@${namespace}`);
+  const isOwn = (model: VirtualServiceModel): boolean => model.namespace === namespace;
+  const inOrder = (models: readonly VirtualServiceModel[]): readonly VirtualServiceModel[] => [...models].sort(byCreation);
+  return [...inOrder(exported.filter(isOwn)), ...inOrder(exported.filter((model) => !isOwn(model))), ...inOrder(reader.lookup(virtualServices.byGateway, `${gateway}@*`))];
+}
+
+/** Names of the labels that its matches ask for. */
+export function sourceLabelNames(model: Pick<VirtualServiceModel, "http" | "tls" | "tcp">): readonly string[] {
+  const matches = [...model.http, ...model.tls, ...model.tcp].flatMap((route): readonly { readonly sourceLabels: Readonly<Record<string, string>> }[] => route.match);
+  return matches.flatMap((match) => Object.keys(match.sourceLabels));
+}
+
+function virtualServiceModel(facts: VirtualServiceFacts, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): VirtualServiceModel {
+  const { spec, namespace } = facts;
+  const http = spec.http.flatMap((route) => (route.delegate === undefined ? route : delegated(facts, route, route.delegate, mesh, inputs, reader)));
+  const gateways = spec.gateways.map((gateway) => gatewayName(gateway, namespace));
+  return {
+    namespace,
+    name: facts.name,
+    createdAt: facts.createdAt,
+    hosts: spec.hosts.map((host) => qualifiedHost(host, namespace, mesh.domain)),
+    gateways: gateways.length === 0 ? [meshGateway] : gateways,
+    visibleIn: visibilityOf(spec.exportTo.length === 0 ? mesh.defaultVirtualServiceExportTo : spec.exportTo, namespace),
+    ...qualifiedRoutes({ ...spec, http }, namespace, mesh),
+  };
+}
+
+/** The routes of a delegate under a route; its own names are of its own namespace. Nothing when it is not there or not for this namespace. */
+function delegated(
+  root: VirtualServiceFacts,
+  route: VirtualServiceHttpRoute,
+  reference: NonNullable<VirtualServiceHttpRoute["delegate"]>,
+  mesh: MeshSettings,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): readonly VirtualServiceHttpRoute[] {
+  const namespace = reference.namespace ?? root.namespace;
+  const delegate = reader.get(inputs.virtualServices, `${namespace}/${reference.name}`);
+  if (delegate === undefined || delegate.spec.hosts.length > 0) return [];
+  const visibleIn = visibilityOf(delegate.spec.exportTo.length === 0 ? mesh.defaultVirtualServiceExportTo : delegate.spec.exportTo, namespace);
+  if (!visibleIn.includes("*") && !visibleIn.includes(root.namespace)) return [];
+  const { http } = qualifiedRoutes(delegate.spec, namespace, mesh);
+  return mergeDelegate(route, http.filter((candidate) => candidate.delegate === undefined));
+}
+
+function qualifiedRoutes(spec: Pick<VirtualServiceSpec, "http" | "tls" | "tcp">, namespace: string, mesh: MeshSettings): Pick<VirtualServiceModel, "http" | "tls" | "tcp"> {
+  const destination = (found: Destination): Destination => ({ ...found, host: qualifiedHost(found.host, namespace, mesh.domain) });
+  const route = <Route extends { readonly destination: Destination }>(routes: readonly Route[]): readonly Route[] => routes.map((entry) => ({ ...entry, destination: destination(entry.destination) }));
+  const match = <Match extends { readonly gateways: readonly string[] }>(matches: readonly Match[]): readonly Match[] =>
+    matches.map((entry) => ({ ...entry, gateways: entry.gateways.map((gateway) => gatewayName(gateway, namespace)) }));
+  return {
+    http: spec.http.map((entry) => ({
+      ...entry,
+      match: match(entry.match),
+      route: route(entry.route),
+      mirrors: entry.mirrors.map((mirror) => ({ ...mirror, destination: destination(mirror.destination) })),
+    })),
+    tls: spec.tls.map((entry) => ({ match: match(entry.match), route: route(entry.route) })),
+    tcp: spec.tcp.map((entry) => ({ match: match(entry.match), route: route(entry.route) })),
+  };
+}
+
+/** `mesh`, or `namespace/name`; a host name of old (`name.namespace.svc…`) means the same. */
+function gatewayName(gateway: string, namespace: string): string {
+  if (gateway === meshGateway) return gateway;
+  if (gateway.includes("/")) return gateway;
+  const [name = "", ofNamespace] = gateway.split(".");
+  return `${ofNamespace ?? namespace}/${name}`;
+}

@@ -1,0 +1,19 @@
+import type { MeshSettings } from "../facts.ts";
+import { hostCovers, isWildcard, mostSpecificHost } from "./service-hostname.ts";
+
+const tables = new WeakMap<MeshSettings, ReadonlyMap<string, boolean>>();
+
+/** Whether a host means each cluster's own service of that name: by `serviceSettings`, else only Kubernetes' own. */
+export function isClusterLocal(hostname: string, mesh: MeshSettings): boolean {
+  let hosts = tables.get(mesh);
+  if (hosts === undefined) tables.set(mesh, (hosts = clusterLocalHosts(mesh)));
+  return hosts.get(mostSpecificHost(hosts.keys(), hostname) ?? "") ?? false;
+}
+
+function clusterLocalHosts({ domain, rootNamespace, serviceSettings }: MeshSettings): ReadonlyMap<string, boolean> {
+  const builtIn = [`*.kube-system.svc.${domain}`, `kubernetes.default.svc.${domain}`, `istiod.${rootNamespace}.svc.${domain}`];
+  const said = serviceSettings.flatMap(({ hosts, clusterLocal }) => hosts.map((host) => [host.toLowerCase(), clusterLocal] as const));
+  // A host that is said to be everybody's takes back what would be local by itself.
+  const isTakenBack = (host: string): boolean => said.some(([other, local]) => !local && (other === host || (isWildcard(host) && hostCovers(host, other))));
+  return new Map([...builtIn.filter((host) => !isTakenBack(host)).map((host) => [host, true] as const), ...said]);
+}

@@ -1,0 +1,73 @@
+import type { IstioPort } from "../../../api/istio/index.ts";
+import type { AppProtocol, MeshSettings, ServiceEntryFacts } from "../facts.ts";
+import type { ServiceModel, ServicePortModel, ServiceResolution } from "./service.ts";
+import { visibilityOf } from "./service-visibility.ts";
+
+const resolutions = {
+  NONE: "passthrough",
+  STATIC: "endpoints",
+  DNS: "dns",
+  DNS_ROUND_ROBIN: "dns-round-robin",
+  DYNAMIC_DNS: "dynamic-dns",
+} as const satisfies Readonly<Record<ServiceEntryFacts["spec"]["resolution"], ServiceResolution>>;
+
+const protocols: Readonly<Record<string, AppProtocol>> = {
+  HTTP: "http",
+  HTTP2: "http2",
+  GRPC: "grpc",
+  "GRPC-WEB": "grpc",
+  HTTPS: "tls",
+  TLS: "tls",
+  TCP: "tcp",
+  MONGO: "tcp",
+  MYSQL: "tcp",
+  REDIS: "tcp",
+};
+
+/** A service for each host of a ServiceEntry. */
+export function serviceEntryModels(entry: ServiceEntryFacts, mesh: MeshSettings): readonly ServiceModel[] {
+  const { spec, namespace } = entry;
+  const exportTo = spec.exportTo.length === 0 ? mesh.defaultServiceExportTo : spec.exportTo;
+  return spec.hosts.map((host) => ({
+    registry: "External",
+    namespace,
+    hostname: host.toLowerCase(),
+    name: host,
+    objectName: entry.name,
+    createdAt: entry.createdAt,
+    labels: entry.labels,
+    ports: spec.ports.flatMap(portModel),
+    resolution: resolutions[spec.resolution],
+    addresses: spec.addresses.map(withoutFullPrefix),
+    ...(entry.allocated?.[host] === undefined ? {} : { automaticAddresses: entry.allocated[host] }),
+    meshExternal: spec.location === "MESH_EXTERNAL",
+    visibleIn: visibilityOf(exportTo, namespace),
+    selector: spec.workloadSelector?.labels ?? {},
+    subjectAltNames: spec.subjectAltNames,
+    aliasOf: "",
+    preference: entry.preference ?? "none",
+  }));
+}
+
+function portModel(port: IstioPort): readonly ServicePortModel[] {
+  if (port.protocol === "UDP") return [];
+  return [{ name: port.name ?? "", port: port.number, protocol: istioPortProtocol(port), target: port.targetPort ?? 0 }];
+}
+
+const namedProtocols: ReadonlySet<string> = new Set(["HTTP", "HTTP2", "GRPC", "HTTPS", "TLS", "TCP"]);
+
+/** As its `protocol` says, and nothing else; unknown for those that ztunnels have no name for. */
+export function declaredProtocol({ protocol = "" }: Pick<IstioPort, "protocol">): AppProtocol {
+  return namedProtocols.has(protocol) ? (protocols[protocol] ?? "unknown") : "unknown";
+}
+
+/** As its `protocol` says; unlike that of a Service's port its name says nothing, as upstream has it. */
+export function istioPortProtocol({ protocol = "" }: Pick<IstioPort, "protocol">): AppProtocol {
+  return protocols[protocol] ?? "unknown";
+}
+
+/** `10.0.0.1/32` is an address. */
+function withoutFullPrefix(address: string): string {
+  const [base = "", length] = address.split("/");
+  return length === (base.includes(":") ? "128" : "32") ? base : address;
+}

@@ -1,0 +1,46 @@
+import { isAddress } from "../ip-address.ts";
+/** Istio's host names: a name, a wildcard `*.suffix` that stands for one or more labels, or `*` for all. */
+
+export function isWildcard(host: string): boolean {
+  return host.startsWith("*");
+}
+
+/** Whether two host names have names in common. */
+export function hostsOverlap(left: string, right: string): boolean {
+  return hostCovers(left, right) || hostCovers(right, left);
+}
+
+/** Whether every name of `narrow` is one of `wide`. */
+export function hostCovers(wide: string, narrow: string): boolean {
+  if (!isWildcard(wide)) return wide === narrow;
+  if (!isWildcard(narrow)) return narrow.endsWith(wide.slice(1));
+  return narrow.length >= wide.length && narrow.slice(1).endsWith(wide.slice(1));
+}
+
+/** The most specific of the hosts that cover the name: the name itself, else the longest wildcard. */
+export function mostSpecificHost(hosts: Iterable<string>, name: string): string | undefined {
+  let found: string | undefined;
+  for (const host of hosts) {
+    if (host === name) return host;
+    if (isWildcard(host) && hostCovers(host, name) && (found === undefined || host.length > found.length)) found = host;
+  }
+  return found;
+}
+
+/** The hosts of both lists where one covers the other: the narrower one each, in the order of the first list, without repetition. */
+export function intersectHosts(left: readonly string[], right: readonly string[]): readonly string[] {
+  const found = new Set<string>();
+  for (const one of left) {
+    for (const other of right) {
+      if (hostCovers(one, other)) found.add(other);
+      else if (hostCovers(other, one)) found.add(one);
+    }
+  }
+  return [...found];
+}
+
+/** A host as a configuration of that namespace means it: a bare name is a Service beside it. Lower case, as names are compared. */
+export function qualifiedHost(host: string, namespace: string, domain: string): string {
+  const name = host.toLowerCase();
+  return name === "" || name === "*" || name.includes(".") || isAddress(name) ? name : `${name}.${namespace}.svc.${domain}`;
+}

@@ -1,0 +1,149 @@
+import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../../kube/index.ts";
+import { byCreation, factsKey, hostnameOf, meshKey, type MeshSettings, type ServiceFacts, type TrafficPreference } from "../facts.ts";
+import type { MeshInputs } from "../mesh-inputs.ts";
+import type { OfCluster } from "../remote-inputs.ts";
+import type { ServiceModel } from "./service.ts";
+import { serviceEntryModels } from "./service-entry-model.ts";
+import { visibilityOf } from "./service-visibility.ts";
+
+export type { ServiceModel, ServicePortModel, ServiceResolution } from "./service.ts";
+
+/** All services, by `namespace/hostname`. Kubernetes' own count where both have one host in one namespace. */
+export interface ServiceRegistry {
+  readonly kubernetes: Collection<ServiceModel>;
+  /** Services that other clusters alone have. */
+  readonly remote: Collection<ServiceModel>;
+  readonly entries: Collection<ServiceModel>;
+  readonly byHost: readonly CollectionIndex<ServiceModel>[];
+  readonly byVisibility: readonly CollectionIndex<ServiceModel>[];
+  /** Aliases by the host that they lead to. */
+  readonly aliases: CollectionIndex<ServiceModel>;
+  /** All aliases, under `any`. */
+  readonly allAliases: CollectionIndex<ServiceModel>;
+}
+
+export function serviceKey(service: { readonly namespace: string; readonly hostname: string }): string {
+  return `${service.namespace}/${service.hostname}`;
+}
+
+export function deriveServiceRegistry(graph: CollectionGraph, inputs: MeshInputs): ServiceRegistry {
+  const remotes = inputs.remote.services.index("name", (service) => [factsKey(service)]);
+  const kubernetes = graph.derive("services-kubernetes", inputs.services, (service, reader) => {
+    const mesh = reader.get(inputs.mesh, meshKey);
+    if (mesh === undefined) return [];
+    const model = kubernetesService(service, mesh, reader.lookup(remotes, factsKey(service)));
+    const preference = service.inheritsPreference === true ? namespacePreference(service.namespace, inputs, reader) : service.preference;
+    return [[serviceKey(model), { ...model, preference }]];
+  });
+  const remote = graph.derive("services-remote", inputs.remote.services, (service, reader) => {
+    const mesh = reader.get(inputs.mesh, meshKey);
+    if (mesh === undefined || reader.get(inputs.services, factsKey(service)) !== undefined) return [];
+    const model = kubernetesService(service, mesh, reader.lookup(remotes, factsKey(service)));
+    return [[serviceKey(model), model]];
+  });
+  const entries = graph.derive("services-entries", inputs.serviceEntries, (entry, reader) => {
+    const mesh = reader.get(inputs.mesh, meshKey);
+    if (mesh === undefined) return [];
+    const preference = entry.preference ?? namespacePreference(entry.namespace, inputs, reader);
+    return serviceEntryModels({ ...entry, preference }, mesh).map((model) => [serviceKey(model), model] as const);
+  });
+  const all = [kubernetes, remote, entries];
+  return {
+    kubernetes,
+    remote,
+    entries,
+    byHost: all.map((collection) => collection.index("host", (service) => [service.hostname])),
+    byVisibility: all.map((collection) => collection.index("visible", (service) => service.visibleIn)),
+    aliases: kubernetes.index("alias", (service) => (service.aliasOf === "" ? [] : [service.aliasOf])),
+    allAliases: kubernetes.index("any-alias", (service) => (service.aliasOf === "" ? [] : ["any"])),
+  };
+}
+
+function namespacePreference(namespace: string, { namespaces }: MeshInputs, reader: CollectionReader): TrafficPreference {
+  return reader.get(namespaces, namespace)?.preference ?? "none";
+}
+
+/** The service of a key in one of the registries: a ServiceEntry may have the name of a Service. */
+export function registeredService({ key, registry }: { readonly key: string; readonly registry: ServiceModel["registry"] }, registries: ServiceRegistry, reader: CollectionReader): ServiceModel | undefined {
+  if (registry !== "Kubernetes") return reader.get(registries.entries, key);
+  return reader.get(registries.kubernetes, key) ?? reader.get(registries.remote, key);
+}
+
+/** As a proxy has it that sends to automatic addresses, of IPv4. */
+export function withAutomaticAddresses(service: ServiceModel): ServiceModel {
+  if (service.automaticAddresses === undefined || service.addresses.length > 0) return service;
+  return { ...service, addresses: service.automaticAddresses.filter((address) => !address.includes(":")) };
+}
+
+export function getService(registry: ServiceRegistry, key: string, reader: CollectionReader): ServiceModel | undefined {
+  return reader.get(registry.kubernetes, key) ?? reader.get(registry.remote, key) ?? reader.get(registry.entries, key);
+}
+
+export const everywhere = "*";
+
+/** Those that a namespace sees, oldest first. */
+export function visibleServices(registry: ServiceRegistry, namespace: string, reader: CollectionReader): readonly ServiceModel[] {
+  return servicesSeenFrom(registry, namespace, reader).services;
+}
+
+/** Those, and from where they are seen alike: the namespace, or {@link everywhere} when it sees nothing that not all do. */
+export function servicesSeenFrom(registry: ServiceRegistry, namespace: string, reader: CollectionReader): { readonly reach: string; readonly services: readonly ServiceModel[] } {
+  const lists = registry.byVisibility.flatMap((index) => [reader.lookup(index, namespace), reader.lookup(index, everywhere)]);
+  const own = lists.find((list, index) => index % 2 === 0 && list.length > 0);
+  const seen = lists.filter((list) => list.length > 0);
+  return { reach: own === undefined ? everywhere : namespace, services: inOrder(seen, own ?? seen[0] ?? none) };
+}
+
+/** Those who see the same lists have one list, which is put in order once. `first`: one of them that others have not, if there is such. */
+function inOrder(lists: readonly (readonly ServiceModel[])[], first: readonly ServiceModel[]): readonly ServiceModel[] {
+  const known = ordered.get(first);
+  if (known !== undefined && known.lists.length === lists.length && known.lists.every((list, index) => list === lists[index])) return known.services;
+  const services = lists.flat().sort(byCreation);
+  ordered.set(first, { lists, services });
+  return services;
+}
+
+const none: readonly ServiceModel[] = [];
+const ordered = new WeakMap<readonly ServiceModel[], { readonly lists: readonly (readonly ServiceModel[])[]; readonly services: readonly ServiceModel[] }>();
+
+/** Those of one host name, in any namespace. */
+export function servicesOfHost(registry: ServiceRegistry, host: string, reader: CollectionReader): readonly ServiceModel[] {
+  return registry.byHost.flatMap((index) => reader.lookup(index, host));
+}
+
+export function isVisible(service: ServiceModel, namespace: string): boolean {
+  return service.visibleIn.includes("*") || service.visibleIn.includes(namespace);
+}
+
+/** The service as the proxies of a cluster know it (undefined: of the own one): with the addresses that it has there. */
+export function serviceInCluster(service: ServiceModel, clusterId: string | undefined): ServiceModel {
+  const own = clusterId === undefined ? undefined : service.addressesByCluster?.[clusterId];
+  return own === undefined || own.length === 0 ? service : { ...service, addresses: own };
+}
+
+/** `others`: the same service in other clusters. */
+function kubernetesService(service: ServiceFacts, mesh: MeshSettings, others: readonly (ServiceFacts & OfCluster)[]): ServiceModel {
+  const headless = service.clusterAddresses.length === 0;
+  return {
+    registry: "Kubernetes",
+    namespace: service.namespace,
+    hostname: hostnameOf(service, mesh.domain).toLowerCase(),
+    name: service.name,
+    objectName: service.name,
+    createdAt: service.createdAt,
+    labels: service.labels,
+    ports: service.ports.flatMap((port) =>
+      port.protocol === "TCP" ? { name: port.name, port: port.port, protocol: port.appProtocol, target: typeof port.target === "number" ? port.target : 0 } : [],
+    ),
+    resolution: service.type === "ExternalName" ? "alias" : headless ? "passthrough" : "endpoints",
+    addresses: service.clusterAddresses,
+    meshExternal: service.type === "ExternalName",
+    visibleIn: visibilityOf(service.exportTo.length === 0 ? mesh.defaultServiceExportTo : service.exportTo, service.namespace),
+    selector: service.selector,
+    subjectAltNames: [],
+    aliasOf: service.type === "ExternalName" ? service.externalName : "",
+    preference: service.preference,
+    waypointCanaryWeight: service.waypointCanaryWeight,
+    ...(others.length === 0 ? {} : { addressesByCluster: Object.fromEntries(others.map((other) => [other.clusterId, other.clusterAddresses])) }),
+  };
+}

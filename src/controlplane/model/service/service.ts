@@ -1,0 +1,54 @@
+import type { AppProtocol, Labels, ServiceFacts } from "../facts.ts";
+
+/** How a proxy finds the endpoints of a service. */
+export type ServiceResolution =
+  /** The control plane tells them. */
+  | "endpoints"
+  /** Where the application connects to is where the connection goes. */
+  | "passthrough"
+  /** The proxy resolves names: all addresses, or one at a time. */
+  | "dns"
+  | "dns-round-robin"
+  /** Of the name in each request, or of each connection's server name. */
+  | "dynamic-dns"
+  /** A name for another service. */
+  | "alias";
+
+export interface ServicePortModel {
+  readonly name: string;
+  readonly port: number;
+  readonly protocol: AppProtocol;
+  /** Of a ServiceEntry: the endpoints' port where they say none. */
+  readonly target: number;
+}
+
+/** A destination as proxies know it, whoever registered it. */
+export interface ServiceModel {
+  readonly registry: "Kubernetes" | "External";
+  readonly namespace: string;
+  /** Lower case; of a ServiceEntry it may be a wildcard. */
+  readonly hostname: string;
+  /** Of the Service; of a ServiceEntry the host. */
+  readonly name: string;
+  /** Of the object. */
+  readonly objectName: string;
+  readonly createdAt: string;
+  readonly labels: Labels;
+  readonly ports: readonly ServicePortModel[];
+  readonly resolution: ServiceResolution;
+  /** Addresses and CIDRs that stand for it; none: it is told apart by name. */
+  readonly addresses: readonly string[];
+  /** That a control plane has given to a ServiceEntry's host; they stand for it with proxies that answer DNS themselves, and with waypoints. */
+  readonly automaticAddresses?: readonly string[];
+  /** Of a service that other clusters have: its addresses there. */
+  readonly addressesByCluster?: Readonly<Record<string, readonly string[]>>;
+  readonly meshExternal: boolean;
+  /** `*`, or namespaces; nobody when empty. */
+  readonly visibleIn: readonly string[];
+  readonly selector: Labels;
+  readonly subjectAltNames: readonly string[];
+  /** Of an alias: the host that it leads to. */
+  readonly aliasOf: string;
+  readonly preference: ServiceFacts["preference"];
+  readonly waypointCanaryWeight?: string | undefined;
+}

@@ -1,0 +1,56 @@
+/** What nearly all requests of the delta protocol say: that a response was taken. */
+export interface Acknowledgement {
+  readonly typeUrl: string;
+  readonly nonce: string;
+}
+
+/** Of `envoy.service.discovery.v3.DeltaDiscoveryRequest`; both are length-delimited. */
+const typeUrlTag = (2 << 3) | 2;
+const nonceTag = (6 << 3) | 2;
+/** A length of one byte ends here; longer fields are for the whole decoder. */
+const longLength = 128;
+
+/** Reads acknowledgements without decoding all that a request could hold. */
+export class AcknowledgementReader {
+  /** The type that was read last: a change is acknowledged by all clients with the same, whose text need not be made for each. */
+  #lastType = "";
+
+  /** Undefined for a request that says anything more, also for one that is malformed: the whole decoder has the last word. */
+  read(request: Uint8Array): Acknowledgement | undefined {
+    const bytes = Buffer.isBuffer(request) ? request : Buffer.from(request.buffer, request.byteOffset, request.length);
+    let typeUrl = "";
+    let nonce = "";
+    let at = 0;
+    while (at < bytes.length) {
+      const tag = bytes[at];
+      const length = bytes[at + 1] ?? longLength;
+      const [start, end] = [at + 2, at + 2 + length];
+      if (length >= longLength || end > bytes.length || !isPrintableAscii(bytes, start, end)) return undefined;
+      if (tag === typeUrlTag) typeUrl = this.#typeAt(bytes, start, end);
+      else if (tag === nonceTag) nonce = bytes.toString("latin1", start, end);
+      else return undefined;
+      at = end;
+    }
+    return typeUrl === "" || nonce === "" ? undefined : { typeUrl, nonce };
+  }
+
+  #typeAt(bytes: Buffer, start: number, end: number): string {
+    if (!isText(bytes, start, end, this.#lastType)) this.#lastType = bytes.toString("latin1", start, end);
+    return this.#lastType;
+  }
+}
+
+function isText(bytes: Buffer, start: number, end: number, text: string): boolean {
+  if (end - start !== text.length) return false;
+  // Types differ at their end.
+  for (let index = text.length - 1; index >= 0; index -= 1) if (bytes[start + index] !== text.charCodeAt(index)) return false;
+  return true;
+}
+
+function isPrintableAscii(bytes: Buffer, start: number, end: number): boolean {
+  for (let at = start; at < end; at += 1) {
+    const byte = bytes[at] ?? 0;
+    if (byte < 0x20 || byte > 0x7e) return false;
+  }
+  return true;
+}

@@ -1,0 +1,21 @@
+import { gunzipSync, inflateSync } from "node:zlib";
+import { messageOf, SerinError, userError } from "../../../base/index.ts";
+import type { Decompress } from "./message-decoder.ts";
+
+/** What `grpc-accept-encoding` says. */
+export const acceptedEncodings = "identity,deflate,gzip";
+
+/** How messages of an encoding are read: `none` as they are, undefined when it is not one that is accepted. */
+export function decompressionOf(encoding: string, maxBytes: number): Decompress | "none" | undefined {
+  if (encoding === "identity") return "none";
+  if (encoding !== "gzip" && encoding !== "deflate") return undefined;
+  const expand = encoding === "gzip" ? gunzipSync : inflateSync;
+  return (bytes) => {
+    try {
+      return expand(bytes, { maxOutputLength: maxBytes });
+    } catch (error) {
+      if ((error as { readonly code?: unknown }).code === "ERR_BUFFER_TOO_LARGE") throw new SerinError("user", "request-too-long", `a request may have ${maxBytes} bytes at most, this one has more once it is not compressed any more`);
+      throw userError("bad-compression", `a request is no ${encoding}: ${messageOf(error)}`, { cause: error });
+    }
+  };
+}

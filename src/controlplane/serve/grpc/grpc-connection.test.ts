@@ -1,0 +1,406 @@
+import assert from "node:assert/strict";
+import { gzipSync } from "node:zlib";
+import { test } from "node:test";
+import { hpackEncode, setting } from "../../../wire/http2/index.ts";
+import type { GrpcCall } from "./grpc-call.ts";
+import { grpcLimits } from "./grpc-limits.ts";
+import { grpcStatus } from "./grpc-status.ts";
+import { FrameClient, framed, path, requestFields, TestOwner, turn } from "./testing/frame-client.ts";
+
+/** Answers each request by its text; keeps what it heard. */
+function echo() {
+  const heard: string[] = [];
+  const calls: GrpcCall[] = [];
+  const owner = new TestOwner((call) => {
+    calls.push(call);
+    call.start({
+      message: (bytes) => {
+        heard.push(`message ${bytes.length > 40 ? bytes.length : bytes.toString()}`);
+        if (bytes.length <= 40) call.write([Buffer.from("so: "), Buffer.from(bytes)]);
+      },
+      ended: () => {
+        heard.push("ended");
+        call.end();
+      },
+      drained: () => heard.push("drained"),
+      failed: (error) => {
+        heard.push(`failed ${error.code}`);
+        call.end(grpcStatus.resourceExhausted, error.message);
+      },
+      closed: () => heard.push("closed"),
+    });
+  });
+  return { owner, heard, calls };
+}
+
+/** A connection whose first frames are done with. */
+async function greeted(owner: TestOwner, settings: readonly (readonly [number, number])[] = []): Promise<FrameClient> {
+  const client = new FrameClient(owner, settings);
+  client.send();
+  await client.told();
+  return client;
+}
+
+test("a connection begins with our settings, a large window, and an acknowledgement of the client's", async () => {
+  const client = new FrameClient(echo().owner);
+  client.send();
+  assert.deepEqual(await client.told(), [`settings 3=100 4=${grpcLimits.streamWindowBytes} 6=65536`, `window 0 ${grpcLimits.connectionWindowBytes - 65_535}`, "settings ack"]);
+  client.writer.ping(Buffer.from("12345678"), false);
+  client.send();
+  assert.deepEqual(await client.told(), ["ping ack 12345678"]);
+});
+
+test("a call whose bytes come one by one, its header block in CONTINUATION frames, is answered as one that comes at once", async () => {
+  for (const size of [1, 7, Infinity]) {
+    const { owner, heard } = echo();
+    const client = await greeted(owner);
+    client.writer.headers(1, hpackEncode(requestFields), false, 20);
+    client.request(1, "one");
+    client.request(1, "two", true);
+    client.send(undefined, size);
+    assert.deepEqual((await client.told()).filter((event) => !event.startsWith("data")), ["headers 1 :status 200", "headers 1 grpc-status 0 end"]);
+    assert.deepEqual(client.heard.bodies.get(1), Buffer.concat([framed("so: one"), framed("so: two")]));
+    assert.deepEqual(heard, ["message one", "message two", "ended", "closed"]);
+  }
+});
+
+test("what is written in one turn leaves in one write", async () => {
+  const { owner, calls } = echo();
+  const client = await greeted(owner);
+  client.head(1);
+  client.send();
+  await turn();
+  const before = client.pipe.written.length;
+  for (const text of ["a", "b", "c"]) calls[0]?.write([Buffer.from(text)]);
+  await turn();
+  assert.equal(client.pipe.written.length, before + 1);
+});
+
+test("a large part goes to all clients without a copy, in frames as large as each of them takes", async () => {
+  const { owner, calls } = echo();
+  const shared = Buffer.alloc(65_536 * 15, "x");
+  const settings = [[setting.initialWindowSize, 2_000_000], [setting.maxFrameSize, 1 << 20]] as const;
+  const clients = [await greeted(owner, settings), await greeted(owner, settings)];
+  for (const client of clients) {
+    client.writer.windowUpdate(0, 2_000_000);
+    client.head(1);
+    client.send();
+    client.pipe.shared = shared;
+  }
+  for (const call of calls) assert.equal(call.write([Buffer.from("head"), shared]), true);
+  await turn();
+  for (const client of clients) {
+    const pieces = client.pipe.written.filter((bytes) => bytes.buffer === shared.buffer);
+    // The last piece is small enough to be copied.
+    assert.ok(pieces.reduce((sum, bytes) => sum + bytes.length, 0) > shared.length - grpcLimits.copiedPartBytes);
+    await client.told();
+    assert.deepEqual(client.heard.bodies.get(1), framed(Buffer.concat([Buffer.from("head"), shared])));
+  }
+});
+
+test("a client that opens no window delays nobody, holds one response and no more, and gets the rest when it does", async () => {
+  const { owner, calls, heard } = echo();
+  const slow = await greeted(owner, [[setting.initialWindowSize, 10]]);
+  slow.head(1);
+  slow.send();
+  const quick = await greeted(owner);
+  quick.head(1);
+  quick.send();
+  await Promise.all([slow.told(), quick.told()]);
+  const message = Buffer.alloc(1000, "y");
+  assert.deepEqual(calls.map((call) => call.write([message])), [false, true]);
+  assert.deepEqual([await slow.told(), await quick.told()], [["headers 1 :status 200", "data 1 10"], ["headers 1 :status 200", "data 1 1005"]]);
+  slow.writer.windowUpdate(1, 500);
+  slow.send();
+  assert.deepEqual(await slow.told(), ["data 1 500"]);
+  assert.deepEqual(heard, []);
+  // By SETTINGS windows open too.
+  slow.writer.settings([[setting.initialWindowSize, 1000]]);
+  slow.send();
+  assert.deepEqual(await slow.told(), ["settings ack", "data 1 495"]);
+  assert.deepEqual([heard, slow.heard.bodies.get(1)], [["drained"], framed(message)]);
+});
+
+test("a call that ends while its client takes nothing ends after its messages, or is reset when that takes too long", async () => {
+  const { owner, calls, heard } = echo();
+  for (const patient of [true, false]) {
+    const client = await greeted(owner, [[setting.initialWindowSize, 0]]);
+    client.head(1);
+    client.send();
+    const call = calls.at(-1);
+    call?.write([Buffer.from("last words")]);
+    call?.end(grpcStatus.unavailable, "over");
+    assert.deepEqual([await client.told(), heard.splice(0)], [["headers 1 :status 200"], ["closed"]]);
+    if (patient) {
+      client.writer.windowUpdate(1, 100);
+      client.send();
+      assert.deepEqual(await client.told(), ["data 1 15", "headers 1 grpc-status 14 grpc-message over end", "rst 1 NO_ERROR"]);
+    } else {
+      for (let second = 0; second <= grpcLimits.endTimeoutMs / 1000; second += 1) client.connection.sweep(0);
+      assert.deepEqual(await client.told(), ["rst 1 CANCEL"]);
+    }
+    assert.deepEqual([...client.connection.calls], []);
+  }
+});
+
+test("a kernel that takes no more stops writers, and what they said goes when it does", async () => {
+  const { owner, calls, heard } = echo();
+  const client = await greeted(owner, [[setting.initialWindowSize, 10_000_000]]);
+  client.writer.windowUpdate(0, 10_000_000);
+  client.head(1);
+  client.send();
+  await client.told();
+  client.pipe.stuck = true;
+  assert.equal(calls[0]?.write([Buffer.alloc(3_000_000)]), false);
+  await turn();
+  assert.ok(client.pipe.bufferedBytes < grpcLimits.outputHighWaterBytes + grpcLimits.maxSentFrameBytes + 100, `${client.pipe.bufferedBytes}`);
+  while (heard.length === 0) {
+    client.pipe.drain();
+    await turn();
+  }
+  await client.told();
+  assert.deepEqual([heard, client.heard.bodies.get(1)?.length], [["drained"], 3_000_005]);
+});
+
+test("requests cost no window update each: the window is opened anew when half of it was used", async () => {
+  const { owner } = echo();
+  const client = await greeted(owner);
+  client.head(1);
+  for (let count = 0; count < 1000; count += 1) client.request(1, "acknowledgement".repeat(7));
+  client.send();
+  assert.deepEqual((await client.told()).filter((event) => event.startsWith("window")), []);
+  for (let count = 0; count < 6; count += 1) client.request(1, "z".repeat(15_000));
+  client.send();
+  const opened = (await client.told()).filter((event) => event.startsWith("window"));
+  assert.equal(opened.length, 1);
+  assert.match(opened[0] ?? "", /^window 1 \d{6}$/);
+});
+
+test("what is no call of ours is answered by what is wrong with it", async () => {
+  const cases: readonly (readonly [more: readonly string[], answer: string])[] = [
+    [[":path", "/no.Service/Method"], `:status 200 grpc-status 12 grpc-message the server does not have the method /no.Service/Method`],
+    [["grpc-encoding", "snappy"], ":status 200 grpc-status 12 grpc-message requests may be compressed by identity,deflate,gzip, not by snappy"],
+    [["grpc-timeout", "5 minutes"], ":status 200 grpc-status 13 grpc-message grpc-timeout must be up to 8 digits and one of H, M, S, m, u, n"],
+    [["content-type", "application/json"], ":status 415"],
+    [[":method", "GET"], ":status 405"],
+  ];
+  for (const [[name = "", value = ""], answer] of cases) {
+    const client = await greeted(echo().owner);
+    const at = requestFields.indexOf(name);
+    client.head(1, at < 0 ? [name, value] : [], at < 0 ? requestFields : requestFields.with(at + 1, value), true);
+    client.send();
+    assert.deepEqual(await client.told(), [`headers 1 ${answer} end`]);
+  }
+});
+
+test("a header list that makes no request ends its stream, and no other", async () => {
+  const { owner } = echo();
+  const client = await greeted(owner);
+  const bad: readonly (readonly string[])[] = [
+    [":method", "POST", ":path", path],
+    [...requestFields, ":path", path],
+    [...requestFields, "Upper", "case"],
+    [...requestFields, "connection", "close"],
+    [...requestFields, "te", "gzip"],
+    [...requestFields, "x", "a\nb"],
+    [":status", "200", ...requestFields],
+  ];
+  for (const [index, fields] of bad.entries()) client.head(1 + index * 2, [], fields);
+  client.head(101);
+  client.request(101, "fine");
+  client.send();
+  const expected = [...bad.map((_, index) => `rst ${1 + index * 2} PROTOCOL_ERROR`), "headers 101 :status 200", `data 101 ${"so: fine".length + 5}`];
+  assert.deepEqual(await client.told(), expected);
+});
+
+test("a compressed request is read when its call said so; what it hides is bounded", async () => {
+  const { owner, heard } = echo();
+  const client = await greeted(owner);
+  const compressed = (text: string): Buffer => {
+    const bytes = framed(gzipSync(text));
+    bytes[0] = 1;
+    return bytes;
+  };
+  client.head(1, ["grpc-encoding", "gzip"]);
+  const [small, huge] = [compressed("small"), compressed("0".repeat(200_000))];
+  client.writer.data(1, small, 0, small.length, false);
+  client.request(1, "plain");
+  client.writer.data(1, huge, 0, huge.length, false);
+  client.head(3);
+  client.writer.data(3, small, 0, small.length, false);
+  client.send();
+  const told = await client.told();
+  assert.deepEqual(heard, ["message small", "message plain", "failed request-too-long", "closed", "failed compressed", "closed"]);
+  assert.deepEqual(told.filter((event) => event.includes("grpc-status")).map((event) => event.slice(0, 31)), ["headers 1 grpc-status 8 grpc-me", "headers 3 :status 200 grpc-stat"]);
+});
+
+test("a request that is too long, or cut off by the end, ends its call with the reason", async () => {
+  const { owner, heard } = echo();
+  const client = await greeted(owner);
+  client.head(1);
+  const long = framed("").fill(0xff, 1);
+  client.writer.data(1, long, 0, long.length, false);
+  client.head(3);
+  const cut = framed("cut off").subarray(0, 8);
+  client.writer.data(3, cut, 0, cut.length, true);
+  client.send();
+  const told = await client.told();
+  assert.match(told[0] ?? "", /^headers 1 :status 200 grpc-status 8 grpc-message a request may have 100000 bytes at most, this one has 4294967295 end$/);
+  assert.deepEqual(told.slice(1), ["rst 1 NO_ERROR", "headers 3 :status 200 grpc-status 13 grpc-message the client ended the call within a message end"]);
+  assert.deepEqual(heard, ["failed request-too-long", "closed", "closed"]);
+});
+
+test("what comes before somebody answers the call waits within its window, and a call taken back meanwhile is never told", async () => {
+  const calls: GrpcCall[] = [];
+  const owner = new TestOwner((call) => void calls.push(call));
+  const client = await greeted(owner);
+  client.head(1);
+  client.request(1, "early");
+  client.request(1, "last", true);
+  client.head(3);
+  client.request(3, "withdrawn");
+  client.writer.rstStream(3, 8);
+  client.send();
+  const heard: string[] = [];
+  for (const call of calls) call.start({ message: (bytes) => heard.push(bytes.toString()), ended: () => heard.push("ended"), drained() {}, failed() {}, closed: () => heard.push(`closed ${call.id}`) });
+  assert.deepEqual(heard, ["early", "last", "ended", "closed 3"]);
+  client.head(5);
+  const tooMuch = Buffer.alloc(16_384);
+  for (let sent = 0; sent <= grpcLimits.streamWindowBytes; sent += tooMuch.length) client.writer.data(5, tooMuch, 0, tooMuch.length, false);
+  client.send();
+  assert.deepEqual(await client.told(), ["rst 5 FLOW_CONTROL_ERROR"]);
+});
+
+test("a call's time, taking it back, and the loss of its connection close it once", async () => {
+  const { owner, heard } = echo();
+  const client = await greeted(owner);
+  client.head(1, ["grpc-timeout", "2S"]);
+  client.send();
+  owner.clock.pass(2000);
+  assert.deepEqual(await client.told(), ["headers 1 :status 200 grpc-status 4 grpc-message the call's time is over end", "rst 1 NO_ERROR"]);
+  client.head(3, ["grpc-timeout", "1H"]);
+  client.writer.rstStream(3, 8);
+  client.head(5);
+  client.send();
+  client.pipe.handler?.close(new Error("gone"));
+  assert.deepEqual([heard, owner.closedBy, owner.clock.timers], [["closed", "closed", "closed"], ["gone"], 0]);
+});
+
+test("a connection has a hundred calls at a time", async () => {
+  const { owner, calls } = echo();
+  const client = await greeted(owner);
+  for (let count = 0; count <= grpcLimits.maxStreams; count += 1) client.head(1 + count * 2);
+  client.send();
+  assert.deepEqual([await client.told(), calls.length], [[`rst ${1 + grpcLimits.maxStreams * 2} REFUSED_STREAM`], grpcLimits.maxStreams]);
+});
+
+test("who floods by frames that move nothing on, or by calls that it takes back, is sent away with the reason", async () => {
+  const floods: readonly (readonly [put: (client: FrameClient, round: number) => void, rounds: number, reason: string])[] = [
+    [({ writer }) => writer.ping(Buffer.alloc(8), false), 2010, "too many frames that move nothing on"],
+    [({ writer }) => writer.settings([]), 2010, "too many frames that move nothing on"],
+    [({ writer }) => writer.data(1, Buffer.alloc(0), 0, 0, false), 2010, "too many frames that move nothing on"],
+    [({ writer }) => writer.windowUpdate(0, 1), 2010, "too many frames that move nothing on"],
+    [(client, round) => {
+      client.head(3 + round * 2);
+      client.writer.rstStream(3 + round * 2, 8);
+    }, 201, "too many calls that were taken back"],
+  ];
+  for (const [put, rounds, reason] of floods) {
+    const { owner, heard } = echo();
+    const client = await greeted(owner);
+    client.head(1);
+    for (let round = 0; round < rounds; round += 1) put(client, round);
+    client.send();
+    const told = await client.told();
+    assert.match(told.at(-1) ?? "", new RegExp(`^goaway \\d+ ENHANCE_YOUR_CALM: ${reason}$`));
+    assert.equal(client.pipe.ended, true);
+    assert.equal(heard.at(-1), "closed");
+    client.pipe.handler?.close(undefined);
+    assert.deepEqual(owner.closedBy, [`ENHANCE_YOUR_CALM: ${reason}`]);
+  }
+});
+
+test("bytes that are no HTTP/2, or break its rules, end the connection by GOAWAY with the reason", async () => {
+  const notHttp2 = new FrameClient(echo().owner);
+  notHttp2.send(Buffer.from("GET / HTTP/1.1\r\n\r\n"));
+  assert.equal((await notHttp2.told()).at(-1), "goaway 0 PROTOCOL_ERROR: the client does not speak HTTP/2");
+  const broken: readonly (readonly [put: (client: FrameClient) => void, reason: string])[] = [
+    [({ writer }) => writer.data(7, Buffer.from("x"), 0, 1, false), "PROTOCOL_ERROR: DATA on stream 7, which was never opened"],
+    [(client) => client.head(2), "PROTOCOL_ERROR: HEADERS on stream 2, which is no client's"],
+    [({ writer }) => writer.windowUpdate(0, 2 ** 31 - 1), "FLOW_CONTROL_ERROR: the connection's window is above 2^31-1"],
+    [(client) => client.writer.headers(1, Buffer.alloc(70_000), false, 16_384), "ENHANCE_YOUR_CALM: a header block is larger than 65536 bytes"],
+  ];
+  for (const [put, reason] of broken) {
+    const client = await greeted(echo().owner);
+    put(client);
+    client.send();
+    assert.deepEqual([(await client.told()).at(-1), client.pipe.ended], [`goaway 0 ${reason}`, true]);
+  }
+});
+
+test("who says nothing for half a minute is asked for a sign of life, and is gone when none comes", async () => {
+  for (const alive of [true, false]) {
+    const { owner } = echo();
+    const client = await greeted(owner);
+    const pass = (ms: number): void => {
+      owner.clock.pass(ms);
+      client.connection.sweep(owner.clock.steadyMs());
+    };
+    pass(grpcLimits.keepaliveMs - 1);
+    assert.deepEqual(await client.told(), []);
+    pass(1);
+    assert.deepEqual(await client.told(), ["ping alive???"]);
+    if (alive) {
+      client.writer.ping(Buffer.from("alive???"), true);
+      owner.clock.pass(1);
+      client.send();
+    }
+    pass(grpcLimits.keepaliveTimeoutMs);
+    assert.equal(client.pipe.destroyed, !alive);
+    assert.deepEqual(owner.closedBy, alive ? [] : ["the client did not answer a PING within 10 s"]);
+  }
+});
+
+test("a connection that is let go takes calls until its client has seen it, and ends with the last of them", async () => {
+  const { owner } = echo();
+  const client = await greeted(owner);
+  client.head(1);
+  client.send();
+  client.connection.drain();
+  assert.deepEqual(await client.told(), ["goaway 2147483647 NO_ERROR", "ping goaway!!"]);
+  client.head(3);
+  client.writer.ping(Buffer.from("goaway!!"), true);
+  client.head(5);
+  client.request(3, "in time", true);
+  client.send();
+  assert.deepEqual(await client.told(), ["goaway 3 NO_ERROR", "headers 3 :status 200", "data 3 16", "headers 3 grpc-status 0 end"]);
+  assert.equal(client.pipe.ended, false);
+  client.request(1, "last", true);
+  client.send();
+  await client.told();
+  assert.equal(client.pipe.ended, true);
+});
+
+test("calls that are ended by the server are told why, then the connection ends", async () => {
+  const { owner, heard } = echo();
+  const client = await greeted(owner);
+  client.head(1);
+  client.send();
+  client.connection.endCalls(grpcStatus.unavailable, "stopping");
+  assert.deepEqual(await client.told(), ["goaway 2147483647 NO_ERROR", "ping goaway!!", "goaway 1 NO_ERROR", "headers 1 :status 200 grpc-status 14 grpc-message stopping end", "rst 1 NO_ERROR"]);
+  assert.deepEqual([heard, client.pipe.ended], [["closed"], true]);
+  owner.clock.pass(grpcLimits.closeGraceMs);
+  assert.equal(client.pipe.destroyed, true);
+});
+
+test("a client whose decoder keeps no table is told before the next header block that ours uses none", async () => {
+  const { owner, calls } = echo();
+  const client = await greeted(owner, [[setting.headerTableSize, 0]]);
+  client.head(1);
+  client.send();
+  calls[0]?.write([Buffer.from("x")]);
+  await turn();
+  const bytes = Buffer.concat(client.pipe.written);
+  // Behind the frame's head: a table size update to 0, then `:status 200`.
+  assert.ok(bytes.includes(Buffer.from([0x20, 0x88])));
+});

@@ -1,0 +1,150 @@
+import assert from "node:assert/strict";
+import { connect as connectTls, type TLSSocket } from "node:tls";
+import { after, before, test } from "node:test";
+import * as grpc from "@grpc/grpc-js";
+import { silentLogger, systemClock } from "../../../base/index.ts";
+import { TestAuthority, type Issued } from "../../../net/testing/index.ts";
+import { GrpcServer } from "./grpc-server.ts";
+import { grpcStatus } from "./grpc-status.ts";
+import { RotatingCertificate, type CertificateMaterial } from "./rotating-certificate.ts";
+import { unaryMethod } from "./unary-method.ts";
+
+const path = "/test.Service/WhoAmI";
+const webId = "spiffe://cluster.local/ns/shop/sa/web";
+let authority: TestAuthority;
+let [serving, web, stranger]: (Issued | undefined)[] = [];
+const servers: GrpcServer[] = [];
+
+before(async () => {
+  authority = await TestAuthority.create();
+  const other = await TestAuthority.create();
+  [serving, web, stranger] = await Promise.all([authority.issue({ dns: "istiod.test" }), authority.issue({ spiffe: webId }), other.issue({ spiffe: webId })]);
+});
+after(() => {
+  for (const server of servers) server.close();
+});
+
+function materialOf(issued: Issued | undefined, clientRoots = authority.roots): CertificateMaterial {
+  return { certificate: issued?.certificateChain ?? "", privateKey: issued?.privateKey ?? "", clientRoots };
+}
+
+/** Answers who the caller's certificate says that it is; a request of `wait` only once `release` is called. */
+async function serve(): Promise<{ readonly server: GrpcServer; readonly certificate: RotatingCertificate; readonly port: number; readonly release: () => void }> {
+  const { promise, resolve: release } = Promise.withResolvers<void>();
+  const answer = unaryMethod(
+    async (request, call) => {
+      if (request.toString() === "wait") await promise;
+      if (request.toString() === "no") throw new Error("100 % ü");
+      return Buffer.from(`${call.peer.subjectAltName ?? "nobody"} ${call.header("x-word").join("+")}`);
+    },
+    (error) => ({ status: grpcStatus.permissionDenied, message: (error as Error).message }),
+  );
+  const server = new GrpcServer({ methods: new Map([[path, answer]]), maxRequestBytes: 1000, clock: systemClock, log: silentLogger });
+  servers.push(server);
+  const certificate = new RotatingCertificate(materialOf(serving));
+  return { server, certificate, port: await server.listen("127.0.0.1", 0, certificate), release };
+}
+
+const bytes = (value: Buffer): Buffer => value;
+
+function clientOf(port: number, issued?: Issued, roots = authority.roots): grpc.Client {
+  const credentials = issued === undefined ? grpc.credentials.createSsl(Buffer.from(roots)) : grpc.credentials.createSsl(Buffer.from(roots), Buffer.from(issued.privateKey), Buffer.from(issued.certificateChain));
+  return new grpc.Client(`127.0.0.1:${port}`, credentials, { "grpc.ssl_target_name_override": "istiod.test", "grpc.use_local_subchannel_pool": 1 });
+}
+
+async function ask(client: grpc.Client, request: string, words: readonly string[] = []): Promise<string> {
+  const metadata = new grpc.Metadata();
+  for (const word of words) metadata.add("x-word", word);
+  return await new Promise((resolve, reject) => {
+    client.makeUnaryRequest(path, bytes, bytes, Buffer.from(request), metadata, (error, answer) => (error === null ? resolve(String(answer)) : reject(error)));
+  });
+}
+
+test("a client certificate may be absent; one of a trusted chain is who the caller is, any other is nobody's", async () => {
+  const { port } = await serve();
+  for (const [issued, expected] of [[undefined, "nobody a+b"], [web, `URI:${webId} a+b`], [stranger, "nobody a+b"]] as const) {
+    const client = clientOf(port, issued);
+    assert.equal(await ask(client, "who", ["a", "b"]), expected);
+    client.close();
+  }
+});
+
+test("a client that wants to go on with an earlier session is asked for its certificate again", async () => {
+  const { port } = await serve();
+  for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
+    let session: Buffer | undefined;
+    for (let round = 0; round < 3; round += 1) {
+      const socket = connectTls({ host: "127.0.0.1", port, rejectUnauthorized: false, ALPNProtocols: ["h2"], maxVersion, cert: web?.certificateChain ?? "", key: web?.privateKey ?? "", ...(session === undefined ? {} : { session }) });
+      const greeted = Promise.withResolvers<void>();
+      socket.on("session", (given: Buffer) => (session = given)).once("data", () => greeted.resolve()).once("error", greeted.reject);
+      await greeted.promise;
+      assert.equal(socket.isSessionReused(), false);
+      socket.destroy();
+    }
+  }
+});
+
+test("what a method refuses is told by status and words, and a request that is too long by its own", async () => {
+  const { port } = await serve();
+  const client = clientOf(port);
+  await assert.rejects(ask(client, "no"), { code: grpc.status.PERMISSION_DENIED, details: "100 % ü" });
+  await assert.rejects(ask(client, "x".repeat(1001)), { message: /a request may have 1000 bytes at most/ });
+  assert.equal(await ask(client, "who"), "nobody ");
+  client.close();
+});
+
+test("a certificate and roots that are replaced hold for who connects then; connections that are open go on", async () => {
+  const { port, certificate } = await serve();
+  const before_ = clientOf(port, web);
+  assert.equal(await ask(before_, "who"), `URI:${webId} `);
+  const next = await TestAuthority.create();
+  certificate.rotate(materialOf(await next.issue({ dns: "istiod.test" }), next.roots));
+  assert.equal(await ask(before_, "who"), `URI:${webId} `);
+  const later = clientOf(port, await next.issue({ spiffe: webId }), next.roots);
+  assert.equal(await ask(later, "who"), `URI:${webId} `);
+  // The former roots say nothing any more.
+  const former = clientOf(port, web, next.roots);
+  assert.equal(await ask(former, "who"), "nobody ");
+  assert.throws(() => certificate.rotate({ certificate: "no", privateKey: "no", clientRoots: "no" }), { code: "tls-material-invalid" });
+  for (const client of [before_, later, former]) client.close();
+});
+
+test("TLS before 1.2, and a client that does not speak HTTP/2, are not served", async () => {
+  const { port } = await serve();
+  const attempt = async (options: object): Promise<string> =>
+    await new Promise((resolve) => {
+      const socket: TLSSocket = connectTls({ host: "127.0.0.1", port, rejectUnauthorized: false, ...options });
+      socket.once("secureConnect", () => socket.once("data", () => resolve("served")));
+      socket.once("error", (error) => resolve((error as { readonly code?: string }).code ?? error.message));
+      socket.once("close", () => resolve("closed"));
+    });
+  assert.equal(await attempt({ ALPNProtocols: ["h2"] }), "served");
+  assert.match(await attempt({ ALPNProtocols: ["h2"], maxVersion: "TLSv1.1", minVersion: "TLSv1", ciphers: "DEFAULT@SECLEVEL=0" }), /PROTOCOL|ECONNRESET|closed/);
+  assert.match(await attempt({ ALPNProtocols: ["http/1.1"] }), /NO_APPLICATION_PROTOCOL|ECONNRESET|closed/);
+  assert.match(await attempt({}), /ECONNRESET|closed/);
+});
+
+test("a server that stops lets calls end and takes no more; what is open after its grace is ended with a reason", async () => {
+  const first = await serve();
+  const client = clientOf(first.port);
+  const waiting = ask(client, "wait");
+  // Of one connection: when this is answered, the one before has come.
+  assert.equal(await ask(client, "who"), "nobody ");
+  const stopped = first.server.stop(60_000);
+  first.release();
+  assert.equal(await waiting, "nobody ");
+  client.close();
+  await stopped;
+  const second = await serve();
+  const other = clientOf(second.port);
+  const never = ask(other, "wait");
+  await ask(other, "who");
+  await Promise.all([second.server.stop(10), assert.rejects(never, { code: grpc.status.UNAVAILABLE, details: "the control plane is stopping" })]);
+  other.close();
+});
+
+test("a port that is taken is told with what to look for", async () => {
+  const { port } = await serve();
+  const server = new GrpcServer({ methods: new Map(), maxRequestBytes: 1000, clock: systemClock, log: silentLogger });
+  await assert.rejects(server.listen("127.0.0.1", port), { code: "cannot-listen", message: new RegExp(`cannot listen on 127.0.0.1:${port}`) });
+});

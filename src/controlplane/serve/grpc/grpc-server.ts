@@ -1,0 +1,141 @@
+import { lookup } from "node:dns/promises";
+import { isIP } from "node:net";
+import { messageOf, transientError, type Clock, type Logger } from "../../../base/index.ts";
+import { listenTcp, readInSmallChunks, secureServer, type ByteListener, type ByteStream } from "../../../net/index.ts";
+import { GrpcConnection, type ConnectionOwner } from "./grpc-connection.ts";
+import type { GrpcCall } from "./grpc-call.ts";
+import { grpcLimits } from "./grpc-limits.ts";
+import { grpcStatus } from "./grpc-status.ts";
+import type { RotatingCertificate } from "./rotating-certificate.ts";
+import { FrameOutput } from "./frame-output.ts";
+
+/** Answers a call, by {@link GrpcCall.start} now or later. */
+export type GrpcMethod = (call: GrpcCall) => void;
+
+export interface GrpcServerOptions {
+  /** By path: `/package.Service/Method`. */
+  readonly methods: ReadonlyMap<string, GrpcMethod>;
+  /** A longer request ends its call. */
+  readonly maxRequestBytes: number;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+const sweepMs = 1000;
+const http2Protocol = "h2";
+
+/** gRPC over HTTP/2, by prior knowledge or over TLS. Bounded by {@link grpcLimits}. */
+export class GrpcServer implements ConnectionOwner {
+  readonly output = new FrameOutput();
+  readonly clock: Clock;
+  readonly maxRequestBytes: number;
+  readonly #methods: ReadonlyMap<string, GrpcMethod>;
+  readonly #log: Logger;
+  readonly #connections = new Set<GrpcConnection>();
+  readonly #listeners: ByteListener[] = [];
+  /** Connections whose handshake is under way. */
+  readonly #handshakes = new Set<ByteStream>();
+  #sweeping: Disposable | undefined;
+  #isStopped = false;
+  #allClosed: (() => void) | undefined;
+
+  constructor(options: GrpcServerOptions) {
+    this.clock = options.clock;
+    this.maxRequestBytes = options.maxRequestBytes;
+    this.#methods = options.methods;
+    this.#log = options.log;
+  }
+
+  /** Listens on an address or name, and answers the port. With a certificate over TLS: client certificates are asked for, and may be absent. */
+  async listen(address: string, port: number, certificate?: RotatingCertificate): Promise<number> {
+    const accept = (stream: ByteStream): void => {
+      if (certificate === undefined) this.#serve(stream, undefined);
+      else void this.#secure(stream, certificate);
+    };
+    try {
+      const ip = isIP(address) === 0 ? (await lookup(address)).address : address;
+      const listener = await listenTcp({ address: ip, port }, accept);
+      this.#listeners.push(listener);
+      return listener.address.port;
+    } catch (error) {
+      throw transientError("cannot-listen", `cannot listen on ${address}:${port}: ${messageOf(error)}`, { cause: error, hint: "is another istiod running in this pod's network?" });
+    }
+  }
+
+  /** Takes no more connections and calls, lets calls end, and ends those that are open after `graceMs`. */
+  async stop(graceMs: number): Promise<void> {
+    this.#stopListening();
+    const closed = new Promise<void>((resolve) => (this.#allClosed = resolve));
+    for (const connection of this.#connections) connection.drain();
+    using _limit = this.clock.after(graceMs, () => {
+      for (const stream of this.#handshakes) stream.destroy();
+      for (const connection of this.#connections) connection.endCalls(grpcStatus.unavailable, "the control plane is stopping");
+    });
+    if (this.#connections.size > 0) await closed;
+  }
+
+  /** Ends everything at once. */
+  close(): void {
+    this.#stopListening();
+    for (const stream of this.#handshakes) stream.destroy();
+    for (const connection of this.#connections) connection.destroy();
+  }
+
+  // ---- ConnectionOwner
+
+  method(path: string): GrpcMethod | undefined {
+    return this.#methods.get(path);
+  }
+
+  closed(connection: GrpcConnection, reason: string | undefined): void {
+    this.#connections.delete(connection);
+    if (reason !== undefined) this.#log.debug("a connection ended", { peer: connection.peer.address, reason });
+    if (this.#connections.size > 0) return;
+    this.#sweeping?.[Symbol.dispose]();
+    this.#sweeping = undefined;
+    this.#allClosed?.();
+  }
+
+  async #secure(stream: ByteStream, certificate: RotatingCertificate): Promise<void> {
+    this.#handshakes.add(stream);
+    try {
+      // Who shows a certificate that is out of date may still show a token.
+      const secured = await secureServer(stream, () => certificate.context, { alpn: [http2Protocol], timeoutMs: grpcLimits.handshakeTimeoutMs, clientCertificate: "any" });
+      if (secured.alpnProtocol === http2Protocol) this.#serve(secured, secured.peerVerified ? secured.peerCertificate?.subjectAltName : undefined);
+      else secured.destroy();
+    } catch (error) {
+      this.#log.debug("a handshake failed", { peer: stream.remote.address, error: messageOf(error) });
+    } finally {
+      this.#handshakes.delete(stream);
+    }
+  }
+
+  #serve(stream: ByteStream, subjectAltName: string | undefined): void {
+    if (this.#isStopped) {
+      stream.destroy();
+      return;
+    }
+    // Proxies say much once, and then a hundred bytes at a time.
+    readInSmallChunks(stream);
+    const { address, port } = stream.remote;
+    const connection = new GrpcConnection(this, stream, { address, port, subjectAltName });
+    this.#connections.add(connection);
+    this.#sweepLater();
+    connection.start();
+  }
+
+  #sweepLater(): void {
+    this.#sweeping ??= this.clock.after(sweepMs, () => {
+      this.#sweeping = undefined;
+      const nowMs = this.clock.steadyMs();
+      for (const connection of this.#connections) connection.sweep(nowMs);
+      if (this.#connections.size > 0) this.#sweepLater();
+    });
+  }
+
+  #stopListening(): void {
+    this.#isStopped = true;
+    for (const listener of this.#listeners) listener.close();
+    this.#listeners.length = 0;
+  }
+}

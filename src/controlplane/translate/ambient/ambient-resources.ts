@@ -1,0 +1,71 @@
+import type { Collection, CollectionGraph } from "../../../kube/index.ts";
+import { AuthorizationSchema } from "../../../wire/workload/index.ts";
+import { deriveAmbientEntries } from "../../model/ambient/ambient-service.ts";
+import { factsKey, meshKey } from "../../model/facts.ts";
+import type { MeshInputs } from "../../model/mesh-inputs.ts";
+import { inheritedStrict, peerAuthenticationsFor } from "../../model/peer-authentication.ts";
+import { hasSelector } from "../../model/selection.ts";
+import { deriveWaypoints, WaypointBindings, type Waypoints } from "../../model/ambient/waypoint.ts";
+import { deriveAmbientNetworks } from "./ambient-networks.ts";
+import { deriveAmbientServices } from "./ambient-services.ts";
+import { deriveAmbientWorkloads } from "./ambient-workloads.ts";
+import { isForZtunnel } from "../../model/ambient/ambient-policy.ts";
+import { authorizationOf, convertedPeerAuthentication, staticStrictPolicy } from "./authorization.ts";
+import { encodeResource, sameResource, type EncodedResource } from "../resource.ts";
+
+/** What ztunnels are served, by resource name. */
+export interface AmbientResources {
+  readonly addresses: readonly Collection<EncodedResource>[];
+  readonly authorizations: readonly Collection<EncodedResource>[];
+}
+
+export function deriveAmbientResources(graph: CollectionGraph, inputs: MeshInputs, waypoints: Waypoints = deriveWaypoints(graph, inputs)): AmbientResources {
+  const sources = { inputs, waypoints, bindings: new WaypointBindings(inputs, waypoints), entries: deriveAmbientEntries(graph, inputs) };
+  return {
+    addresses: [...deriveAmbientServices(graph, sources), ...deriveAmbientWorkloads(graph, sources), ...deriveAmbientNetworks(graph, sources)],
+    authorizations: deriveAuthorizations(graph, inputs),
+  };
+}
+
+function deriveAuthorizations(graph: CollectionGraph, inputs: MeshInputs): readonly Collection<EncodedResource>[] {
+  const own = graph.derive(
+    "wds-authorizations",
+    inputs.authorizationPolicies,
+    (policy, reader) => {
+      const mesh = reader.get(inputs.mesh, meshKey);
+      if (mesh === undefined || !isForZtunnel(policy)) return [];
+      const name = factsKey(policy);
+      return [[name, encodeResource(AuthorizationSchema, name, authorizationOf(policy, mesh.rootNamespace))]];
+    },
+    sameResource,
+  );
+  const converted = graph.derive(
+    "wds-peer-authentications",
+    inputs.peerAuthentications,
+    (policy, reader) => {
+      const mesh = reader.get(inputs.mesh, meshKey);
+      if (mesh === undefined || !hasSelector(policy) || Object.keys(policy.spec.portLevelModes).length === 0) return [];
+      const peers = peerAuthenticationsFor(policy.namespace, mesh.rootNamespace, inputs, reader);
+      if (policy.namespace === mesh.rootNamespace) return [];
+      const message = convertedPeerAuthentication(policy, inheritedStrict(policy.namespace, mesh.rootNamespace, peers));
+      if (message === undefined) return [];
+      const name = `${message.namespace}/${message.name}`;
+      return [[name, encodeResource(AuthorizationSchema, name, message)]];
+    },
+    sameResource,
+  );
+  const anyPeer = inputs.peerAuthentications.index("any", () => ["any"]);
+  const strict = graph.derive(
+    "wds-strict",
+    inputs.mesh,
+    (mesh, reader) => {
+      // Nobody lists it while nothing is said of mutual TLS.
+      if (reader.lookup(anyPeer, "any").length === 0) return [];
+      const message = staticStrictPolicy(mesh.rootNamespace);
+      const name = `${message.namespace}/${message.name}`;
+      return [[name, encodeResource(AuthorizationSchema, name, message)]];
+    },
+    sameResource,
+  );
+  return [own, converted, strict];
+}

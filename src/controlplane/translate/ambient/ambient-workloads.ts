@@ -1,0 +1,171 @@
+import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
+import { AddressSchema } from "../../../wire/workload/index.ts";
+import { isForZtunnel } from "../../model/ambient/ambient-policy.ts";
+import { ambientServiceOf, selectorIndexOf, type AmbientService } from "../../model/ambient/ambient-service.ts";
+import { localMesh } from "../../model/cluster-view.ts";
+import { factsKey, type AuthorizationPolicyFacts, type Labels, type MeshSettings, type PodFacts, type ServiceFacts } from "../../model/facts.ts";
+import { meshClassName } from "../../model/gateway/gateway-class.ts";
+import { convertedPolicyKeys, effectivePeerAuthentication, peerAuthenticationsFor } from "../../model/peer-authentication.ts";
+import { selecting, selectorKeys } from "../../model/selection.ts";
+import { waypointKeyOf, waypointPods, type InboundBinding, type Waypoint } from "../../model/ambient/waypoint.ts";
+import { capacityOf } from "../../model/ambient/waypoint-canary.ts";
+import type { AmbientSources } from "./ambient-services.ts";
+import { endpointsOfEntry, serviceEntryEndpointAddress, serviceKeysOfEntry, workloadEntryAddress, workloadEntryLabels, workloadEntryUid } from "./entry-address.ts";
+import { encodeResource, sameResource, type EncodedResource } from "../resource.ts";
+import { podAddress, podUid, sliceAddresses } from "./workload-address.ts";
+
+interface Subject {
+  readonly namespace: string;
+  readonly labels: Labels;
+}
+
+/** What holds for workloads of every kind. */
+interface WorkloadRules {
+  /** Those that select the workload: Services, and ServiceEntries where no other has their host. */
+  readonly servicesFor: (workload: Subject, mesh: MeshSettings, reader: CollectionReader) => readonly AmbientService[];
+  readonly policiesFor: (workload: Subject, mesh: MeshSettings, reader: CollectionReader) => readonly string[];
+}
+
+/** Pods, WorkloadEntries, what ServiceEntries list, and endpoints that are none of those; each by its uid. */
+export function deriveAmbientWorkloads(graph: CollectionGraph, sources: AmbientSources): readonly Collection<EncodedResource>[] {
+  const rules = workloadRules(sources);
+  return [derivePods(graph, sources, rules), deriveWorkloadEntries(graph, sources, rules), deriveEntryEndpoints(graph, sources, rules), deriveSlices(graph, sources)];
+}
+
+function workloadRules({ inputs, entries }: AmbientSources): WorkloadRules {
+  const services = selectorIndexOf(inputs.services);
+  const entryServices = selectorIndexOf(entries.chosen);
+  const selectorOf = (service: { readonly selector: Labels }): Labels => service.selector;
+  const policies = inputs.authorizationPolicies.index("selector", (policy) => selectorKeys(policy.namespace, policy.spec.selector?.matchLabels ?? {}));
+  return {
+    servicesFor: ({ namespace, labels }, mesh, reader) => [
+      ...selecting(services, namespace, labels, selectorOf, reader).flatMap((service) => asAmbient(service, mesh)),
+      ...selecting(entryServices, namespace, labels, selectorOf, reader),
+    ],
+    policiesFor: (workload, mesh, reader) => {
+      const scopes = workload.namespace === mesh.rootNamespace ? [workload.namespace] : [workload.namespace, mesh.rootNamespace];
+      const selected: readonly AuthorizationPolicyFacts[] = scopes.flatMap((scope) => selecting(policies, scope, workload.labels, (policy) => policy.spec.selector?.matchLabels ?? {}, reader));
+      const peers = peerAuthenticationsFor(workload.namespace, mesh.rootNamespace, inputs, reader);
+      const converted = convertedPolicyKeys(effectivePeerAuthentication(workload, mesh.rootNamespace, peers), mesh.rootNamespace);
+      return [...selected.filter(isForZtunnel).map(factsKey).sort(), ...converted];
+    },
+  };
+}
+
+/** Where a workload's ports are asked for nobody asks where traffic should go first. */
+function asAmbient(service: ServiceFacts, mesh: MeshSettings): readonly AmbientService[] {
+  const found = ambientServiceOf(service, mesh, undefined);
+  return found === undefined ? [] : [found];
+}
+
+interface WaypointRole {
+  readonly serves?: Waypoint;
+  readonly healthy?: boolean;
+  readonly capacity?: number | undefined;
+  readonly applicationTunnel?: InboundBinding | undefined;
+}
+
+function derivePods(graph: CollectionGraph, sources: AmbientSources, rules: WorkloadRules): Collection<EncodedResource> {
+  const { inputs, waypoints, bindings } = sources;
+  const slicesOfPod = inputs.slices.index("pod", (slice) => slice.endpoints.flatMap(({ pod }) => (pod === "" ? [] : [pod])));
+
+  /** Of Services without a selector that list the pod by hand. */
+  const listing = (pod: PodFacts, mesh: MeshSettings, reader: CollectionReader): readonly AmbientService[] => {
+    const names = new Set(reader.lookup(slicesOfPod, factsKey(pod)).map(({ service }) => service));
+    return [...names].flatMap((name) => {
+      const service = reader.get(inputs.services, name);
+      return service === undefined || Object.keys(service.selector).length > 0 ? [] : asAmbient(service, mesh);
+    });
+  };
+
+  /** Of the last pod of a waypoint that is about to end, for as long as it serves: it is better than none. */
+  const waypointRole = (pod: PodFacts, reader: CollectionReader): WaypointRole => {
+    const key = waypointKeyOf(pod);
+    const waypoint = key === undefined ? undefined : reader.get(waypoints.all, key);
+    if (key === undefined || waypoint === undefined) return {};
+    const alone = pod.leaving && !reader.lookup(waypointPods(inputs), key).some((other) => other.ready);
+    const capacity = waypoint.canaryWeight === undefined ? undefined : capacityOf(pod, waypoint, reader.lookup(waypointPods(inputs), key));
+    return { ...(waypoint.className === meshClassName ? { serves: waypoint } : {}), healthy: pod.ready || alone, capacity, applicationTunnel: waypoint.binding };
+  };
+
+  return graph.derive(
+    "wds-pods",
+    inputs.pods,
+    (pod, reader) => {
+      const mesh = localMesh(inputs, reader);
+      if (mesh === undefined || pod.addresses.length === 0) return [];
+      const address = podAddress(pod, {
+        mesh,
+        node: reader.get(inputs.nodes, pod.node),
+        services: [...rules.servicesFor(pod, mesh, reader), ...listing(pod, mesh, reader)],
+        policies: rules.policiesFor(pod, mesh, reader),
+        waypoint: published(bindings.ofPod(pod, reader)),
+        ...waypointRole(pod, reader),
+      });
+      const name = podUid(pod, mesh.clusterId);
+      return [[name, encodeResource(AddressSchema, name, address)]];
+    },
+    sameResource,
+  );
+}
+
+function deriveWorkloadEntries(graph: CollectionGraph, { inputs, bindings }: AmbientSources, rules: WorkloadRules): Collection<EncodedResource> {
+  return graph.derive(
+    "wds-workload-entries",
+    inputs.workloadEntries,
+    (entry, reader) => {
+      const mesh = localMesh(inputs, reader);
+      if (mesh === undefined) return [];
+      const subject = { namespace: entry.namespace, labels: workloadEntryLabels(entry) };
+      const address = workloadEntryAddress(entry, {
+        mesh,
+        services: rules.servicesFor(subject, mesh, reader),
+        policies: rules.policiesFor(subject, mesh, reader),
+        waypoint: published(bindings.bindingOfEntry(subject, reader).waypoint),
+      });
+      const name = workloadEntryUid(entry, mesh.clusterId);
+      return [[name, encodeResource(AddressSchema, name, address)]];
+    },
+    sameResource,
+  );
+}
+
+function deriveEntryEndpoints(graph: CollectionGraph, { inputs, bindings, entries }: AmbientSources, rules: WorkloadRules): Collection<EncodedResource> {
+  return graph.derive(
+    "wds-service-entry-endpoints",
+    inputs.serviceEntries,
+    (entry, reader) => {
+      const mesh = localMesh(inputs, reader);
+      if (mesh === undefined) return [];
+      const services = serviceKeysOfEntry(entry).flatMap((key) => reader.get(entries.chosen, key) ?? []).filter(({ name }) => name === entry.name);
+      // Another one has all of its hosts.
+      if (services.length === 0) return [];
+      const policies = rules.policiesFor(entry, mesh, reader);
+      return endpointsOfEntry(entry, services).map((endpoint) => {
+        const waypoint = endpoint.listed ? bindings.bindingOfEntry({ namespace: entry.namespace, labels: endpoint.spec.labels }, reader).waypoint : undefined;
+        const [uid, address] = serviceEntryEndpointAddress(entry, endpoint.spec, { mesh, services: endpoint.services, policies, waypoint: published(waypoint) });
+        return [uid, encodeResource(AddressSchema, uid, address)] as const;
+      });
+    },
+    sameResource,
+  );
+}
+
+function deriveSlices(graph: CollectionGraph, { inputs }: AmbientSources): Collection<EncodedResource> {
+  return graph.derive(
+    "wds-endpoints",
+    inputs.slices,
+    (slice, reader) => {
+      const mesh = localMesh(inputs, reader);
+      const facts = reader.get(inputs.services, slice.service);
+      if (mesh === undefined || facts === undefined) return [];
+      return asAmbient(facts, mesh).flatMap((service) => sliceAddresses(slice, service, mesh).map(([name, address]) => [name, encodeResource(AddressSchema, name, address)] as const));
+    },
+    sameResource,
+  );
+}
+
+/** Nobody is sent to a waypoint before it can take anybody. */
+function published(waypoint: Waypoint | undefined): Waypoint | undefined {
+  return waypoint?.published === true ? waypoint : undefined;
+}

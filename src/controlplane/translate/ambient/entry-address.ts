@@ -1,0 +1,95 @@
+import { create } from "@bufbuild/protobuf";
+import { istioAnnotations } from "../../../api/istio/index.ts";
+import { ambientServiceKey, entryPortsOf, type AmbientService } from "../../model/ambient/ambient-service.ts";
+import { canonicalName, canonicalRevision } from "../../model/canonical.ts";
+import type { Labels, MeshSettings, ServiceEntryFacts, WorkloadEntryFacts } from "../../model/facts.ts";
+import { addressBytes } from "../../model/ip-address.ts";
+import { localityFromText } from "../../model/service/service-endpoint-model.ts";
+import type { Waypoint } from "../../model/ambient/waypoint.ts";
+import { AddressSchema, TunnelProtocol, WorkloadSchema, WorkloadStatus, WorkloadType, type Address } from "../../../wire/workload/index.ts";
+import { explicitTrustDomain, gatewayAddress, localityOf, servicePortsOf } from "./workload-address.ts";
+
+type EntrySpec = WorkloadEntryFacts["spec"];
+
+export interface EntryContext {
+  readonly mesh: MeshSettings;
+  readonly services: readonly AmbientService[];
+  readonly policies: readonly string[];
+  readonly waypoint: Waypoint | undefined;
+}
+
+const group = "networking.istio.io";
+const tunnelLabel = "networking.istio.io/tunnel";
+const workloadNameLabel = "service.istio.io/workload-name";
+
+export function workloadEntryUid({ namespace, name }: Pick<WorkloadEntryFacts, "namespace" | "name">, clusterId: string): string {
+  return `${clusterId}/${group}/WorkloadEntry/${namespace}/${name}`;
+}
+
+/** Labels of the object count before those in its spec. */
+export function workloadEntryLabels({ labels, spec }: WorkloadEntryFacts): Labels {
+  return { ...spec.labels, ...labels };
+}
+
+export function workloadEntryAddress(entry: WorkloadEntryFacts, context: EntryContext): Address {
+  const labels = workloadEntryLabels(entry);
+  return entryAddress(entry.spec, { ...context, uid: workloadEntryUid(entry, context.mesh.clusterId), object: entry, labels, workloadName: entry.annotations[istioAnnotations.autoRegistrationGroup] ?? labels[workloadNameLabel] ?? entry.name, healthy: entry.unhealthy !== true });
+}
+
+/** An endpoint that a ServiceEntry lists, or the host itself where that is to be resolved. */
+export function serviceEntryEndpointAddress(entry: ServiceEntryFacts, spec: EntrySpec, context: EntryContext): readonly [uid: string, address: Address] {
+  const uid = `${context.mesh.clusterId}/${group}/ServiceEntry/${entry.namespace}/${entry.name}/${spec.address ?? ""}`;
+  return [uid, entryAddress(spec, { ...context, uid, object: entry, labels: entry.labels, workloadName: entry.name, healthy: true })];
+}
+
+interface EntryWorkload extends EntryContext {
+  readonly uid: string;
+  readonly object: { readonly namespace: string; readonly name: string; readonly annotations: Labels };
+  readonly labels: Labels;
+  readonly workloadName: string;
+  readonly healthy: boolean;
+}
+
+function entryAddress(spec: EntrySpec, { mesh, services, policies, waypoint, uid, object, labels, workloadName, healthy }: EntryWorkload): Address {
+  const address = addressBytes(spec.address ?? "");
+  const native = labels[tunnelLabel]?.split(",").includes("http") === true;
+  const workload = create(WorkloadSchema, {
+    uid,
+    name: object.name,
+    namespace: object.namespace,
+    addresses: address === undefined ? [] : [address],
+    hostname: address === undefined ? (spec.address ?? "") : "",
+    network: spec.network ?? mesh.network,
+    tunnelProtocol: native || object.annotations[istioAnnotations.ambientRedirection] === "enabled" ? TunnelProtocol.HBONE : TunnelProtocol.NONE,
+    nativeTunnel: native,
+    trustDomain: explicitTrustDomain(mesh),
+    serviceAccount: spec.serviceAccount ?? "",
+    canonicalName: canonicalName(labels, workloadName),
+    canonicalRevision: canonicalRevision(labels),
+    // As upstream: there is no type for what is no pod.
+    workloadType: WorkloadType.POD,
+    workloadName,
+    services: servicePortsOf(services, (service) => entryPortsOf(service, spec.ports)),
+    authorizationPolicies: [...policies],
+    status: healthy ? WorkloadStatus.HEALTHY : WorkloadStatus.UNHEALTHY,
+    clusterId: mesh.clusterId,
+  });
+  const locality = localityOf(spec.locality === undefined ? undefined : localityFromText(spec.locality));
+  if (locality !== undefined) workload.locality = locality;
+  if (spec.weight !== undefined) workload.capacity = spec.weight;
+  if (waypoint !== undefined) workload.waypoint = gatewayAddress(waypoint, mesh.domain);
+  return create(AddressSchema, { type: { case: "workload", value: workload } });
+}
+
+/** What stands for the endpoints of a ServiceEntry: those that it lists, or, where its hosts are to be resolved, each host for itself. */
+export function endpointsOfEntry({ spec }: ServiceEntryFacts, services: readonly AmbientService[]): readonly { readonly spec: EntrySpec; readonly services: readonly AmbientService[]; readonly listed: boolean }[] {
+  if (spec.endpoints.length > 0) return spec.endpoints.map((endpoint) => ({ spec: endpoint, services, listed: true }));
+  const resolved = spec.resolution === "DNS" || spec.resolution === "DYNAMIC_DNS" || spec.resolution === "DNS_ROUND_ROBIN";
+  if (!resolved || spec.workloadSelector !== undefined) return [];
+  return services.map((service) => ({ spec: { address: service.hostname, ports: {}, labels: {} }, services: [service], listed: false }));
+}
+
+/** Keys of the services that a ServiceEntry is for. */
+export function serviceKeysOfEntry({ namespace, spec }: ServiceEntryFacts): readonly string[] {
+  return [...new Set(spec.hosts)].map((hostname) => ambientServiceKey({ namespace, hostname }));
+}

@@ -1,0 +1,206 @@
+import { create } from "@bufbuild/protobuf";
+import { istioLabels } from "../../../api/istio/index.ts";
+import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
+import {
+  ClusterLoadAssignmentSchema,
+  ClusterSchema,
+  HealthStatus,
+  LbEndpointSchema,
+  ListenerSchema,
+  LocalityLbEndpointsSchema,
+  TcpProxySchema,
+  TrafficDirection,
+  type Cluster,
+  type ClusterLoadAssignment,
+  type Listener,
+  type LocalityLbEndpoints,
+} from "../../../wire/envoy/index.ts";
+import { formatAuthority, hbonePort } from "../../../wire/hbone/index.ts";
+import { isGlobalService } from "../../model/ambient/ambient-networks.ts";
+import { byCreation, compareText, factsKey, meshKey, type MeshSettings } from "../../model/facts.ts";
+import { isEastWestClass } from "../../model/gateway/gateway-class.ts";
+import { localityText, nowhere, type EndpointModel } from "../../model/service/service-endpoint-model.ts";
+import { getEndpoints } from "../../model/service/service-endpoints.ts";
+import { serviceKey, type ServiceModel, type ServicePortModel } from "../../model/service/service-model.ts";
+import { isTrueText } from "../../model/true-text.ts";
+import { WaypointBindings, waypointPods, type WaypointShare } from "../../model/ambient/waypoint.ts";
+import { weightedPods } from "../../model/ambient/waypoint-canary.ts";
+import { blackHoleCluster, blackHoleName } from "../cluster.ts";
+import { tcpAddress } from "../envoy-address.ts";
+import { filterInit } from "../filter-init.ts";
+import type { FilterChainInit } from "../inbound/inbound-chain.ts";
+import { connectSourceState, connectTerminateListener, internalListenerCluster, mainInternalName } from "../inbound/inbound-hbone.ts";
+import { originalDestination } from "../listener-filters.ts";
+import type { MeshModel } from "../outbound/outbound-resources.ts";
+import { encodeResource, sameScopedResource, scopedEntry, type ScopedEncodedResource } from "../resource.ts";
+import { vipCluster } from "../waypoint/waypoint-cluster.ts";
+import { addressRanges, byNameOr, byPort, byState, toChain, toMatcher, type OnMatchInit } from "../waypoint/waypoint-listener.ts";
+import { vipName } from "../waypoint/waypoint-name.ts";
+import { nearEndpoints } from "../waypoint/waypoint-network.ts";
+
+/** What gateways of class `istio-east-west` are served, by the key of their Gateway. */
+export interface EastWestResources {
+  readonly listeners: Collection<ScopedEncodedResource>;
+  readonly clusters: readonly Collection<ScopedEncodedResource>[];
+  readonly endpoints: Collection<ScopedEncodedResource>;
+}
+
+/** A service that other networks may reach, behind one gateway. */
+interface ReachedService {
+  readonly gateway: string;
+  /** Into the registry. */
+  readonly service: string;
+}
+
+/** One port of it: straight to its pods, or by way of its waypoint. */
+interface Way {
+  readonly name: string;
+  readonly port: ServicePortModel;
+  readonly waypoints: readonly WaypointShare[] | undefined;
+}
+
+const wildcard = "0.0.0.0";
+/** In what an endpoint's weight is counted: fine enough for one percent, divided among a hundred pods. */
+const weightUnits = 100;
+
+/**
+ * The way into the own network: a tunnel that comes for a service that is global leads, with the tunnel inside it as it is, to a pod of
+ * the service or of its waypoint, which ends that one. Unlike upstream's, endpoints are addressed at once and not through an internal listener.
+ */
+export function deriveEastWestResources(graph: CollectionGraph, model: MeshModel): EastWestResources {
+  const { inputs, registry } = model;
+  const bindings = new WaypointBindings(inputs, model.waypoints);
+  const gateways = graph.derive("east-west-gateways", inputs.gateways, (gateway, reader) => {
+    const ends = gateway.spec.listeners.some(({ protocol, port, tls }) => protocol === "HBONE" && port === hbonePort && tls?.mode === "Terminate");
+    return ends && isEastWestClass(gateway.spec.gatewayClassName, inputs, reader) ? [[factsKey(gateway), { key: factsKey(gateway) }] as const] : [];
+  });
+  const reached = graph.derive("east-west-services", registry.kubernetes, (service, reader): Iterable<readonly [string, ReachedService]> => {
+    const mesh = reader.get(inputs.mesh, meshKey);
+    if (mesh?.ambientMultiNetwork !== true || service.resolution !== "endpoints" || !isGlobalService(service, reader.get(inputs.namespaces, service.namespace)?.labels, mesh)) return [];
+    return reader.all(gateways).map(({ key }) => [`${key}|${serviceKey(service)}`, { gateway: key, service: serviceKey(service) }] as const);
+  });
+  const byGateway = reached.index("gateway", ({ gateway }) => [gateway]);
+  const waysOf = (service: ServiceModel, reader: CollectionReader): readonly Way[] => {
+    const shares = bindings.sharesOfService(service, reader);
+    const waypoints = shares[0]?.waypoint.published === true ? shares : undefined;
+    return service.ports.flatMap((port) => [
+      { name: wayName(port, service), port, waypoints: undefined },
+      ...(waypoints === undefined ? [] : [{ name: wayName(port, service, true), port, waypoints }]),
+    ]);
+  };
+  const clusters = graph.derive("cds-east-west-services", reached, (item, reader) => {
+    const mesh = reader.get(inputs.mesh, meshKey);
+    const service = reader.get(registry.kubernetes, item.service);
+    if (mesh === undefined || service === undefined) return [];
+    return waysOf(service, reader).flatMap(({ name, port }) => {
+      const cluster = plainCluster(name, service, port, mesh);
+      return cluster === undefined ? [] : [scopedEntry(item.gateway, encodeResource(ClusterSchema, name, cluster))];
+    });
+  }, sameScopedResource);
+  const endpoints = graph.derive("eds-east-west-services", reached, (item, reader) => {
+    const mesh = reader.get(inputs.mesh, meshKey);
+    const service = reader.get(registry.kubernetes, item.service);
+    if (mesh === undefined || service === undefined) return [];
+    return waysOf(service, reader).map(({ name, port, waypoints }) => {
+      const assignment = waypoints === undefined ? toPods(name, service, port.port, mesh, model, reader) : toWaypoints(name, waypoints, model, reader);
+      return scopedEntry(item.gateway, encodeResource(ClusterLoadAssignmentSchema, name, assignment));
+    });
+  }, sameScopedResource);
+  const listeners = graph.derive("lds-east-west", gateways, ({ key }, reader) => {
+    const mesh = reader.get(inputs.mesh, meshKey);
+    if (mesh === undefined) return [];
+    const services = reader.lookup(byGateway, key).flatMap((item) => reader.get(registry.kubernetes, item.service) ?? []).sort(byCreation);
+    const routed = services.map((service) => ({ service, ways: waysOf(service, reader), ingress: asksIngress(service, model, reader) }));
+    return [connectTerminateListener(mesh, wildcard, [], true), mainListener(routed)].map((listener) => scopedEntry(key, encodeResource(ListenerSchema, listener.name, listener)));
+  }, sameScopedResource);
+  const fixed = graph.derive("cds-east-west-fixed", gateways, ({ key }, reader) => {
+    const mesh = reader.get(inputs.mesh, meshKey);
+    const found = mesh === undefined ? [] : [internalListenerCluster(mainInternalName), blackHoleCluster(mesh)];
+    return found.map((cluster) => scopedEntry(key, encodeResource(ClusterSchema, cluster.name, cluster)));
+  }, sameScopedResource);
+  return { listeners, clusters: [fixed, clusters], endpoints };
+}
+
+function wayName({ port }: ServicePortModel, { hostname }: ServiceModel, throughWaypoint = false): string {
+  return vipName(port, "tcp", throughWaypoint ? "waypoint" : undefined, hostname);
+}
+
+interface RoutedService {
+  readonly service: ServiceModel;
+  readonly ways: readonly Way[];
+  /** Whether what ingress gateways send goes through the waypoint as well. */
+  readonly ingress: boolean;
+}
+
+/** By the service's name first: addresses of other networks may be given to several. */
+function mainListener(routed: readonly RoutedService[]): Listener {
+  const chains = routed.flatMap(({ ways }) => ways.map(({ name }) => passChain(name, name)));
+  const thenOf = ({ service, ways, ingress }: RoutedService, port: ServicePortModel): OnMatchInit => {
+    const straight = wayName(port, service);
+    const guarded = wayName(port, service, true);
+    if (!ways.some(({ name }) => name === guarded)) return toChain(straight);
+    // A waypoint of the client's network has applied the policies already; an ingress gateway passes waypoints by unless it is told otherwise.
+    const bySource = byState("source", connectSourceState, { waypoint: toChain(straight), gateway: toChain(ingress ? guarded : straight) });
+    return toMatcher({ ...bySource, onNoMatch: toChain(guarded) });
+  };
+  const addressed = routed.filter(({ service }) => service.addresses.length > 0);
+  const names = addressed.flatMap((entry) => entry.service.ports.map((port) => [formatAuthority(entry.service.hostname, port.port), thenOf(entry, port)] as const));
+  const ranges = addressed.map((entry) => ({ addresses: entry.service.addresses, onMatch: toMatcher(byPort(entry.service.ports.map((port) => [port.port, thenOf(entry, port)] as const))) }));
+  return create(ListenerSchema, {
+    name: mainInternalName,
+    listenerSpecifier: { case: "internalListener", value: {} },
+    trafficDirection: TrafficDirection.INBOUND,
+    listenerFilters: [originalDestination()],
+    // A listener must have a chain, if only one that nothing leads to.
+    filterChains: chains.length === 0 ? [passChain("blackhole", blackHoleName)] : chains,
+    filterChainMatcher: byNameOr(names, addressRanges(ranges)),
+  });
+}
+
+/** What is in the tunnel is nobody's concern here. */
+function passChain(name: string, cluster: string): FilterChainInit {
+  return { name, filters: [filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, { statPrefix: name, clusterSpecifier: { case: "cluster", value: cluster } })] };
+}
+
+/** Rules for the service's clients are none for gateways between networks: the tunnel inside is another's. */
+function plainCluster(name: string, service: ServiceModel, port: ServicePortModel, mesh: MeshSettings): Cluster | undefined {
+  const cluster = vipCluster({ service, port: { ...port, protocol: "tcp" }, carries: "tcp", subset: undefined, rule: undefined, mesh, identities: [], assignment: undefined });
+  if (cluster?.edsClusterConfig === undefined) return undefined;
+  cluster.name = name;
+  cluster.altStatName = `${name};`;
+  cluster.edsClusterConfig.serviceName = name;
+  delete cluster.transportSocket;
+  return cluster;
+}
+
+interface TunnelEnd {
+  readonly address: string;
+  readonly weight: number;
+}
+
+/** Those that end tunnels themselves: of others the tunnel inside would be no use to anybody. */
+function toPods(name: string, service: ServiceModel, port: number, mesh: MeshSettings, model: MeshModel, reader: CollectionReader): ClusterLoadAssignment {
+  const near = nearEndpoints(getEndpoints(model.endpoints, service, port, reader), service, mesh, model.inputs, reader).filter(({ hbone }) => hbone);
+  const byLocality = Map.groupBy(near, (endpoint) => localityText(endpoint.locality));
+  return create(ClusterLoadAssignmentSchema, { clusterName: name, endpoints: [...byLocality.values()].map((members) => localityOf(members, members[0]?.locality)) });
+}
+
+function toWaypoints(name: string, shares: readonly WaypointShare[], { inputs }: MeshModel, reader: CollectionReader): ClusterLoadAssignment {
+  const pods = weightedPods(shares, waypointPods(inputs), reader);
+  const alike = pods.every(({ weight }) => weight === pods[0]?.weight);
+  const ends = pods
+    .flatMap(({ pod, weight }) => pod.addresses.slice(0, 1).map((address): TunnelEnd => ({ address, weight: alike ? 1 : Math.max(1, Math.round(weight * weightUnits)) })))
+    .sort((left, right) => compareText(left.address, right.address));
+  return create(ClusterLoadAssignmentSchema, { clusterName: name, endpoints: ends.length === 0 ? [] : [localityOf(ends)] });
+}
+
+function localityOf(ends: readonly TunnelEnd[], { region, zone, subzone }: EndpointModel["locality"] = nowhere): LocalityLbEndpoints {
+  const lbEndpoints = ends.map(({ address, weight }) => create(LbEndpointSchema, { hostIdentifier: { case: "endpoint", value: { address: { address: tcpAddress(address, hbonePort) } } }, healthStatus: HealthStatus.HEALTHY, loadBalancingWeight: weight }));
+  const isSaid = region !== "" || zone !== "" || subzone !== "";
+  return create(LocalityLbEndpointsSchema, { ...(isSaid ? { locality: { region, zone, subZone: subzone } } : {}), lbEndpoints, loadBalancingWeight: ends.reduce((sum, { weight }) => sum + weight, 0) });
+}
+
+function asksIngress(service: ServiceModel, { inputs }: MeshModel, reader: CollectionReader): boolean {
+  const said = service.labels[istioLabels.ingressUseWaypoint] ?? reader.get(inputs.namespaces, service.namespace)?.labels[istioLabels.ingressUseWaypoint];
+  return said !== undefined && isTrueText(said);
+}

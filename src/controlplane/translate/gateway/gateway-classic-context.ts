@@ -1,0 +1,19 @@
+import type { CollectionReader } from "../../../kube/index.ts";
+import type { Labels, MeshSettings } from "../../model/facts.ts";
+import type { ProxyGroup } from "../../model/service/sidecar-scope.ts";
+import type { MeshModel } from "../outbound/outbound-resources.ts";
+import type { SecurityFilters } from "../security/security-filters.ts";
+import type { ProxyTelemetry } from "../telemetry/telemetry-policies.ts";
+
+/** A proxy that classic Gateways select, and what it is made of. */
+export interface ClassicGatewayContext {
+  readonly model: MeshModel;
+  readonly mesh: MeshSettings;
+  readonly namespace: string;
+  readonly labels: Labels;
+  /** Where the proxy is. */
+  readonly place: Pick<ProxyGroup, "network" | "clusterId" | "networkView">;
+  readonly security: SecurityFilters;
+  readonly telemetry: ProxyTelemetry;
+  readonly reader: CollectionReader;
+}

@@ -1,0 +1,101 @@
+import { istioLabels } from "../../../api/istio/index.ts";
+import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../../kube/index.ts";
+import { ClusterLoadAssignmentSchema, ClusterSchema, ListenerSchema, RouteConfigurationSchema } from "../../../wire/envoy/index.ts";
+import { mergeGateways, type MergedGateway } from "../../model/gateway/classic-gateway.ts";
+import { byAge, meshKey, type Labels, type ServiceFacts } from "../../model/facts.ts";
+import { selecting, selectorKeys } from "../../model/selection.ts";
+import type { ProxyGroup } from "../../model/service/sidecar-scope.ts";
+import { autoPassthroughAssignments, autoPassthroughClusters } from "./gateway-auto-passthrough.ts";
+import type { ClassicGatewayContext } from "./gateway-classic-context.ts";
+import { classicListener, classicRouteTable } from "./gateway-classic.ts";
+import { tunnelListeners } from "./gateway-listener.ts";
+import type { MeshModel } from "../outbound/outbound-resources.ts";
+import { type EncodedResource, encodeResource, sameScopedResource, type ScopedEncodedResource, scopedEntry } from "../resource.ts";
+import { SecurityPolicies } from "../security/security-filters.ts";
+import { TelemetryPolicies } from "../telemetry/telemetry-policies.ts";
+
+/** What gateways of networking.istio.io are served. Scopes are groups of proxies, by their keys. */
+export interface ClassicGatewayResources {
+  readonly listeners: Collection<ScopedEncodedResource>;
+  readonly routes: Collection<ScopedEncodedResource>;
+  /** Of AUTO_PASSTHROUGH alone: others are those of the proxy's scope. */
+  readonly clusters: Collection<ScopedEncodedResource>;
+  readonly endpoints: Collection<ScopedEncodedResource>;
+  /** By the group's key. */
+  readonly merged: Collection<MergedGateway>;
+}
+
+const everyPod = "any";
+
+export function deriveClassicGatewayResources(graph: CollectionGraph, model: MeshModel): ClassicGatewayResources {
+  const { inputs, scopes } = model;
+  const security = new SecurityPolicies(inputs);
+  const telemetry = new TelemetryPolicies(inputs);
+  const merged = deriveMergedGateways(graph, model);
+  const contextOf = (group: ProxyGroup, reader: CollectionReader): ClassicGatewayContext | undefined => {
+    const mesh = reader.get(inputs.mesh, meshKey);
+    if (mesh === undefined) return undefined;
+    const { namespace, labels } = group;
+    return {
+      model,
+      mesh,
+      namespace,
+      labels,
+      place: group,
+      reader,
+      security: security.filtersFor(group, mesh, reader, { clearRouteCache: true }),
+      telemetry: telemetry.telemetryFor(group, "gateway", mesh, reader),
+    };
+  };
+  const perGroup = (name: string, write: (gateway: MergedGateway, context: ClassicGatewayContext, group: ProxyGroup) => readonly EncodedResource[]): Collection<ScopedEncodedResource> =>
+    graph.derive(
+      name,
+      merged,
+      (gateway, reader, scope) => {
+        const group = reader.get(scopes.groups, scope);
+        const context = group === undefined ? undefined : contextOf(group, reader);
+        if (group === undefined || context === undefined) return [];
+        return write(gateway, context, group).map((resource) => scopedEntry(scope, resource));
+      },
+      sameScopedResource,
+    );
+  return {
+    merged,
+    listeners: perGroup("lds-classic-gateways", (gateway, context, group) => {
+      const listeners = gateway.listeners.flatMap((listener) => classicListener(listener, context) ?? []);
+      const encoded = listeners.map((listener) => encodeResource(ListenerSchema, listener.name, listener));
+      return group.hbone ? [...encoded, ...tunnelListeners(context.mesh, context.model.inputs, context.reader).map((listener) => encodeResource(ListenerSchema, listener.name, listener))] : encoded;
+    }),
+    clusters: perGroup("cds-auto-passthrough", (gateway, context) => autoPassthroughClusters(gateway, context).map((cluster) => encodeResource(ClusterSchema, cluster.name, cluster))),
+    endpoints: perGroup("eds-auto-passthrough", (gateway, context) =>
+      autoPassthroughAssignments(gateway, context).map((assignment) => encodeResource(ClusterLoadAssignmentSchema, assignment.clusterName, assignment)),
+    ),
+    routes: perGroup("rds-classic-gateways", (gateway, context) =>
+      [...gateway.tables].map(([name, servers]) => encodeResource(RouteConfigurationSchema, name, classicRouteTable(name, servers, context))),
+    ),
+  };
+}
+
+/** The Gateways that select a group of proxies, as one; proxies of Gateway API have their own. */
+function deriveMergedGateways(graph: CollectionGraph, { inputs, scopes }: MeshModel): Collection<MergedGateway> {
+  const gateways = inputs.istioGateways.index("selector", (gateway) => (isEmpty(gateway.spec.selector) ? [everyPod] : selectorKeys("", gateway.spec.selector)));
+  const services = inputs.services.index("selector", (service) => selectorKeys(service.namespace, service.selector));
+  const remoteServices = inputs.remote.services.index("selector", (service) => selectorKeys(service.namespace, service.selector));
+  return graph.derive("merged-gateways", scopes.groups, (group, reader, key) => {
+    if (group.kind !== "router" || group.labels[istioLabels.gatewayName] !== undefined) return [];
+    const selected = [...reader.lookup(gateways, everyPod), ...selecting(gateways, "", group.labels, (gateway) => gateway.spec.selector, reader)];
+    return [[key, mergeGateways(selected.sort(byAge), (port) => targetPorts(port, group, group.clusterId === undefined ? services : remoteServices, reader))]];
+  });
+}
+
+/** A port that a Gateway says is the proxy's Service's, whose target the proxy listens on; where there is none, its own. */
+function targetPorts(port: number, group: ProxyGroup, services: CollectionIndex<ServiceFacts>, reader: CollectionReader): readonly number[] {
+  const own = selecting(services, group.namespace, group.labels, (service) => service.selector, reader).filter(({ clusterId }) => clusterId === group.clusterId);
+  const targets = own.flatMap((service) => service.ports.flatMap((candidate) => (candidate.port === port && typeof candidate.target === "number" ? candidate.target : [])));
+  return targets.length === 0 ? [port] : [...new Set(targets)].sort((left, right) => left - right);
+}
+
+function isEmpty(labels: Labels): boolean {
+  return Object.keys(labels).length === 0;
+}
+

@@ -1,0 +1,189 @@
+import { VirtualHost_TlsRequirementType, type Listener, type RouteConfiguration } from "../../../wire/envoy/index.ts";
+import { concernsServer, hostsForNamespace, serverNamesOf, withoutNamespace, type GatewayListenerModel, type GatewayServerModel } from "../../model/gateway/classic-gateway.ts";
+import { destinationRuleFor, type DestinationRuleModel } from "../../model/destination-rule-model.ts";
+import { compareText, type MeshSettings } from "../../model/facts.ts";
+import { intersectHosts } from "../../model/service/service-hostname.ts";
+import type { ServiceModel } from "../../model/service/service-model.ts";
+import { destinationService } from "../../model/service/sidecar-scope.ts";
+import { virtualServicesOf, type VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
+import type { FilterInit } from "../filter-init.ts";
+import { autoPassthroughChains } from "./gateway-auto-passthrough.ts";
+import type { ClassicGatewayContext } from "./gateway-classic-context.ts";
+import { gatewayListener, listenerName, type GatewayChain } from "./gateway-listener.ts";
+import { httpConnectionManagerFilter } from "../http-connection-manager.ts";
+import { tcpMetadataExchange } from "../istio-filters.ts";
+import { nobody, routeConfiguration } from "../routing/route-configuration.ts";
+import { downstreamTls } from "../tls-context.ts";
+import { serverTls } from "../tls-server.ts";
+import { effectivePolicy } from "../traffic-policy.ts";
+import { isCatchAll, type MatchClient } from "../routing/virtual-service-match.ts";
+import { virtualServiceRoutes, type RouteInit } from "../routing/virtual-service-route.ts";
+import { l4Matches, tcpRouteFilters, type TcpRouteContext } from "../routing/virtual-service-tcp.ts";
+
+const wildcard = "0.0.0.0";
+
+/** The listener of one port; undefined when no server of it has anything to lead to. */
+export function classicListener({ bind, port, servers }: GatewayListenerModel, context: ClassicGatewayContext): Listener | undefined {
+  const address = bind === "" ? wildcard : bind;
+  const name = listenerName(port, address);
+  const [first] = servers;
+  const chains = first?.kind === "http" ? [httpChain(first, name, context)] : chainsBySni(servers, name, context);
+  return chains.length === 0 ? undefined : gatewayListener(address, port, chains, context);
+}
+
+function httpChain(server: GatewayServerModel, listener: string, { mesh, security, telemetry }: ClassicGatewayContext): GatewayChain {
+  const manager = httpConnectionManagerFilter({
+    direction: "gateway",
+    statPrefix: server.kind === "https" && server.name !== "" ? server.name : `outbound_${listener}`,
+    mesh,
+    routes: { rds: server.routeName },
+    security: security.http,
+    telemetry,
+  });
+  if (server.tls === undefined || server.kind === "http") return { serverNames: [], filters: [manager] };
+  return { serverNames: serverNamesOf(server), transportSocket: downstreamTls(serverTls(server.tls, mesh)), filters: [manager] };
+}
+
+/** A server name can lead to one place only: the first that has it. */
+function chainsBySni(servers: readonly GatewayServerModel[], listener: string, context: ClassicGatewayContext): readonly GatewayChain[] {
+  const taken = new Set<string>();
+  return servers.flatMap((server) => chainsOf(server, listener, context)).filter(({ serverNames }) => {
+    if (serverNames.some((name) => taken.has(name))) return false;
+    for (const name of serverNames) taken.add(name);
+    return true;
+  });
+}
+
+function chainsOf(server: GatewayServerModel, listener: string, context: ClassicGatewayContext): readonly GatewayChain[] {
+  switch (server.kind) {
+    case "http":
+    case "https":
+      return [httpChain(server, listener, context)];
+    case "tcp":
+      return tcpChains(server, context);
+    case "passthrough":
+      return server.tls?.mode === "AUTO_PASSTHROUGH" ? autoPassthroughChains(server, context) : passthroughChains(server, context);
+  }
+}
+
+/** The first TCP route of any VirtualService of the server. */
+function tcpChains(server: GatewayServerModel, context: ClassicGatewayContext): readonly GatewayChain[] {
+  const client = clientOf(server, context);
+  for (const virtualService of concerning(server, context)) {
+    const route = virtualService.tcp.find((tcp) => tcp.route.length > 0 && (tcp.match.length === 0 || tcp.match.some((match) => l4Matches(match, server.declaredPort, client))));
+    if (route === undefined) continue;
+    const forwards = tcpRouteFilters(route.route, server.declaredPort, virtualService, tcpContext(context));
+    const exchange = server.tls?.mode === "ISTIO_MUTUAL" ? [tcpMetadataExchange()] : [];
+    const filters: FilterInit[] = [...exchange, ...context.security.tcp, ...forwards];
+    if (server.tls === undefined) return [{ serverNames: [], filters }];
+    return [{ serverNames: serverNamesOf(server), transportSocket: downstreamTls(serverTls(server.tls, context.mesh, true)), filters }];
+  }
+  return [];
+}
+
+/** A chain for each match of each TLS route: what the client's TLS asks for decides. */
+function passthroughChains(server: GatewayServerModel, context: ClassicGatewayContext): readonly GatewayChain[] {
+  const client = clientOf(server, context);
+  return concerning(server, context).flatMap((virtualService) =>
+    virtualService.tls
+      .filter((tls) => tls.route.length > 0)
+      .flatMap((tls) =>
+        tls.match
+          .filter((match) => l4Matches(match, server.declaredPort, client))
+          .map((match) => ({
+            serverNames: match.sniHosts.includes("*") ? [] : [...match.sniHosts].sort(),
+            filters: [...context.security.tcp, ...tcpRouteFilters(tls.route, server.declaredPort, virtualService, tcpContext(context))],
+          })),
+      ),
+  );
+}
+
+function concerning(server: GatewayServerModel, { model, namespace, reader }: ClassicGatewayContext): readonly VirtualServiceModel[] {
+  return virtualServicesOf(server.gateway, namespace, model.virtualServices, reader).filter((virtualService) => concernsServer(server, virtualService));
+}
+
+function clientOf(server: GatewayServerModel, { namespace, labels }: ClassicGatewayContext): MatchClient {
+  return { namespace, labels, gateway: server.gateway };
+}
+
+function tcpContext(context: ClassicGatewayContext): TcpRouteContext {
+  const serviceOf = (host: string): ServiceModel | undefined => serviceFor(host, context.namespace, context);
+  return { mesh: context.mesh, role: "server", serviceOf, ruleOf: (host) => ruleFor(serviceOf(host), context), telemetry: context.telemetry };
+}
+
+/** As the VirtualService's namespace knows it, else as the gateway's does. */
+function serviceFor(host: string, namespace: string, { model, namespace: own, reader }: ClassicGatewayContext): ServiceModel | undefined {
+  return destinationService(host, namespace, model.registry, reader) ?? destinationService(host, own, model.registry, reader);
+}
+
+function ruleFor(service: ServiceModel | undefined, { model, mesh, namespace, labels, reader }: ClassicGatewayContext): DestinationRuleModel | undefined {
+  return service === undefined ? undefined : destinationRuleFor(service, { namespace, labels }, mesh, model.destinationRules, reader);
+}
+
+interface HostTable {
+  readonly host: string;
+  readonly routes: RouteInit[];
+  /** What the routes are of: tables that are of the same are one. */
+  readonly sources: string[];
+  redirects: boolean;
+}
+
+/** The routes of the servers that share a table. */
+export function classicRouteTable(name: string, servers: readonly GatewayServerModel[], context: ClassicGatewayContext): RouteConfiguration {
+  const hosts = new Map<string, HostTable>();
+  const tableOf = (host: string): HostTable => {
+    const table = hosts.get(host) ?? { host, routes: [], sources: [], redirects: false };
+    hosts.set(host, table);
+    return table;
+  };
+  const port = servers[0]?.declaredPort ?? 0;
+  for (const server of servers) {
+    const redirects = server.tls?.httpsRedirect === true;
+    for (const virtualService of concerning(server, context)) {
+      const routes = routesOf(virtualService, server, context);
+      for (const host of intersectHosts(hostsForNamespace(server, virtualService.namespace), virtualService.hosts)) {
+        const table = tableOf(host);
+        table.routes.push(...routes);
+        table.sources.push(`${server.gateway} ${virtualService.namespace}/${virtualService.name}`);
+        table.redirects ||= redirects;
+      }
+    }
+    if (redirects) for (const host of server.hosts) tableOf(withoutNamespace(host)).redirects = true;
+  }
+  return routeConfiguration(name, hosts.size === 0 ? [nobody(port)] : virtualHosts([...hosts.values()], port, context.mesh));
+}
+
+function routesOf(virtualService: VirtualServiceModel, server: GatewayServerModel, context: ClassicGatewayContext): readonly RouteInit[] {
+  const serviceOf = (host: string): ServiceModel | undefined => serviceFor(host, virtualService.namespace, context);
+  return virtualServiceRoutes(virtualService, {
+    client: clientOf(server, context),
+    port: server.declaredPort,
+    isTls: server.tls !== undefined && server.kind === "https",
+    defaultRetries: context.mesh.defaultHttpRetryPolicy,
+    serviceOf,
+    hashOf: (destination, port) => effectivePolicy(ruleFor(serviceOf(destination.host), context), destination.subset, port, context.mesh).loadBalancer?.consistentHash,
+  });
+}
+
+/** Hosts with the same routes share a virtual host, named by the first of them. */
+function virtualHosts(tables: readonly HostTable[], port: number, mesh: MeshSettings) {
+  const sorted = [...tables].sort((left, right) => compareText(left.host, right.host));
+  const alike = Map.groupBy(sorted, ({ sources, redirects }) => `${redirects} ${sources.join(",")}`);
+  return [...alike.values()].flatMap((same) => {
+    const [first] = same;
+    if (first === undefined) return [];
+    return {
+      name: `${first.host}:${port}`,
+      domains: same.map(({ host }) => host),
+      routes: catchAllLast(first.routes),
+      includeRequestAttemptCount: !mesh.proxyHeaders.attemptCountDisabled,
+      ...(first.redirects ? { requireTls: VirtualHost_TlsRequirementType.ALL } : {}),
+    };
+  });
+}
+
+/** Of several VirtualServices, one that takes everything must not hide the others. */
+function catchAllLast(routes: readonly RouteInit[]): RouteInit[] {
+  const takesAll = (route: RouteInit): boolean => route.match !== undefined && isCatchAll(route.match);
+  return [...routes.filter((route) => !takesAll(route)), ...routes.filter(takesAll)];
+}

@@ -1,0 +1,83 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { CollectionReader } from "../../../kube/index.ts";
+import { ListenerSchema, ProxyProtocolSchema, TcpProxySchema, TrafficDirection, type FilterChainMatchSchema, type Listener } from "../../../wire/envoy/index.ts";
+import { localNetwork } from "../../model/cluster-view.ts";
+import type { MeshSettings } from "../../model/facts.ts";
+import type { MeshInputs } from "../../model/mesh-inputs.ts";
+import { unmatchedAccessLogs } from "../telemetry/access-log.ts";
+import { connectOriginateName } from "../cluster.ts";
+import { doubleTunnelListeners, ingressCrossesNetworks } from "../double-tunnel.ts";
+import { tcpAddress } from "../envoy-address.ts";
+import { durationOfMs } from "../envoy-any.ts";
+import { filterInit, type FilterInit } from "../filter-init.ts";
+import { originalDestination, tlsInspector } from "../listener-filters.ts";
+import type { ProxyTelemetry } from "../telemetry/telemetry-policies.ts";
+import type { TransportSocketInit } from "../tls-context.ts";
+
+const transportSocketTimeoutMs = 15_000;
+
+/** One way in on a port of a gateway. */
+export interface GatewayChain {
+  /** Names that the client's TLS asks for; none: any. */
+  readonly serverNames: readonly string[];
+  readonly applicationProtocols?: readonly string[];
+  readonly transportSocket?: TransportSocketInit;
+  readonly filters: readonly FilterInit[];
+}
+
+export function listenerName(port: number, bind = "0.0.0.0"): string {
+  return `${bind}_${port}`;
+}
+
+export function routeName(port: number): string {
+  return `http.${port}`;
+}
+
+export interface GatewayListenerOptions {
+  readonly mesh: MeshSettings;
+  readonly telemetry: Pick<ProxyTelemetry, "accessLogs">;
+}
+
+/** A port of a gateway; connections are told apart by server names, where there are any. TLS is looked at wherever it ends, as upstream has it: logs tell of its server name. */
+export function gatewayListener(bind: string, port: number, chains: readonly GatewayChain[], { telemetry, mesh }: GatewayListenerOptions): Listener {
+  const inspected = chains.some((chain) => chain.serverNames.length > 0 || chain.applicationProtocols !== undefined || chain.transportSocket !== undefined);
+  return create(ListenerSchema, {
+    name: listenerName(port, bind),
+    address: { address: tcpAddress(bind, port) },
+    trafficDirection: TrafficDirection.OUTBOUND,
+    maxConnectionsToAcceptPerSocketEvent: 1,
+    accessLog: unmatchedAccessLogs(telemetry.accessLogs, mesh),
+    listenerFilters: [
+      ...(mesh.gatewayTopology.proxyProtocol ? [filterInit("envoy.filters.listener.proxy_protocol", ProxyProtocolSchema, {})] : []),
+      ...(inspected ? [tlsInspector()] : []),
+    ],
+    filterChains: chains.map((chain) => ({
+      ...matchOf(chain),
+      transportSocketConnectTimeout: durationOfMs(transportSocketTimeoutMs),
+      filters: [...chain.filters],
+      ...(chain.transportSocket === undefined ? {} : { transportSocket: chain.transportSocket }),
+    })),
+  });
+}
+
+function matchOf({ serverNames, applicationProtocols = [] }: GatewayChain): { filterChainMatch?: MessageInitShape<typeof FilterChainMatchSchema> } {
+  if (serverNames.length === 0 && applicationProtocols.length === 0) return {};
+  return { filterChainMatch: { serverNames: [...serverNames], applicationProtocols: [...applicationProtocols] } };
+}
+
+/** The internal listener that carries a connection to an HBONE endpoint: a CONNECT for the endpoint's own address. */
+export function connectOriginateListener(): Listener {
+  const config = { statPrefix: connectOriginateName, clusterSpecifier: { case: "cluster", value: connectOriginateName }, tunnelingConfig: { hostname: "%DOWNSTREAM_LOCAL_ADDRESS%" } } as const;
+  return create(ListenerSchema, {
+    name: connectOriginateName,
+    listenerSpecifier: { case: "internalListener", value: {} },
+    useOriginalDst: false,
+    listenerFilters: [originalDestination()],
+    filterChains: [{ filters: [filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, config)] }],
+  });
+}
+
+/** The internal listeners of a gateway's own tunnels. */
+export function tunnelListeners(mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): readonly Listener[] {
+  return [connectOriginateListener(), ...(ingressCrossesNetworks(mesh) ? doubleTunnelListeners("gateway", localNetwork(mesh, inputs, reader)) : [])];
+}

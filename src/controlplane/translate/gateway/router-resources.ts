@@ -1,0 +1,80 @@
+import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
+import { ListenerSchema, RouteConfigurationSchema } from "../../../wire/envoy/index.ts";
+import { byAge, factsKey, meshKey, type GatewayFacts } from "../../model/facts.ts";
+import { isIngressClass } from "../../model/gateway/gateway-class.ts";
+import { isManaged } from "../../model/gateway/gateway-addresses.ts";
+import { acceptingGateways } from "../../model/gateway/gateway-status.ts";
+import type { RouteModel } from "../../model/gateway/gateway-model.ts";
+import type { L4RouteModel } from "../../model/gateway/l4-route-model.ts";
+import type { MeshInputs } from "../../model/mesh-inputs.ts";
+import type { ProxyGroup } from "../../model/service/sidecar-scope.ts";
+import { gatewayApiListeners, gatewayRouteTables, gatewaySubject } from "./gateway-api-listeners.ts";
+import { tunnelListeners } from "./gateway-listener.ts";
+import { deriveRouterGroups, manualDeployments } from "./gateway-manual.ts";
+import { routeTable } from "../routing/gateway-route.ts";
+import { type EncodedResource, encodeResource, sameScopedResource, type ScopedEncodedResource, scopedEntry } from "../resource.ts";
+import { SecurityPolicies } from "../security/security-filters.ts";
+import { TelemetryPolicies } from "../telemetry/telemetry-policies.ts";
+
+/** What proxies of Gateways (Gateway API) are served beside the clusters of their scope. */
+export interface RouterResources {
+  /** Scoped by `namespace/name` of the Gateway, and by the group of the proxies that it names by their Service. */
+  readonly listeners: Collection<ScopedEncodedResource>;
+  readonly routes: Collection<ScopedEncodedResource>;
+}
+
+export interface RouterSources {
+  readonly inputs: MeshInputs;
+  readonly routes: readonly Collection<RouteModel>[];
+  readonly l4Routes: readonly Collection<L4RouteModel>[];
+  /** Of proxies, by key: those that a Gateway names by their Service are its own. */
+  readonly groups: Collection<ProxyGroup>;
+}
+
+export function deriveRouterResources(graph: CollectionGraph, sources: RouterSources): RouterResources {
+  return { listeners: deriveListeners(graph, sources), routes: deriveRouteTables(graph, sources) };
+}
+
+function deriveListeners(graph: CollectionGraph, { inputs, l4Routes, groups }: RouterSources): Collection<ScopedEncodedResource> {
+  const byGateway = l4Routes.map((routes) => routes.index("gateway", acceptingGateways));
+  const security = new SecurityPolicies(inputs);
+  const telemetry = new TelemetryPolicies(inputs);
+  return perGateway(graph, "lds-gateways", { inputs, groups }, (gateway, reader) => {
+    const mesh = reader.get(inputs.mesh, meshKey);
+    if (mesh === undefined) return [];
+    const subject = gatewaySubject(gateway);
+    const listeners = gatewayApiListeners(gateway, {
+      inputs,
+      mesh,
+      reader,
+      security: security.filtersFor(subject, mesh, reader, { clearRouteCache: true }),
+      telemetry: telemetry.telemetryFor(subject, "gateway", mesh, reader),
+      l4Routes: byGateway.flatMap((index) => reader.lookup(index, factsKey(gateway))).sort((left, right) => byAge(left.route, right.route)),
+    });
+    return [...listeners.map((listener) => encodeResource(ListenerSchema, listener.name, listener)), ...tunnelListeners(mesh, inputs, reader).map((listener) => encodeResource(ListenerSchema, listener.name, listener))];
+  });
+}
+
+function deriveRouteTables(graph: CollectionGraph, { inputs, routes, groups }: RouterSources): Collection<ScopedEncodedResource> {
+  const byGateway = routes.map((collection) => collection.index("gateway", acceptingGateways));
+  return perGateway(graph, "rds-gateways", { inputs, groups }, (gateway, reader) => {
+    const mesh = reader.get(inputs.mesh, meshKey);
+    if (mesh === undefined) return [];
+    const attached = byGateway.flatMap((index) => reader.lookup(index, factsKey(gateway)));
+    return gatewayRouteTables(gateway, { inputs, reader }).map((table) => encodeResource(RouteConfigurationSchema, table.name, routeTable(gateway, table, attached, mesh)));
+  });
+}
+
+function perGateway(graph: CollectionGraph, name: string, { inputs, groups }: Pick<RouterSources, "inputs" | "groups">, write: (gateway: GatewayFacts, reader: CollectionReader) => readonly EncodedResource[]): Collection<ScopedEncodedResource> {
+  const routers = deriveRouterGroups(graph, groups);
+  return graph.derive(
+    name,
+    inputs.gateways,
+    (gateway, reader) => {
+      if (!isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
+      const own = isManaged(gateway) ? [{ group: factsKey(gateway), gateway }] : manualDeployments(gateway, inputs, routers, reader);
+      return own.flatMap((deployment) => write(deployment.gateway, reader).map((resource) => scopedEntry(deployment.group, resource)));
+    },
+    sameScopedResource,
+  );
+}

@@ -1,0 +1,161 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { TcpProxySchema, type FilterChainMatchSchema } from "../../../wire/envoy/index.ts";
+import type { MeshSettings } from "../../model/facts.ts";
+import type { EffectiveMutualTls } from "../../model/peer-authentication.ts";
+import type { AccessLogInit } from "../telemetry/access-log.ts";
+import { filterMetadata } from "../envoy-any.ts";
+import { filterInit, type FilterInit } from "../filter-init.ts";
+import { httpConnectionManagerFilter } from "../http-connection-manager.ts";
+import { carriedBy, inboundChainMatches, type InboundChainMatch } from "../inbound-chain-match.ts";
+import { inboundRoute } from "./inbound-route.ts";
+import type { InboundTarget } from "./inbound-target.ts";
+import { tcpMetadataExchange } from "../istio-filters.ts";
+import type { SecurityFilters } from "../security/security-filters.ts";
+import type { ProxyTelemetry } from "../telemetry/telemetry-policies.ts";
+import { downstreamTls, mutualTlsServer, type TransportSocketInit } from "../tls-context.ts";
+import { serverTls } from "../tls-server.ts";
+
+export interface FilterChainInit {
+  readonly name: string;
+  readonly filterChainMatch?: Exclude<MessageInitShape<typeof FilterChainMatchSchema>, { $typeName: string }>;
+  readonly filters: FilterInit[];
+  readonly transportSocket?: TransportSocketInit;
+  readonly metadata?: ReturnType<typeof filterMetadata>;
+}
+
+export const inboundListenerName = "virtualInbound";
+export const inboundPassthroughCluster = "InboundPassthroughCluster";
+const catchAllHttpName = "virtualInbound-catchall-http";
+const blackHoleChainName = "virtualInbound-blackhole";
+const blackHoleCluster = "BlackHoleCluster";
+
+/** What all chains of one workload share. */
+export interface InboundContext {
+  readonly mesh: MeshSettings;
+  readonly security: SecurityFilters;
+  readonly telemetry: ProxyTelemetry;
+}
+
+/** Chains behind an HBONE tunnel: TLS has ended before, and only the pod's own addresses are let through. */
+export interface HboneContext extends InboundContext {
+  readonly addresses: readonly string[];
+}
+
+export function inboundClusterName(port: number): string {
+  return `inbound|${port}||`;
+}
+
+/** Where a chain leads, and what it is called. */
+interface Destination {
+  /** 0: every port that no other chain is for. */
+  readonly port: number;
+  readonly cluster: string;
+  readonly host: string;
+  readonly servicePort: number;
+  readonly statPrefix: string;
+  readonly name: { readonly http: string; readonly tcp: string };
+  readonly http2: boolean;
+  readonly grpc: boolean;
+  readonly hbone: boolean;
+  /** Key of the Sidecar that declares the port. */
+  readonly sidecar?: string | undefined;
+}
+
+/** The chains of a port that the workload declares. */
+export function targetChains(target: InboundTarget, mode: EffectiveMutualTls, context: InboundContext, hbone = false): readonly FilterChainInit[] {
+  const name = `${target.bind}_${target.port}`;
+  const destination: Destination = {
+    port: target.port,
+    cluster: inboundClusterName(target.port),
+    host: target.host,
+    servicePort: target.servicePort,
+    statPrefix: `inbound_${name}`,
+    name: { http: name, tcp: name },
+    http2: target.protocol === "http2" || target.protocol === "grpc",
+    grpc: target.protocol === "grpc",
+    hbone,
+    sidecar: target.sidecar,
+  };
+  // TLS of the user's own, where Istio's is off: what comes is what that TLS carries.
+  if (target.tls !== undefined && mode === "DISABLE" && !hbone) {
+    const serves = carriedBy(target.protocol) === "http" ? "http" : "tcp";
+    const chain = chainOf({ applicationProtocols: [], transport: "tls", serves, terminates: true }, destination, context);
+    return [{ ...chain, transportSocket: downstreamTls(serverTls(target.tls, context.mesh)) }];
+  }
+  return inboundChainMatches(mode, carriedBy(target.protocol)).map((match) => chainOf(match, destination, context));
+}
+
+/** The chains of whatever port nobody declares (0), or of one that only a PeerAuthentication names. */
+export function passthroughChains(port: number, mode: EffectiveMutualTls, context: InboundContext): readonly FilterChainInit[] {
+  const destination: Destination = {
+    port,
+    cluster: inboundPassthroughCluster,
+    host: "",
+    servicePort: 0,
+    statPrefix: inboundPassthroughCluster,
+    name: { http: catchAllHttpName, tcp: inboundListenerName },
+    http2: false,
+    grpc: false,
+    hbone: false,
+  };
+  return inboundChainMatches(mode, "sniffed").map((match) => chainOf(match, destination, context));
+}
+
+/** A connection to the listener's own port would come back to it for ever. */
+export function blackHoleChain({ mesh: { proxyInboundListenPort }, telemetry }: InboundContext): FilterChainInit {
+  return {
+    name: blackHoleChainName,
+    filterChainMatch: { destinationPort: proxyInboundListenPort },
+    filters: [tcpMetadataExchange(), ...telemetry.stats("server"), tcpProxy(blackHoleCluster, [])],
+  };
+}
+
+function chainOf(match: InboundChainMatch, destination: Destination, context: InboundContext): FilterChainInit {
+  const alpn = match.serves === "http" ? ["h2", "http/1.1"] : ["istio-peer-exchange", "h2", "http/1.1"];
+  return {
+    name: destination.name[match.serves],
+    filterChainMatch: {
+      ...(destination.port === 0 ? {} : { destinationPort: destination.port }),
+      transportProtocol: match.transport,
+      applicationProtocols: [...match.applicationProtocols],
+    },
+    filters: match.serves === "http" ? httpFilters(destination, context) : tcpFilters(destination, context),
+    ...(destination.sidecar === undefined ? {} : { metadata: filterMetadata({ istio: { config: sidecarPath(destination.sidecar) } }) }),
+    ...(match.terminates ? { transportSocket: downstreamTls(mutualTlsServer(context.mesh, alpn)) } : {}),
+  };
+}
+
+function sidecarPath(key: string): string {
+  const [namespace = "", name = ""] = key.split("/");
+  return `/apis/networking.istio.io/v1/namespaces/${namespace}/sidecar/${name}`;
+}
+
+/** The chains of declared ports and of all others, for an internal listener. */
+export function hboneChains(targets: readonly InboundTarget[], context: HboneContext): readonly FilterChainInit[] {
+  const prefixRanges = context.addresses.map((address) => ({ addressPrefix: address, prefixLen: address.includes(":") ? 128 : 32 }));
+  const chains = [...targets.flatMap((target) => targetChains(target, "DISABLE", context, true)), ...passthroughChains(0, "DISABLE", context)];
+  return chains.map((chain) => ({ ...chain, filterChainMatch: { ...chain.filterChainMatch, transportProtocol: "", prefixRanges } }));
+}
+
+function httpFilters(destination: Destination, { mesh, security, telemetry }: InboundContext): FilterInit[] {
+  const { cluster, servicePort, host, statPrefix, http2, grpc, hbone } = destination;
+  const manager = httpConnectionManagerFilter({
+    direction: "inbound",
+    statPrefix,
+    mesh,
+    routes: { inline: inboundRoute(cluster, servicePort, host, grpc) },
+    security: security.http,
+    telemetry,
+    hbone,
+    ...(http2 ? { fields: { http2ProtocolOptions: {} } } : {}),
+  });
+  return hbone ? [manager] : [tcpMetadataExchange(), manager];
+}
+
+function tcpFilters({ cluster }: Destination, { security, telemetry }: InboundContext): FilterInit[] {
+  return [tcpMetadataExchange(), ...security.tcp, ...telemetry.stats("server"), tcpProxy(cluster, telemetry.accessLogs)];
+}
+
+function tcpProxy(cluster: string, accessLogs: readonly AccessLogInit[]): FilterInit {
+  return filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, { statPrefix: cluster, clusterSpecifier: { case: "cluster", value: cluster }, accessLog: [...accessLogs] });
+}

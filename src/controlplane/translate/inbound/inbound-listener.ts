@@ -1,0 +1,87 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { ListenerSchema, TrafficDirection, type Listener } from "../../../wire/envoy/index.ts";
+import type { MeshSettings } from "../../model/facts.ts";
+import { unmatchedAccessLogs } from "../telemetry/access-log.ts";
+import { tcpAddress } from "../envoy-address.ts";
+import { durationOfMs } from "../envoy-any.ts";
+import type { FilterInit } from "../filter-init.ts";
+import { plaintextHttpProtocols } from "../inbound-chain-match.ts";
+import { inboundListenerName, type FilterChainInit } from "./inbound-chain.ts";
+import { httpInspector, originalDestination, tlsInspector } from "../listener-filters.ts";
+import type { ProxyTelemetry } from "../telemetry/telemetry-policies.ts";
+
+type ListenerInit = Exclude<MessageInitShape<typeof ListenerSchema>, { $typeName: string }>;
+type ListenerFilterInit = NonNullable<ListenerInit["listenerFilters"]>[number];
+type PredicateInit = NonNullable<Exclude<ListenerFilterInit, { $typeName: string }>["filterDisabled"]>;
+
+export interface InboundListenerOptions {
+  readonly mesh: MeshSettings;
+  /** The wildcard of the pod's first address family. */
+  readonly wildcard: string;
+  readonly transparent: boolean;
+  readonly telemetry: Pick<ProxyTelemetry, "accessLogs">;
+}
+
+/** What all redirected connections to the workload come to. */
+export function virtualInboundListener(chains: readonly FilterChainInit[], { mesh, wildcard, transparent, telemetry }: InboundListenerOptions): Listener {
+  return create(ListenerSchema, {
+    ...listenerOf(inboundListenerName, wildcard, mesh.proxyInboundListenPort, chains, mesh),
+    accessLog: unmatchedAccessLogs(telemetry.accessLogs, mesh),
+    listenerFilters: [originalDestination(), ...inspectors(chains)],
+    ...(transparent ? { transparent: true } : {}),
+  });
+}
+
+/** A port that the sidecar listens on itself. */
+export function boundInboundListener(bind: string, port: number, chains: readonly FilterChainInit[], mesh: MeshSettings): Listener {
+  return create(ListenerSchema, { ...listenerOf(`${bind}_${port}`, bind, port, chains, mesh), listenerFilters: inspectors(chains) });
+}
+
+function listenerOf(name: string, address: string, port: number, chains: readonly FilterChainInit[], mesh: MeshSettings): ListenerInit {
+  return {
+    name,
+    address: { address: tcpAddress(address, port) },
+    trafficDirection: TrafficDirection.INBOUND,
+    filterChains: [...chains],
+    continueOnListenerFiltersTimeout: true,
+    listenerFiltersTimeout: durationOfMs(mesh.protocolDetectionTimeoutMs),
+    maxConnectionsToAcceptPerSocketEvent: 1,
+  };
+}
+
+/**
+ * The inspectors that the chains ask for, off at ports where no chain does: there they would wait for bytes that a
+ * protocol in which the server speaks first never sends. TLS first: what is TLS is not looked at for HTTP.
+ */
+export function inspectors(chains: readonly FilterChainInit[]): ListenerFilterInit[] {
+  const ports = new Map<number, { tls: boolean; http: boolean }>();
+  for (const { filterChainMatch: match } of chains) {
+    const port = match?.destinationPort ?? 0;
+    const needs = ports.get(port) ?? { tls: false, http: false };
+    needs.tls ||= match?.transportProtocol === "tls";
+    needs.http ||= match?.applicationProtocols?.some((name) => plaintextHttpProtocols.includes(name)) ?? false;
+    ports.set(port, needs);
+  }
+  const portsWhere = (wanted: (needs: { tls: boolean; http: boolean }) => boolean): number[] =>
+    [...ports].filter(([port, needs]) => port !== 0 && wanted(needs)).map(([port]) => port).sort((left, right) => left - right);
+  const elsewhere = ports.get(0) ?? { tls: false, http: false };
+  const filters: ListenerFilterInit[] = [];
+  const add = (filter: FilterInit, kind: "tls" | "http"): void => {
+    if (![...ports.values()].some((needs) => needs[kind])) return;
+    const disabled = elsewhere[kind] ? ofPorts(portsWhere((needs) => !needs[kind])) : not(ofPorts(portsWhere((needs) => needs[kind])));
+    filters.push({ ...filter, ...(disabled === undefined ? {} : { filterDisabled: disabled }) });
+  };
+  add(tlsInspector(), "tls");
+  add(httpInspector(), "http");
+  return filters;
+}
+
+/** A predicate that holds for these ports; undefined for none. */
+export function ofPorts(ports: readonly number[]): PredicateInit | undefined {
+  const rules = ports.map((port): PredicateInit => ({ rule: { case: "destinationPortRange", value: { start: port, end: port + 1 } } }));
+  return rules.length > 1 ? { rule: { case: "orMatch", value: { rules } } } : rules[0];
+}
+
+function not(predicate: PredicateInit | undefined): PredicateInit | undefined {
+  return predicate === undefined ? undefined : { rule: { case: "notMatch", value: predicate } };
+}

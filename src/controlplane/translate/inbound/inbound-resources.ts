@@ -1,0 +1,125 @@
+import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
+import { ClusterSchema, ListenerSchema, type Listener } from "../../../wire/envoy/index.ts";
+import { destinationRuleFor } from "../../model/destination-rule-model.ts";
+import { factsKey, hboneOf, meshKey, type MeshSettings, type PodFacts, type SidecarProxyFacts } from "../../model/facts.ts";
+import type { MeshInputs } from "../../model/mesh-inputs.ts";
+import { remoteKey } from "../../model/remote-inputs.ts";
+import { mutualTlsModeOf, peerAuthenticationsFor, workloadMutualTls, type WorkloadMutualTls } from "../../model/peer-authentication.ts";
+import { blackHoleChain, passthroughChains, targetChains, type FilterChainInit, type InboundContext } from "./inbound-chain.ts";
+import { inboundCluster, inboundPassthrough } from "./inbound-cluster.ts";
+import { hboneCluster, hboneListeners } from "./inbound-hbone.ts";
+import { boundInboundListener, virtualInboundListener } from "./inbound-listener.ts";
+import { InboundTargets, wildcardOf, type InboundTarget, type Workload } from "./inbound-target.ts";
+import type { MeshModel } from "../outbound/outbound-resources.ts";
+import { type EncodedResource, encodeResource, sameResource, sameScopedResource, type ScopedEncodedResource, scopedEntry } from "../resource.ts";
+import { SecurityPolicies } from "../security/security-filters.ts";
+import { TelemetryPolicies } from "../telemetry/telemetry-policies.ts";
+
+/** What sidecars are served of their own workload. Scopes are pods: `namespace/name`, of other clusters `cluster/namespace/name`. */
+export interface InboundResources {
+  readonly listeners: Collection<ScopedEncodedResource>;
+  readonly clusters: Collection<ScopedEncodedResource>;
+  /** The same for all sidecars, by name. */
+  readonly fixedClusters: Collection<EncodedResource>;
+}
+
+interface Sources {
+  readonly inputs: MeshInputs;
+  readonly targets: InboundTargets;
+  readonly security: SecurityPolicies;
+  readonly telemetry: TelemetryPolicies;
+  readonly mutualTls: (workload: Workload, reader: CollectionReader) => WorkloadMutualTls;
+}
+
+/** The same for the pods of remote clusters. */
+export function deriveRemoteInboundResources(graph: CollectionGraph, { inputs, destinationRules }: Pick<MeshModel, "inputs" | "destinationRules">): InboundResources {
+  // They are only read here, where who says its cluster may stand for who says none.
+  const { pods, services } = inputs.remote as unknown as Pick<MeshInputs, "pods" | "services">;
+  return deriveInboundResources(graph, { inputs: { ...inputs, pods, services }, destinationRules }, "remote-");
+}
+
+export function deriveInboundResources(graph: CollectionGraph, { inputs, destinationRules }: Pick<MeshModel, "inputs" | "destinationRules">, prefix = ""): InboundResources {
+  const sources: Sources = {
+    inputs,
+    targets: new InboundTargets(inputs),
+    security: new SecurityPolicies(inputs),
+    telemetry: new TelemetryPolicies(inputs),
+    mutualTls: ({ pod, mesh }, reader) => workloadMutualTls(pod, mesh.rootNamespace, peerAuthenticationsFor(pod.namespace, mesh.rootNamespace, inputs, reader)),
+  };
+  const perPod = (name: string, write: (workload: Workload, reader: CollectionReader) => readonly EncodedResource[]): Collection<ScopedEncodedResource> =>
+    graph.derive(
+      `${prefix}${name}`,
+      inputs.pods,
+      (pod, reader) => {
+        const workload = workloadOf(pod, inputs, reader);
+        if (workload === undefined) return [];
+        const scope = pod.clusterId === undefined ? factsKey(pod) : remoteKey(pod.clusterId, factsKey(pod));
+        return write(workload, reader).map((resource) => scopedEntry(scope, resource));
+      },
+      sameScopedResource,
+    );
+  return {
+    listeners: perPod("lds-inbound", (workload, reader) => listenersOf(workload, sources, reader).map((listener) => encodeResource(ListenerSchema, listener.name, listener))),
+    clusters: perPod("cds-inbound", (workload, reader) => {
+      const { pod, mesh } = workload;
+      const clusters = sources.targets.of(workload, reader).map((target) => {
+        const [service] = target.sidecar === undefined ? target.services : [];
+        const rule = service === undefined ? undefined : destinationRuleFor({ hostname: service.host, namespace: service.namespace }, pod, mesh, destinationRules, reader);
+        return inboundCluster(target, rule, mesh);
+      });
+      if (takesHbone(workload.sidecar, mesh)) clusters.push(hboneCluster());
+      return clusters.map((cluster) => encodeResource(ClusterSchema, cluster.name, cluster));
+    }),
+    fixedClusters: graph.derive(
+      `${prefix}cds-inbound-fixed`,
+      inputs.mesh,
+      (mesh) => {
+        const cluster = inboundPassthrough(mesh);
+        return [[cluster.name, encodeResource(ClusterSchema, cluster.name, cluster)]];
+      },
+      sameResource,
+    ),
+  };
+}
+
+/** A pod gets its sidecar's configuration as soon as its addresses are known: they are part of it. */
+function workloadOf(pod: PodFacts, inputs: MeshInputs, reader: CollectionReader): Workload | undefined {
+  const mesh = reader.get(inputs.mesh, meshKey);
+  if (pod.sidecar === undefined || mesh === undefined || pod.addresses.length === 0) return undefined;
+  return { pod, sidecar: pod.sidecar, mesh };
+}
+
+function listenersOf(workload: Workload, sources: Sources, reader: CollectionReader): readonly Listener[] {
+  const { pod, sidecar, mesh } = workload;
+  const targets = sources.targets.of(workload, reader);
+  const modes = sources.mutualTls(workload, reader);
+  const telemetry = sources.telemetry.telemetryFor(pod, "inbound", mesh, reader);
+  const context: InboundContext = { mesh, telemetry, security: sources.security.filtersFor(pod, mesh, reader) };
+  const listeners: Listener[] = [];
+  const redirected: FilterChainInit[] = [];
+  for (const target of targets) {
+    const chains = targetChains(target, mutualTlsModeOf(modes, target.port), context);
+    if (target.bindsToPort) listeners.push(boundInboundListener(target.bind, target.port, chains, mesh));
+    else redirected.push(...chains);
+  }
+  if (sidecar.interception !== "NONE") {
+    const chains = [blackHoleChain(context), ...passthroughOf(targets, modes, context), ...redirected];
+    listeners.unshift(virtualInboundListener(chains, { mesh, wildcard: wildcardOf(pod), transparent: sidecar.interception === "TPROXY", telemetry }));
+  }
+  if (takesHbone(sidecar, mesh)) {
+    const security = sources.security.filtersFor(pod, mesh, reader, { peer: "filter-state" });
+    listeners.push(...hboneListeners(targets, { ...context, security, addresses: pod.addresses }));
+  }
+  return listeners;
+}
+
+function takesHbone(sidecar: SidecarProxyFacts, mesh: MeshSettings): boolean {
+  return sidecar.hbone && hboneOf(mesh).takenBySidecars;
+}
+
+/** Whatever port nobody declares, and of those the ones that a PeerAuthentication names: they have a mode of their own. */
+function passthroughOf(targets: readonly InboundTarget[], modes: WorkloadMutualTls, context: InboundContext): readonly FilterChainInit[] {
+  const declared = new Set(targets.map((target) => target.port));
+  const named = [...modes.ports].filter(([port]) => !declared.has(port));
+  return [...passthroughChains(0, modes.mode, context), ...named.flatMap(([port, mode]) => passthroughChains(port, mode, context))];
+}

@@ -1,0 +1,38 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { RouteConfigurationSchema } from "../../../wire/envoy/index.ts";
+import { durationOfMs } from "../envoy-any.ts";
+
+const none = durationOfMs(0);
+
+/**
+ * Everything to one cluster. The client's side decides on timeouts; what never reached the application is tried again, as
+ * a connection to it may have just been closed. Streams of gRPC are not: they would be held back for it.
+ */
+export function inboundRoute(cluster: string, port: number, host: string, grpc: boolean): MessageInitShape<typeof RouteConfigurationSchema> {
+  return {
+    name: cluster,
+    validateClusters: false,
+    virtualHosts: [
+      {
+        name: `inbound|http|${port}`,
+        domains: ["*"],
+        routes: [
+          {
+            name: "default",
+            match: { pathSpecifier: { case: "prefix", value: "/" } },
+            decorator: { operation: `${host}:${port}/*` },
+            action: {
+              case: "route",
+              value: {
+                clusterSpecifier: { case: "cluster", value: cluster },
+                timeout: none,
+                maxStreamDuration: { maxStreamDuration: none, grpcTimeoutHeaderMax: none },
+                ...(grpc ? {} : { retryPolicy: { retryOn: "reset-before-request", numRetries: 2 } }),
+              },
+            },
+          },
+        ],
+      },
+    ],
+  };
+}

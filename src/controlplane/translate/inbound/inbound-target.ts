@@ -1,0 +1,152 @@
+import type { ConnectionPool, ServerTls, SidecarIngress } from "../../../api/istio/index.ts";
+import type { CollectionIndex, CollectionReader } from "../../../kube/index.ts";
+import { formatAuthority } from "../../../wire/hbone/index.ts";
+import {
+  compareText,
+  factsKey,
+  hostnameOf,
+  type AppProtocol,
+  type MeshSettings,
+  type PodFacts,
+  type ServiceEntryFacts,
+  type ServiceFacts,
+  type SidecarFacts,
+  type SidecarProxyFacts,
+} from "../../model/facts.ts";
+import type { MeshInputs } from "../../model/mesh-inputs.ts";
+import { selecting, selectorKeys } from "../../model/selection.ts";
+import { istioPortProtocol } from "../../model/service/service-entry-model.ts";
+import { targetPortOf } from "../../model/service/service-ports.ts";
+import { sidecarFor } from "../../model/service/sidecar-scope.ts";
+
+/** One port of a workload that its sidecar takes connections for. */
+export interface InboundTarget {
+  /** That the application listens on, or (of a Sidecar's ingress) that connections come to. */
+  readonly port: number;
+  /** The service's, for telemetry. */
+  readonly servicePort: number;
+  readonly protocol: AppProtocol;
+  /** Of the service, or `name.namespace` of a Sidecar. */
+  readonly host: string;
+  /** All services that lead here. */
+  readonly services: readonly { readonly host: string; readonly name: string; readonly namespace: string }[];
+  readonly bind: string;
+  /** A listener of its own instead of a chain behind the redirect. */
+  readonly bindsToPort: boolean;
+  /** `address:port` or `unix://path`; absent: where the connection was for. */
+  readonly endpoint?: string;
+  readonly tls?: ServerTls;
+  readonly connectionPool?: ConnectionPool;
+  /** Key of the Sidecar that says so. */
+  readonly sidecar?: string;
+}
+
+export interface Workload {
+  readonly pod: PodFacts;
+  readonly sidecar: SidecarProxyFacts;
+  readonly mesh: MeshSettings;
+}
+
+/** Finds what of a workload its sidecar serves: its services' ports, or what a Sidecar's ingress says instead. */
+export class InboundTargets {
+  readonly #inputs: MeshInputs;
+  readonly #services: CollectionIndex<ServiceFacts>;
+  readonly #entries: CollectionIndex<ServiceEntryFacts>;
+
+  constructor(inputs: MeshInputs) {
+    this.#inputs = inputs;
+    this.#services = inputs.services.index("selector", (service) => selectorKeys(service.namespace, service.selector));
+    this.#entries = inputs.serviceEntries.index("selector", (entry) => selectorKeys(entry.namespace, entry.spec.workloadSelector?.labels ?? {}));
+  }
+
+  of(workload: Workload, reader: CollectionReader): readonly InboundTarget[] {
+    const sidecar = sidecarFor(workload.pod, workload.mesh, this.#inputs, reader);
+    if (sidecar !== undefined && sidecar.spec.ingress.length > 0) return oneAPort(sidecar.spec.ingress.map((ingress) => ingressTarget(ingress, sidecar, workload)));
+    // Without a redirect the ports are the application's own.
+    if (workload.sidecar.interception === "NONE") return [];
+    const { pod } = workload;
+    const services = selecting(this.#services, pod.namespace, pod.labels, (service) => service.selector, reader).filter(({ clusterId }) => clusterId === pod.clusterId);
+    const entries = selecting(this.#entries, pod.namespace, pod.labels, (entry) => entry.spec.workloadSelector?.labels ?? {}, reader);
+    const registered = [...services.map((service) => ({ createdAt: service.createdAt, name: service.name, targets: serviceTargets(service, workload) })),
+      ...entries.map((entry) => ({ createdAt: entry.createdAt, name: entry.name, targets: entryTargets(entry, workload) }))];
+    registered.sort((left, right) => compareText(left.createdAt, right.createdAt) || compareText(left.name, right.name));
+    const pool = sidecar?.spec.inboundConnectionPool;
+    return oneAPort(registered.flatMap(({ targets }) => targets.map((target) => (pool === undefined ? target : { ...target, connectionPool: pool }))));
+  }
+}
+
+/** The first of each port counts, and tells of the others as services. */
+function oneAPort(targets: readonly InboundTarget[]): readonly InboundTarget[] {
+  const byPort = Map.groupBy(targets, (target) => target.port);
+  const first = [...byPort.values()].flatMap((same) => {
+    const [counts] = same;
+    return counts === undefined ? [] : { ...counts, services: same.flatMap((target) => target.services) };
+  });
+  return first.sort((left, right) => left.port - right.port);
+}
+
+/** All addresses of the family that the pod has first. */
+export function wildcardOf(pod: Pick<PodFacts, "addresses">): string {
+  return pod.addresses[0]?.includes(":") === true ? "::" : "0.0.0.0";
+}
+
+function serviceTargets(service: ServiceFacts, { pod, mesh }: Workload): readonly InboundTarget[] {
+  const host = hostnameOf(service, mesh.domain);
+  const { name, namespace } = service;
+  return service.ports.flatMap((port) => {
+    const target = targetPortOf(port, pod);
+    if (port.protocol !== "TCP" || target === undefined) return [];
+    return { ...loopback(target, mesh), port: target, servicePort: port.port, protocol: port.appProtocol, host, services: [{ host, name, namespace }], bind: wildcardOf(pod), bindsToPort: false };
+  });
+}
+
+/** Applications that listen on their loopback alone are reached so where the mesh says it. */
+function loopback(port: number, { inboundTrafficPolicy }: MeshSettings): { readonly endpoint?: string } {
+  return inboundTrafficPolicy === "LOCALHOST" ? { endpoint: `127.0.0.1:${port}` } : {};
+}
+
+function entryTargets(entry: ServiceEntryFacts, { pod }: Workload): readonly InboundTarget[] {
+  const { namespace, spec } = entry;
+  return spec.hosts.flatMap((host) =>
+    spec.ports
+      .filter((port) => port.protocol !== "UDP")
+      .map((port) => ({
+        port: port.targetPort ?? port.number,
+        servicePort: port.number,
+        protocol: istioPortProtocol(port),
+        host,
+        services: [{ host, name: host, namespace }],
+        bind: wildcardOf(pod),
+        bindsToPort: false,
+      })),
+  );
+}
+
+function ingressTarget(ingress: SidecarIngress, sidecar: SidecarFacts, { pod, sidecar: proxy, mesh }: Workload): InboundTarget {
+  const endpoint = endpointOf(ingress.defaultEndpoint, pod);
+  const connectionPool = ingress.connectionPool ?? sidecar.spec.inboundConnectionPool;
+  const host = `${sidecar.name}.${sidecar.namespace}`;
+  const qualified = `${host}.svc.${mesh.domain}`;
+  return {
+    port: ingress.port.number,
+    servicePort: ingress.port.number,
+    // HTTPS whose TLS ends here is HTTP.
+    protocol: ingress.tls !== undefined && ingress.port.protocol === "HTTPS" ? "http" : istioPortProtocol(ingress.port),
+    host,
+    services: [{ host: qualified, name: sidecar.name, namespace: sidecar.namespace }],
+    bind: ingress.bind ?? pod.addresses[0] ?? wildcardOf(pod),
+    bindsToPort: ingress.captureMode === "NONE" || (ingress.captureMode === "DEFAULT" && proxy.interception === "NONE"),
+    sidecar: factsKey(sidecar),
+    ...(endpoint === undefined ? {} : { endpoint }),
+    ...(ingress.tls === undefined ? {} : { tls: ingress.tls }),
+    ...(connectionPool === undefined ? {} : { connectionPool }),
+  };
+}
+
+/** The wildcard address stands for the pod's own. */
+function endpointOf(endpoint: string | undefined, pod: PodFacts): string | undefined {
+  const [, host, port] = /^(?:\[?)(0\.0\.0\.0|::)\]?:(\d+)$/.exec(endpoint ?? "") ?? [];
+  if (host === undefined || port === undefined) return endpoint;
+  const address = pod.addresses.find((candidate) => candidate.includes(":") === host.includes(":")) ?? pod.addresses[0] ?? "";
+  return formatAuthority(address, Number(port));
+}

@@ -1,0 +1,89 @@
+import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
+import { clientLabelNames, clientLabelsKey, failoverLabelNames, type DestinationRules, type HostRules } from "../../model/destination-rule-model.ts";
+import { compareText, meshKey, type Labels, type MeshSettings } from "../../model/facts.ts";
+import type { MeshInputs } from "../../model/mesh-inputs.ts";
+import { Remembered } from "../../model/remembered.ts";
+import { localityText } from "../../model/service/service-endpoint-model.ts";
+import { hostCovers, isWildcard } from "../../model/service/service-hostname.ts";
+import type { OutboundScope, ScopeChoice, ScopedService } from "../../model/service/sidecar-scope.ts";
+
+/** Where a client is and what it speaks, as its scope has it. */
+export type ClientPlace = Pick<ScopeChoice, "hbone" | "locality" | "node" | "network" | "clusterId" | "networkView">;
+
+/** All of a client that may make a difference to what clusters a service has for it. Clients that nothing tells apart are one. */
+export interface ServiceClient extends ClientPlace {
+  /** Says all of it. */
+  readonly key: string;
+  readonly isSidecar: boolean;
+  /** Empty: any namespace that has no DestinationRules of its own for the service, and is named by none. */
+  readonly namespace: string;
+  /** Only those that DestinationRules ask for. */
+  readonly labels: Labels;
+}
+
+/** A service as some clients have it: scopes whose clients see it alike have the same one. */
+export interface ClientService {
+  readonly key: string;
+  readonly client: ServiceClient;
+  readonly service: ScopedService;
+}
+
+/** What one scope reaches: one list for scopes that see all of it alike. */
+export interface ScopeServices {
+  readonly scope: string;
+  /** By hostname, in its order. */
+  readonly services: readonly ClientService[];
+}
+
+/** By scope. */
+export function deriveScopeServices(graph: CollectionGraph, scopes: Collection<OutboundScope>, inputs: MeshInputs, rules: DestinationRules): Collection<ScopeServices> {
+  return graph.derive(
+    "scope-services",
+    scopes,
+    (scope, reader) => {
+      const mesh = reader.get(inputs.mesh, meshKey);
+      return mesh === undefined ? [] : [[scope.scope, { scope: scope.scope, services: servicesOf(scope, mesh, rules, reader) }]];
+    },
+    sameServices,
+  );
+}
+
+function servicesOf(scope: OutboundScope, mesh: MeshSettings, rules: DestinationRules, reader: CollectionReader): readonly ClientService[] {
+  const asking = reader.lookup(rules.withClientLabels, clientLabelsKey);
+  const failover = mesh.localityLbSetting.failoverPriority.map((label) => label.split("=")[0] ?? "");
+  const everybody = clientOf(scope, "", [...failover, ...asking.flatMap(failoverLabelNames)]);
+  const all = everybodysServices.of(scope.services, everybody.key, () => scope.services.map((service) => clientService(everybody, service)));
+  const own = [...reader.lookup(rules.ofNamespace, scope.namespace), ...reader.lookup(rules.forGuests, scope.namespace)];
+  if (own.length === 0) return all;
+  const client = clientOf(scope, scope.namespace, [...failover, ...asking.flatMap(clientLabelNames)]);
+  const isOwn = hostsOf(own);
+  return all.map((entry) => (isOwn(entry.service.hostname) ? clientService(client, entry.service) : entry));
+}
+
+/** Whether any of the rules is for a host. */
+function hostsOf(rules: readonly HostRules[]): (hostname: string) => boolean {
+  const hosts = new Set(rules.map(({ host }) => host));
+  const wildcards = [...hosts].filter(isWildcard);
+  return (hostname) => hosts.has(hostname) || wildcards.some((host) => hostCovers(host, hostname));
+}
+
+function clientOf({ kind, hbone, locality, node, network, clusterId, networkView, labels: all }: OutboundScope, namespace: string, asked: readonly string[]): ServiceClient {
+  const isSidecar = kind === "sidecar";
+  const labels = Object.fromEntries([...new Set(asked)].sort(compareText).flatMap((name) => (all[name] === undefined ? [] : [[name, all[name]]])));
+  const place = locality === undefined ? "" : `${localityText(locality)}@${node}`;
+  const from = network === undefined && clusterId === undefined && networkView === undefined ? "" : JSON.stringify([network, clusterId, networkView]);
+  const key = [kind, hbone ? "hbone" : "", namespace, Object.keys(labels).length === 0 ? "" : JSON.stringify(labels), place, from].join(" ").trimEnd();
+  return { key, isSidecar, hbone, namespace, labels, locality, node, network, clusterId, networkView };
+}
+
+const everybodysServices = new Remembered<readonly ScopedService[], readonly ClientService[]>();
+const clientServices = new Remembered<ScopedService, ClientService>();
+
+function clientService(client: ServiceClient, service: ScopedService): ClientService {
+  // Joined, as the parts of a template would all be kept beside the key.
+  return clientServices.of(service, client.key, () => ({ key: [client.key, service.registry, service.key, service.ports.join()].join("|"), client, service }));
+}
+
+function sameServices(left: ScopeServices, right: ScopeServices): boolean {
+  return left.services === right.services || (left.services.length === right.services.length && left.services.every((service, index) => service === right.services[index] || service.key === right.services[index]?.key));
+}

@@ -1,0 +1,228 @@
+import { create } from "@bufbuild/protobuf";
+import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
+import { Cluster_DiscoveryType, ClusterLoadAssignmentSchema, ClusterSchema, type ClusterLoadAssignment } from "../../../wire/envoy/index.ts";
+import { isClusterLocal } from "../../model/service/cluster-local.ts";
+import { destinationRuleFor, type DestinationRuleModel, type DestinationRules } from "../../model/destination-rule-model.ts";
+import { compareText, hboneOf, meshKey, type Labels, type MeshSettings } from "../../model/facts.ts";
+import type { MeshInputs } from "../../model/mesh-inputs.ts";
+import { gatewaysOf, type NetworkGatewaysModel } from "../../model/network-gateways.ts";
+import { namespaceMutualTls, peerAuthenticationsFor } from "../../model/peer-authentication.ts";
+import { nowhere, type EndpointModel } from "../../model/service/service-endpoint-model.ts";
+import { getEndpoints, ofSubset, ServersOfServices, type ServiceEndpoints } from "../../model/service/service-endpoints.ts";
+import { Remembered } from "../../model/remembered.ts";
+import { registeredService, type ServiceModel, type ServiceRegistry } from "../../model/service/service-model.ts";
+import type { Waypoints } from "../../model/ambient/waypoint.ts";
+import type { OutboundScope } from "../../model/service/sidecar-scope.ts";
+import { isForwarded } from "../dynamic-forward-proxy.ts";
+import { loadAssignment, localityGroups, type AssignmentOptions } from "../endpoints.ts";
+import { deriveScopeServices, type ClientPlace, type ClientService, type ScopeServices } from "./outbound-client.ts";
+import { byLocality, dependsOnPlace } from "./outbound-locality.ts";
+import { isSeenBy, type NetworkCrossing } from "../network-endpoints.ts";
+import { discoveryType, outboundCluster, subsetClusterName } from "../outbound-cluster.ts";
+import { encodeResource, sameResource, type EncodedResource } from "../resource.ts";
+import { effectivePolicy, localitySetting, type EffectivePolicy } from "../traffic-policy.ts";
+import { ingressWaypoints, throughWaypoints } from "../waypoint-endpoints.ts";
+
+/** What the clusters of scopes are made of; scopes that see a cluster alike share it. */
+export interface ClusterSources {
+  readonly inputs: MeshInputs;
+  readonly registry: ServiceRegistry;
+  readonly endpoints: ServiceEndpoints;
+  readonly destinationRules: DestinationRules;
+  readonly waypoints: Waypoints;
+  readonly networkGateways: NetworkGatewaysModel;
+}
+
+/** One cluster as one scope sees it. Equal variants are one resource. */
+interface ClusterVariant extends ClientPlace {
+  readonly name: string;
+  readonly registry: ServiceModel["registry"];
+  /** Of the service. */
+  readonly service: string;
+  readonly port: number;
+  readonly subset: string | undefined;
+  /** Whose rules hold: namespace and labels of the client; undefined where no rule is. */
+  readonly client: { readonly namespace: string; readonly labels: Labels } | undefined;
+  readonly isSidecar: boolean;
+}
+
+/** A cluster as some clients have it: one object for all of them. */
+export interface SharedCluster {
+  readonly variant: ClusterVariant;
+  /** Keys into the shared collections. */
+  readonly cluster: string;
+  /** Undefined for clusters that need no endpoints told. */
+  readonly endpoints: string | undefined;
+}
+
+/** The clusters of a service, as some clients have them. */
+export interface ServiceClusters {
+  readonly hostname: string;
+  /** In the order of their names. */
+  readonly clusters: readonly SharedCluster[];
+}
+
+export interface OutboundClusters {
+  /** What the clients of each scope reach. */
+  readonly scopes: Collection<ScopeServices>;
+  /** By {@link ClientService.key}. */
+  readonly services: Collection<ServiceClusters>;
+  /** By {@link SharedCluster.cluster}. */
+  readonly clusters: Collection<EncodedResource>;
+  /** By {@link SharedCluster.endpoints}. */
+  readonly assignments: Collection<EncodedResource>;
+}
+
+export function deriveOutboundClusters(graph: CollectionGraph, outboundScopes: Collection<OutboundScope>, sources: ClusterSources): OutboundClusters {
+  const reached = deriveScopeServices(graph, outboundScopes, sources.inputs, sources.destinationRules);
+  // One item a service, so that a change of one leaves the others alone; for all scopes that see it alike.
+  const wanted = graph.flatten("client-services", reached, ({ services }) => services, ({ key }) => key);
+  const services = graph.derive("service-clusters", wanted, (entry, reader, key) => [[key, { hostname: entry.service.hostname, clusters: serviceClusters(entry, sources, reader) }]], sameClusters);
+  const servers = new ServersOfServices(graph, wanted, sources);
+  const wantedClusters = graph.flatten("cluster-variants", services, ({ clusters }) => clusters, ({ cluster }) => cluster);
+  const wantedAssignments = graph.flatten("assignment-variants", services, ({ clusters }) => told.of(clusters, "", () => clusters.filter(({ endpoints }) => endpoints !== undefined)), ({ endpoints }) => endpoints ?? "");
+  return {
+    // Told after the services that they name.
+    scopes: graph.derive("scope-clusters", reached, (scope, _reader, key) => [[key, scope]], Object.is),
+    services,
+    clusters: graph.derive("cds-outbound", wantedClusters, ({ variant }, reader, key) => encodeCluster(variant, key, { ...sources, servers }, reader), sameResource),
+    assignments: graph.derive("eds", wantedAssignments, ({ variant }, reader, key) => encodeAssignment(variant, key, sources, reader), sameResource),
+  };
+}
+
+const sharedClusters = new Remembered<ServiceModel, SharedCluster>();
+const told = new Remembered<readonly SharedCluster[], readonly SharedCluster[]>();
+
+function serviceClusters({ client, service: { key, registry: registered, ports } }: ClientService, sources: ClusterSources, reader: CollectionReader): readonly SharedCluster[] {
+  const mesh = reader.get(sources.inputs.mesh, meshKey);
+  const service = mesh === undefined ? undefined : registeredService({ registry: registered, key }, sources.registry, reader);
+  if (mesh === undefined || service === undefined || service.resolution === "alias") return [];
+  const rule = destinationRuleFor(service, client, mesh, sources.destinationRules, reader);
+  const { isSidecar, hbone, network, clusterId, networkView } = client;
+  const clusters = ports.flatMap((port) =>
+    [undefined, ...(rule?.subsets ?? []).map((subset) => subset.name)].map((subset): SharedCluster => {
+      const name = subsetClusterName(port, subset, service.hostname);
+      const policy = effectivePolicy(rule, subset, port, mesh);
+      const placed = client.locality !== undefined && dependsOnPlace(policy, localitySetting(policy, service.preference, mesh));
+      const locality = placed ? client.locality : undefined;
+      const node = placed ? client.node : "";
+      const who = rule === undefined ? "" : `${rule.namespace}/${rule.name}/${rule.host} ${rule.selector === undefined && !needsLabels(policy, mesh) ? ruleReach(rule, client.namespace, mesh) : `${client.namespace} ${JSON.stringify(client.labels)}`}`;
+      const place = locality === undefined ? "" : `${locality.region}/${locality.zone}/${locality.subzone}@${node}`;
+      const from = network === undefined && clusterId === undefined && networkView === undefined ? "" : ` ${JSON.stringify([network, clusterId, networkView])}`;
+      const shared = `${name}#${key} ${registered} ${who} ${hbone ? "hbone" : ""}${from}`;
+      const tells = tellsEndpoints(service, isSidecar, policy.loadBalancer?.simple);
+      const cluster = [shared, isSidecar ? "" : "router", tells ? "" : place].join(" ");
+      // Gateways may go through waypoints, and enter other networks otherwise.
+      const endpoints = tells ? [shared, !isSidecar && (hbone || mesh.ambientMultiNetwork === true) ? "router" : "", place].join(" ") : undefined;
+      return sharedClusters.of(service, `${cluster}|${endpoints ?? ""}`, () => ({
+        variant: { name, registry: registered, service: key, port, subset, client: rule === undefined ? undefined : { namespace: client.namespace, labels: client.labels }, isSidecar, hbone, locality, node, network, clusterId, networkView },
+        cluster,
+        endpoints,
+      }));
+    }),
+  );
+  return clusters.sort((left, right) => compareText(left.variant.name, right.variant.name));
+}
+
+/** The keys say all of a cluster. */
+function sameClusters(left: ServiceClusters, right: ServiceClusters): boolean {
+  return left.hostname === right.hostname && left.clusters.length === right.clusters.length && left.clusters.every(({ cluster, endpoints }, index) => cluster === right.clusters[index]?.cluster && endpoints === right.clusters[index]?.endpoints);
+}
+
+/** Clients of one namespace may have rules merged from other objects than clients elsewhere. */
+function ruleReach(rule: DestinationRuleModel, namespace: string, mesh: MeshSettings): string {
+  if (namespace !== rule.namespace) return "exported";
+  return namespace === mesh.rootNamespace ? "root" : "local";
+}
+
+function needsLabels(policy: EffectivePolicy, mesh: MeshSettings): boolean {
+  return (policy.loadBalancer?.localityLbSetting ?? mesh.localityLbSetting).failoverPriority.length + (policy.loadBalancer?.zoneAwareLbSetting?.failoverPriority.length ?? 0) > 0;
+}
+
+function tellsEndpoints(service: ServiceModel, isSidecar: boolean, simple: string | undefined): boolean {
+  return simple !== "PASSTHROUGH" && discoveryType(service, isSidecar) === Cluster_DiscoveryType.EDS;
+}
+
+interface ResolvedVariant {
+  readonly mesh: MeshSettings;
+  readonly service: ServiceModel;
+  readonly rule: DestinationRuleModel | undefined;
+  readonly endpoints: readonly EndpointModel[];
+}
+
+function resolve(variant: ClusterVariant, sources: ClusterSources, reader: CollectionReader, withEndpoints: boolean): ResolvedVariant | undefined {
+  const mesh = reader.get(sources.inputs.mesh, meshKey);
+  const service = registeredService({ registry: variant.registry, key: variant.service }, sources.registry, reader);
+  if (mesh === undefined || service === undefined) return undefined;
+  const rule = variant.client === undefined ? undefined : destinationRuleFor(service, variant.client, mesh, sources.destinationRules, reader);
+  const all = withEndpoints ? getEndpoints(sources.endpoints, service, variant.port, reader) : [];
+  const endpoints = ofSubset(all, rule?.subsets.find((subset) => subset.name === variant.subset));
+  return { mesh, service, rule, endpoints };
+}
+
+function encodeCluster(variant: ClusterVariant, key: string, sources: ClusterSources & { readonly servers: ServersOfServices }, reader: CollectionReader): Iterable<readonly [string, EncodedResource]> {
+  const found = resolve(variant, sources, reader, false);
+  const port = found?.service.ports.find((candidate) => candidate.port === variant.port);
+  if (found === undefined || port === undefined) return [];
+  const { mesh, service, rule } = found;
+  // Whatever a request asks for is no part of the service more than another.
+  if (isForwarded(service) && variant.subset !== undefined) return [];
+  const type = discoveryType(service, variant.isSidecar);
+  const policy = effectivePolicy(rule, variant.subset, variant.port, mesh);
+  const passthrough = service.resolution === "passthrough" || policy.loadBalancer?.simple === "PASSTHROUGH";
+  const carries = type === Cluster_DiscoveryType.STRICT_DNS || type === Cluster_DiscoveryType.LOGICAL_DNS;
+  const { identities, mutualTlsPorts, tunnelledPorts } = sources.servers.get({ registry: variant.registry, key: variant.service }, reader);
+  const cluster = outboundCluster({
+    service,
+    port,
+    subset: variant.subset,
+    rule,
+    mesh,
+    isSidecar: variant.isSidecar,
+    hbone: variant.hbone,
+    identities,
+    automaticTls: takesMutualTls(service.namespace, mesh, sources.inputs, reader) && (!passthrough || mutualTlsPorts.includes(variant.port)),
+    allCaptured: variant.hbone && tunnelledPorts.includes(variant.port),
+    assignment: carries ? assignmentOf(variant, resolve(variant, sources, reader, true) ?? found, false, sources, reader) : undefined,
+  });
+  return cluster === undefined ? [] : [[key, encodeResource(ClusterSchema, variant.name, cluster)]];
+}
+
+function encodeAssignment(variant: ClusterVariant, key: string, sources: ClusterSources, reader: CollectionReader): Iterable<readonly [string, EncodedResource]> {
+  const found = resolve(variant, sources, reader, true);
+  if (found === undefined) return [];
+  return [[key, encodeResource(ClusterLoadAssignmentSchema, variant.name, waypointAssignment(variant, found, sources, reader) ?? assignmentOf(variant, found, true, sources, reader))]];
+}
+
+/** Of what gateways reach through a waypoint. */
+function waypointAssignment({ name, port, isSidecar, hbone }: ClusterVariant, { service }: ResolvedVariant, { inputs, waypoints }: ClusterSources, reader: CollectionReader): ClusterLoadAssignment | undefined {
+  const shares = isSidecar || !hbone ? [] : ingressWaypoints(service, inputs, waypoints, reader);
+  return shares.length === 0 ? undefined : create(ClusterLoadAssignmentSchema, { clusterName: name, endpoints: [...throughWaypoints(service, port, shares, inputs, reader)] });
+}
+
+function sendingOf({ hbone }: ClusterVariant, mesh: MeshSettings): AssignmentOptions["hbone"] {
+  if (!hbone) return "never";
+  return hboneOf(mesh).preferred ? "always" : "needed";
+}
+
+function assignmentOf(variant: ClusterVariant, { mesh, service, rule, endpoints }: ResolvedVariant, healthKnown: boolean, { networkGateways }: ClusterSources, reader: CollectionReader): ClusterLoadAssignment {
+  const { network = "", clusterId = mesh.clusterId, networkView: view } = variant;
+  const crossing = variant.isSidecar ? undefined : gatewayCrossing(variant, service, mesh);
+  const client = { network, clusterId, view, ...(crossing === undefined ? {} : { crossing }), gateways: gatewaysOf(healthKnown ? networkGateways.resolved : networkGateways.unresolved, reader) };
+  const clusterLocal = isClusterLocal(service.hostname, mesh);
+  const policy = effectivePolicy(rule, variant.subset, variant.port, mesh);
+  const groups = localityGroups(endpoints.filter((endpoint) => isSeenBy(client, endpoint, clusterLocal)), { hbone: sendingOf(variant, mesh), healthKnown, client, ruleTls: policy.tls?.mode });
+  const place = { locality: variant.locality ?? nowhere, node: variant.node, network, clusterId, labels: variant.client?.labels ?? {} };
+  return loadAssignment(variant.name, variant.locality === undefined ? groups : byLocality(groups, policy, localitySetting(policy, service.preference, mesh), place));
+}
+
+/** Gateways of an ambient mesh that spans several networks keep to their own, unless they are asked to enter others, which takes HBONE. */
+function gatewayCrossing({ hbone, port }: ClusterVariant, { hostname }: ServiceModel, { ambientMultiNetwork, ambientNetworkCrossing }: MeshSettings): NetworkCrossing | undefined {
+  if (ambientMultiNetwork !== true) return undefined;
+  return hbone && ambientNetworkCrossing?.ingress === true ? { kind: "double-tunnel", host: hostname, port, matched: true } : { kind: "never" };
+}
+
+/** What clients can tell of a service's servers: whether their namespace or the mesh turns mutual TLS off. */
+function takesMutualTls(namespace: string, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): boolean {
+  return namespaceMutualTls(namespace, mesh.rootNamespace, peerAuthenticationsFor(namespace, mesh.rootNamespace, inputs, reader)) !== "DISABLE";
+}

@@ -1,0 +1,21 @@
+import type { ServiceModel } from "../../model/service/service-model.ts";
+
+/** Under which names and addresses clients of a namespace ask for a service, most of them shortened by DNS search domains. */
+export function serviceDomains(service: ServiceModel, aliases: readonly string[], clientNamespace: string, domain: string): readonly string[] {
+  const names = [service.hostname, ...aliases].flatMap((host) => [host, ...spellings(host, clientNamespace, domain)]);
+  const headless = service.resolution === "passthrough" && service.registry === "Kubernetes";
+  const perPod = headless ? names.map((name) => `*.${name}`) : [];
+  const addresses = service.addresses.filter((address) => !address.includes("/")).map((address) => (address.includes(":") ? `[${address}]` : address));
+  return [...names, ...perPod, ...addresses];
+}
+
+function spellings(host: string, clientNamespace: string, domain: string): readonly string[] {
+  const absolute = host === "*" ? [] : [`${host}.`];
+  const suffix = `.svc.${domain}`;
+  if (!host.endsWith(suffix)) return absolute;
+  const qualified = host.slice(0, -suffix.length);
+  const dot = qualified.indexOf(".");
+  if (dot < 0) return absolute;
+  if (qualified.slice(dot + 1) !== clientNamespace) return [...absolute, qualified, `${qualified}.svc`];
+  return [...absolute, qualified.slice(0, dot), `${qualified}.svc`, qualified];
+}

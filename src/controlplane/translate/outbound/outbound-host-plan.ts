@@ -1,0 +1,330 @@
+import type { HttpMatch } from "../../../api/istio/index.ts";
+import { compareText, factsKey, type MeshSettings } from "../../model/facts.ts";
+import type { RouteModel } from "../../model/gateway/gateway-model.ts";
+import { Remembered } from "../../model/remembered.ts";
+import { hostCovers, isWildcard, mostSpecificHost } from "../../model/service/service-hostname.ts";
+import type { ServiceModel } from "../../model/service/service-model.ts";
+import { meshGateway } from "../../model/routing/virtual-service-model.ts";
+import type { VirtualServiceShape } from "../../model/routing/virtual-service-shape.ts";
+import { serviceDomains } from "./outbound-domain.ts";
+import type { HostClient, HostPlan, HostSource, RouteTable, ServiceReference } from "./outbound-host.ts";
+import type { OutboundPort } from "./outbound-port.ts";
+import { unknownTrafficCluster, type ResolvedService } from "./outbound-route.ts";
+import { concernsClient } from "../routing/virtual-service-match.ts";
+
+/** A port of a scope with what its keys lead to: all that decides which hosts there are, and nothing that only their routes say. */
+export interface PlannedPort {
+  readonly port: OutboundPort;
+  readonly mesh: MeshSettings;
+  readonly services: readonly ResolvedService[];
+  readonly virtualServices: readonly VirtualServiceShape[];
+  readonly serviceOf: (host: string) => ServiceModel | undefined;
+  /** HTTPRoutes that are attached to a service for clients of this scope; undefined: none is to any. */
+  readonly httpRoutesOf: ((service: ServiceModel, port: number) => readonly RouteModel[]) | undefined;
+  /** Hosts that ExternalName Services lead to. */
+  readonly aliased: readonly string[];
+  /** Names of ExternalName Services that lead to a host. */
+  readonly aliasesOf: (host: string) => readonly string[];
+  /** Hosts, or patterns of them, to which some rule hashes requests: then routes differ by client. */
+  readonly hashing: readonly string[];
+  /** A 1 for each VirtualService with routes for this client, a 0 for each other, where that is known already. */
+  readonly routed?: string;
+}
+
+/** Plain HTTP: here a VirtualService counts also for hosts that no registry knows. */
+const httpPort = 80;
+
+/** The routes of a port, and those of its services that are told apart by address (by `host:port`) as their protocol is not known. */
+export function planTables(planned: PlannedPort): readonly RouteTable[] {
+  const hosts = planHosts(planned);
+  const { port, scope } = planned.port;
+  const detected = new Set(planned.services.filter(({ port: own }) => own.protocol === "unknown" && planned.port.bind === undefined));
+  const ofServices = [...detected].flatMap(({ service }): RouteTable[] => {
+    if (!hasAddress(service) && service.resolution !== "passthrough") return [];
+    const name = `${service.hostname}:${port}`;
+    const host = hosts.find((candidate) => candidate.name === name);
+    return host === undefined ? [] : [{ scope, name, hosts: [{ ...host, table: name, key: `${name} * ${host.key}`, domains: ["*"] }] }];
+  });
+  const shared = planned.services.some((entry) => speaksHttp(entry) && (!detected.has(entry) || !hasAddress(entry.service)));
+  return [...(shared ? [{ scope, name: String(port), hosts: [...hosts, unknownHost(planned)] }] : []), ...ofServices];
+}
+
+/** One that a listener of its own can be bound to. */
+function hasAddress(service: ServiceModel): boolean {
+  return service.addresses.some((address) => !address.includes("/"));
+}
+
+function speaksHttp({ port: { protocol } }: ResolvedService): boolean {
+  return protocol !== "tcp" && protocol !== "tls";
+}
+
+/** What the routes of a host are made of. */
+interface Origin {
+  readonly source: HostSource;
+  /** What tells the source from others of the same host. */
+  readonly key: string;
+  /** Present where it differs by client: the same for another one. */
+  readonly forClient?: (client: HostClient) => Origin;
+}
+
+interface Candidate extends Origin {
+  readonly service: ServiceModel | undefined;
+  readonly host: string;
+}
+
+/** What HTTPRoutes say of a service goes before what VirtualServices do; the others lead to themselves. */
+function planHosts(planned: PlannedPort): readonly HostPlan[] {
+  return plansFromCommon(planned) ?? chooseHosts(planned).accepted.map(({ plan }) => plan);
+}
+
+/** A host of a table, and what it was chosen as. */
+interface AcceptedHost {
+  readonly candidate: Candidate;
+  /** That it asked for. */
+  readonly wanted: readonly string[];
+  readonly plan: HostPlan;
+}
+
+interface ChosenHosts {
+  /** In order of the hosts' names. */
+  readonly accepted: readonly AcceptedHost[];
+  /** Of hosts, and domains that are somebody's. */
+  readonly taken: { readonly hosts: ReadonlySet<string>; readonly domains: ReadonlySet<string> };
+  /** Candidates have been left out because all their domains are others'. */
+  readonly isCrowded: boolean;
+}
+
+function chooseHosts(planned: PlannedPort): ChosenHosts {
+  const { port, namespace, labels } = planned.port;
+  const routed = planned.services.filter((entry) => entry.service.resolution !== "alias" && speaksHttp(entry));
+  const attached = routed.flatMap(({ service }): Candidate[] => {
+    if (planned.httpRoutesOf === undefined || planned.httpRoutesOf(service, port).length === 0) return [];
+    const client = { namespace, labels };
+    return [{ service, host: service.hostname, source: { from: "http-routes", service: referenceOf(service), port, client }, key: `routes ${namespace} ${serviceKey(service)}` }];
+  });
+  const taken = new Set(attached.map(({ host }) => host));
+  const said = virtualServiceCandidates(taken.size === 0 ? routed : routed.filter(({ service }) => !taken.has(service.hostname)), planned);
+  for (const { host } of said) taken.add(host);
+  return withoutDuplicates([...attached, ...said, ...routed.filter(({ service }) => !taken.has(service.hostname)).map((entry) => ownCandidate(entry, planned))], planned);
+}
+
+function referenceOf(service: ServiceModel): ServiceReference {
+  return { registry: service.registry, key: `${service.namespace}/${service.hostname}` };
+}
+
+/** A host of one name may be of another service elsewhere. */
+function serviceKey({ registry, namespace }: ServiceModel): string {
+  return `${registry} ${namespace}`;
+}
+
+function ownCandidate({ service, port }: ResolvedService, planned: PlannedPort): Candidate {
+  if (mayHash(planned, service.hostname)) {
+    const forClient = (client: HostClient): Origin => ({ source: { from: "service", service: referenceOf(service), port: port.port, client }, key: `${clientKey(client)} ${serviceKey(service)}`, forClient });
+    return { service, host: service.hostname, ...forClient(clientOf(planned.port)) };
+  }
+  return ownCandidates.of(service, String(port.port), () => ({ service, host: service.hostname, source: { from: "service", service: referenceOf(service), port: port.port, client: undefined }, key: serviceKey(service) }));
+}
+
+function mayHash({ hashing }: PlannedPort, host: string): boolean {
+  return hashing.some((covering) => hostCovers(covering, host));
+}
+
+function clientOf({ namespace, labels }: OutboundPort): HostClient {
+  return { namespace, labels };
+}
+
+function clientKey({ namespace, labels }: HostClient): string {
+  return `${namespace} ${JSON.stringify(labels)}`;
+}
+
+/** Hosts of VirtualServices: those of services that no HTTPRoute speaks of, and (for plain HTTP) those that no registry knows. */
+function virtualServiceCandidates(routed: readonly ResolvedService[], planned: PlannedPort): readonly Candidate[] {
+  if (planned.virtualServices.length === 0) return [];
+  const { port } = planned.port;
+  const byHost = new Map(planned.services.map((entry) => [entry.service.hostname, entry.service]));
+  const wildcards = new Map<string, boolean>();
+  const isKnown = (host: string): boolean => {
+    if (byHost.has(host)) return true;
+    if (!isWildcard(host)) return false;
+    const known = wildcards.get(host) ?? [...byHost.keys()].some((name) => hostCovers(host, name));
+    wildcards.set(host, known);
+    return known;
+  };
+  const chosenBy = Map.groupBy(routed, chooser(planned.virtualServices));
+  return planned.virtualServices.flatMap((shape, index) => {
+    const services = chosenBy.get(shape) ?? [];
+    const isRouted = planned.routed === undefined ? hasRoutes(shape, planned.port) : planned.routed[index] === "1";
+    if ((services.length === 0 && port !== httpPort) || !isRouted) return [];
+    const said = virtualServiceSource(shape, byHost, planned);
+    const others = shape.hosts.filter((host) => !isKnown(host));
+    return [...others.map((host) => ({ host, service: undefined, ...said })), ...services.map(({ service }) => ({ host: service.hostname, service, ...said }))];
+  });
+}
+
+function virtualServiceSource(shape: VirtualServiceShape, byHost: ReadonlyMap<string, ServiceModel>, planned: PlannedPort): Origin {
+  const wanted = shape.http.flatMap((route) => route.destinations.map(({ host }) => host));
+  const found = new Map(wanted.flatMap((host): [string, string][] => (byHost.has(host) ? [[host, byHost.get(host)?.aliasOf ?? ""]] : [])));
+  const isPlain = wanted.every((host) => found.get(host) === "");
+  const differs = shape.http.some(({ match }) => match.some(({ sourceLabels, sourceNamespace }) => sourceNamespace !== undefined || Object.keys(sourceLabels).length > 0)) || wanted.some((host) => mayHash(planned, host));
+  const virtualService = factsKey(shape);
+  const { port } = planned.port;
+  const origin = (client: HostClient | undefined): Origin => ({
+    source: { from: "virtual-service", virtualService, port, client, destinations: isPlain ? undefined : found },
+    key: `virtual-service ${virtualService} ${client === undefined ? "" : clientKey(client)} ${isPlain ? "" : JSON.stringify([...found])}`,
+    ...(client === undefined ? {} : { forClient: origin }),
+  });
+  return origin(differs ? clientOf(planned.port) : undefined);
+}
+
+/** Whether any route of it is for this client and port. */
+function hasRoutes(shape: VirtualServiceShape, { port, namespace, labels }: OutboundPort): boolean {
+  const client = { namespace, labels, gateway: meshGateway };
+  const concerns = (match: HttpMatch): boolean => (match.port === undefined || match.port === port) && concernsClient(match, client);
+  return shape.http.some(({ match }) => match.length === 0 || match.some(concerns));
+}
+
+/** The VirtualService for a service: the first that names its host, else the first of those with the most specific wildcard. */
+function chooser(shapes: readonly VirtualServiceShape[]): (entry: ResolvedService) => VirtualServiceShape | undefined {
+  const first = new Map<string, VirtualServiceShape>();
+  for (const shape of shapes) for (const host of shape.hosts) if (!first.has(host)) first.set(host, shape);
+  const wildcards = [...first.keys()].filter(isWildcard);
+  return ({ service: { hostname } }) => first.get(hostname) ?? (wildcards.length === 0 ? undefined : first.get(mostSpecificHost(wildcards, hostname) ?? ""));
+}
+
+/** The first of equal names counts, and the first that has a domain; a short name never hides another service's whole name. */
+function withoutDuplicates(candidates: readonly Candidate[], planned: PlannedPort): ChosenHosts {
+  const names = new Set<string>();
+  const domains = new Set<string>();
+  const known = new Set(candidates.flatMap(({ service }) => service?.hostname ?? []));
+  const accepted: AcceptedHost[] = [];
+  let isCrowded = false;
+  for (const candidate of candidates) {
+    const { host, service } = candidate;
+    if (names.has(host)) continue;
+    names.add(host);
+    const wanted = service === undefined ? [host] : domainsOf(service, planned);
+    const isFree = (domain: string): boolean => !domains.has(domain) && (domain === host || !known.has(domain));
+    const own = wanted.every(isFree) ? wanted : wanted.filter(isFree);
+    for (const domain of own) domains.add(domain);
+    if (own.length > 0) accepted.push({ candidate, wanted, plan: hostPlan(candidate, own, planned.port.port) });
+    else isCrowded = true;
+  }
+  accepted.sort((left, right) => compareText(left.plan.name, right.plan.name));
+  return { accepted, taken: { hosts: known, domains }, isCrowded };
+}
+
+function domainsOf(service: ServiceModel, { aliasesOf, port, mesh }: PlannedPort): readonly string[] {
+  const aliases = aliasesOf(service.hostname);
+  if (aliases.length > 0) return serviceDomains(service, aliases, port.namespace, mesh.domain);
+  // Clients of other namespaces all spell it alike.
+  return spelledDomains.of(service, `${isOwnHost(service.hostname, port.namespace, mesh) ? port.namespace : ""} ${mesh.domain}`, () => serviceDomains(service, aliases, port.namespace, mesh.domain));
+}
+
+function hostPlan(candidate: Candidate, domains: readonly string[], port: number): HostPlan {
+  const { host, source } = candidate;
+  const table = String(port);
+  return plans.of(domains, `${table} ${candidate.key}`, () => ({ key: `${table}/${host} ${candidate.key} ${domains.join()}`, table, host, name: `${host}:${port}`, domains, source }));
+}
+
+/** Whether clients of the namespace may leave the namespace out. */
+function isOwnHost(host: string, namespace: string, { domain }: MeshSettings): boolean {
+  return parentOf(host) === `${namespace}.svc.${domain}`;
+}
+
+function parentOf(host: string): string {
+  return host.slice(host.indexOf(".") + 1);
+}
+
+/** The hosts of a list of services as a client has them that is of no namespace. */
+interface CommonHosts {
+  readonly mesh: MeshSettings;
+  readonly shapes: readonly VirtualServiceShape[];
+  readonly hashing: readonly string[];
+  /** Which of the VirtualServices have routes for the client. */
+  readonly routed: string;
+  readonly chosen: ChosenHosts;
+  readonly plans: readonly HostPlan[];
+  /** Places of hosts that a client's name makes a difference to: by their parent domains, and those whose source is a client's. */
+  readonly byParent: ReadonlyMap<string, readonly number[]>;
+  readonly ofClients: readonly number[];
+  readonly byHost: ReadonlyMap<string, number>;
+}
+
+/** Of one list of services: clients differ in what VirtualServices they see, mostly in nothing. */
+const maxCommon = 16;
+const commonHosts = new WeakMap<readonly ResolvedService[], CommonHosts[]>();
+const nobody = { namespace: "", labels: {} };
+
+/** What is common to all clients with what is different for this one; undefined where these may get in each other's way. */
+function plansFromCommon(planned: PlannedPort): readonly HostPlan[] | undefined {
+  if (planned.httpRoutesOf !== undefined) return undefined;
+  const { mesh, port } = planned;
+  const { chosen, plans, byParent, ofClients, byHost } = commonOf(planned);
+  if (chosen.isCrowded) return undefined;
+  const places = new Set([...ofClients, ...(byParent.get(`${port.namespace}.svc.${mesh.domain}`) ?? []), ...planned.aliased.flatMap((host) => byHost.get(host) ?? [])]);
+  const hosts = [...plans];
+  const added = new Set<string>();
+  for (const place of places) {
+    const host = chosen.accepted[place];
+    if (host === undefined) continue;
+    const { candidate, wanted, plan } = host;
+    const domains = candidate.service === undefined ? wanted : domainsOf(candidate.service, planned);
+    const common = new Set(wanted);
+    for (const domain of domains) {
+      if (common.has(domain)) continue;
+      if (added.has(domain) || chosen.taken.domains.has(domain) || chosen.taken.hosts.has(domain)) return undefined;
+      added.add(domain);
+    }
+    if (domains.length - wanted.length !== domains.filter((domain) => !common.has(domain)).length) return undefined;
+    const given = new Set(plan.domains);
+    const own = plan.domains === wanted ? domains : domains.filter((domain) => given.has(domain) || !common.has(domain));
+    const client = clientOf(port);
+    hosts[place] = hostPlan(candidate.forClient === undefined ? candidate : { ...candidate, ...candidate.forClient(client) }, own, port.port);
+  }
+  return hosts;
+}
+
+function commonOf(planned: PlannedPort): CommonHosts {
+  const { services, virtualServices: shapes, hashing, mesh } = planned;
+  const routed = shapes.map((shape) => (hasRoutes(shape, planned.port) ? "1" : "0")).join("");
+  let known = commonHosts.get(services);
+  if (known === undefined) commonHosts.set(services, (known = []));
+  const found = known.find((common) => common.mesh === mesh && common.routed === routed && sameItems(common.shapes, shapes) && sameItems(common.hashing, hashing));
+  if (found !== undefined) return found;
+  const chosen = chooseHosts({ ...planned, port: { ...planned.port, ...nobody }, routed, aliased: [], aliasesOf: () => [] });
+  const parents = Map.groupBy(chosen.accepted.keys(), (place) => parentOf(chosen.accepted[place]?.candidate.host ?? ""));
+  const common: CommonHosts = {
+    mesh,
+    shapes,
+    hashing,
+    routed,
+    chosen,
+    plans: chosen.accepted.map(({ plan }) => plan),
+    byParent: parents,
+    ofClients: [...chosen.accepted.keys()].filter((place) => chosen.accepted[place]?.candidate.forClient !== undefined),
+    byHost: new Map(chosen.accepted.map(({ candidate }, place) => [candidate.host, place])),
+  };
+  if (known.length >= maxCommon) known.shift();
+  known.push(common);
+  return common;
+}
+
+function sameItems(left: readonly unknown[], right: readonly unknown[]): boolean {
+  return left.length === right.length && left.every((item, index) => item === right[index]);
+}
+
+/** Hosts that nobody knows: on to where the application wanted, or refused. */
+function unknownHost({ port, mesh, serviceOf }: PlannedPort): HostPlan {
+  const isRefused = port.registryOnly && port.egressProxy === undefined;
+  const cluster = isRefused ? undefined : unknownTrafficCluster(port, serviceOf);
+  const table = String(port.port);
+  const name = isRefused ? "block_all" : "allow_any";
+  const key = `${table}/* ${cluster ?? ""}`;
+  return unknownHosts.of(mesh, key, () => ({ key, table, host: "*", name, domains: ["*"], source: { from: "unknown", cluster } }));
+}
+
+const ownCandidates = new Remembered<ServiceModel, Candidate>();
+const spelledDomains = new Remembered<ServiceModel, readonly string[]>();
+const unknownHosts = new Remembered<MeshSettings, HostPlan>();
+/** By the list of domains, which says the host. */
+const plans = new Remembered<readonly string[], HostPlan>();

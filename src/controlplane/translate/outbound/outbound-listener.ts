@@ -1,0 +1,238 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { ListenerSchema, TrafficDirection, type Listener } from "../../../wire/envoy/index.ts";
+import type { DestinationRuleModel } from "../../model/destination-rule-model.ts";
+import type { AppProtocol, MeshSettings } from "../../model/facts.ts";
+import { isAddress } from "../../model/ip-address.ts";
+import type { EndpointModel } from "../../model/service/service-endpoint-model.ts";
+import { hostsOverlap } from "../../model/service/service-hostname.ts";
+import type { ServiceModel } from "../../model/service/service-model.ts";
+import { meshGateway, type VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
+import { unmatchedAccessLogs } from "../telemetry/access-log.ts";
+import { blackHoleName } from "../cluster.ts";
+import { tcpAddress } from "../envoy-address.ts";
+import { forwardTlsFilter, isForwarded } from "../dynamic-forward-proxy.ts";
+import { durationOfMs } from "../envoy-any.ts";
+import type { FilterInit } from "../filter-init.ts";
+import { httpConnectionManagerFilter } from "../http-connection-manager.ts";
+import { plaintextHttpProtocols } from "../inbound-chain-match.ts";
+import { httpInspector, tlsInspector } from "../listener-filters.ts";
+import { filterChain, sameMatch, takesEverything, type OutboundChain } from "./outbound-chain.ts";
+import { subsetClusterName } from "../outbound-cluster.ts";
+import { unknownTrafficCluster, type ResolvedPort, type ResolvedService } from "./outbound-route.ts";
+import { meshTelemetry, type ProxyTelemetry } from "../telemetry/telemetry-policies.ts";
+import { l4Matches, tcpClusterFilters, tcpRouteFilters, type TcpRouteContext } from "../routing/virtual-service-tcp.ts";
+import { virtualServicePath } from "../routing/virtual-service-route.ts";
+
+type ListenerInit = Exclude<MessageInitShape<typeof ListenerSchema>, { $typeName: string }>;
+
+export interface ListenerPort extends ResolvedPort {
+  readonly ruleOf: (host: string) => DestinationRuleModel | undefined;
+  readonly endpointsOf: (service: ServiceModel, port: number) => readonly EndpointModel[];
+  readonly telemetry?: ProxyTelemetry;
+}
+
+/** A listener while services are still added to it: what it speaks, and its chains in order. */
+interface Entry {
+  readonly bind: string;
+  protocol: "http" | "tcp" | "auto";
+  chains: readonly OutboundChain[];
+}
+
+const wildcard = "0.0.0.0";
+
+/** The listeners of one port: one for all HTTP services, and one for each address of the others. */
+export function outboundListeners(resolved: ListenerPort): readonly Listener[] {
+  const entries = new Map<string, Entry>();
+  for (const service of resolved.services) if (service.service.resolution !== "alias") addService(entries, service, resolved);
+  return [...entries.values()].map((entry) => listener(entry, resolved));
+}
+
+function addService(entries: Map<string, Entry>, resolved: ResolvedService, port: ListenerPort): void {
+  const protocol = port.port.protocol ?? resolved.port.protocol;
+  if (protocol === "unknown" || protocol === "tcp" || protocol === "tls") {
+    for (const bind of bindsOf(resolved.service, port)) addTcp(entries, bind, protocol, resolved, port);
+  } else {
+    addHttp(entries, port.port.bind ?? wildcard, port);
+  }
+}
+
+interface Bind {
+  readonly address: string;
+  readonly destinations: readonly string[];
+}
+
+/** Addresses of the service; its pods' where it has none of its own; else all, to be told apart by CIDR or by server name. */
+function bindsOf(service: ServiceModel, { port, endpointsOf }: ListenerPort): readonly Bind[] {
+  if (port.bind !== undefined) return [{ address: port.bind, destinations: [] }];
+  const ranges = service.addresses.filter((address) => address.includes("/"));
+  const binds = service.addresses.filter((address) => !address.includes("/")).map((address) => ({ address, destinations: [] as readonly string[] }));
+  if (ranges.length > 0) binds.push({ address: wildcard, destinations: ranges });
+  if (binds.length > 0) return binds;
+  if (service.resolution !== "passthrough") return [{ address: wildcard, destinations: [] }];
+  const endpoints = endpointsOf(service, port.port).map((endpoint) => endpoint.address);
+  const plainEntry = service.registry === "External" && Object.keys(service.selector).length === 0;
+  if (endpoints.length === 0 && plainEntry) return [{ address: wildcard, destinations: [] }];
+  return [...new Set(endpoints)].filter(isAddress).map((address) => ({ address, destinations: [] }));
+}
+
+/** Beside TCP the first bytes decide; on all addresses they always do, since what comes may be of no service at all. */
+function addHttp(entries: Map<string, Entry>, bind: string, port: ListenerPort): void {
+  const known = entries.get(bind);
+  const shared = bind === wildcard;
+  const chain = (): OutboundChain => httpChain(bind, String(port.port.port), shared || known !== undefined, port);
+  if (known === undefined) entries.set(bind, { bind, protocol: shared ? "auto" : "http", chains: [chain()] });
+  else if (known.protocol === "tcp") merge(known, [chain()], "auto");
+}
+
+function addTcp(entries: Map<string, Entry>, bind: Bind, protocol: AppProtocol, resolved: ResolvedService, port: ListenerPort): void {
+  const chains = protocol === "tls" ? tlsChains(bind, resolved, port) : tcpChains(bind, resolved, port);
+  const known = entries.get(bind.address);
+  if (protocol !== "unknown") {
+    if (known === undefined) entries.set(bind.address, { bind: bind.address, protocol: "tcp", chains });
+    else merge(known, chains, known.protocol === "http" ? "auto" : known.protocol);
+    return;
+  }
+  const routes = bind.address === wildcard || port.port.bind !== undefined ? String(port.port.port) : `${resolved.service.hostname}:${port.port.port}`;
+  const both = [...chains, httpChain(bind.address, routes, true, port)];
+  if (known === undefined || known.protocol === "http") entries.set(bind.address, { bind: bind.address, protocol: "auto", chains: both });
+  else if (known.protocol === "tcp") merge(known, both, "auto");
+  else merge(known, chains, "auto");
+}
+
+/** Of chains with one match the earlier one stays. */
+function merge(entry: Entry, chains: readonly OutboundChain[], protocol: Entry["protocol"]): void {
+  for (const chain of chains) if (!entry.chains.some((known) => sameMatch(known, chain))) entry.chains = [...entry.chains, chain];
+  entry.protocol = protocol;
+}
+
+function httpChain(bind: string, routes: string, detected: boolean, { port, services, mesh, telemetry }: ListenerPort): OutboundChain {
+  const forwarded = services.map(({ service }) => service).filter(isForwarded);
+  const filter = httpConnectionManagerFilter({
+    direction: "outbound",
+    statPrefix: `outbound_${bind}_${port.port}`,
+    mesh,
+    routes: { rds: routes },
+    ...(forwarded.length === 0 ? {} : { forwarded: forwarded.map(({ hostname }) => hostname) }),
+    ...(telemetry === undefined ? {} : { telemetry }),
+  });
+  return { sniHosts: [], destinations: [], applicationProtocols: detected ? plaintextHttpProtocols : [], transportProtocol: detected ? "raw_buffer" : "", config: undefined, filters: [filter] };
+}
+
+function tcpContext({ mesh, serviceOf, ruleOf, telemetry }: ListenerPort): TcpRouteContext {
+  return { mesh, role: "client", serviceOf, ruleOf, ...(telemetry === undefined ? {} : { telemetry }) };
+}
+
+function plainChain(filters: readonly FilterInit[], sniHosts: readonly string[], destinations: readonly string[], config: string | undefined): OutboundChain {
+  return { sniHosts, destinations, applicationProtocols: [], transportProtocol: "", config, filters };
+}
+
+function relevant(service: ServiceModel, models: readonly VirtualServiceModel[]): readonly VirtualServiceModel[] {
+  return models.filter((model) => model.hosts.some((host) => hostsOverlap(host, service.hostname)));
+}
+
+/** By server name, as TLS routes say; without any, on to the service itself. */
+function tlsChains(bind: Bind, { service }: ResolvedService, port: ListenerPort): readonly OutboundChain[] {
+  const client = { namespace: port.port.namespace, labels: port.port.labels, gateway: meshGateway };
+  const number = port.port.port;
+  const chains: OutboundChain[] = [];
+  for (const model of relevant(service, port.virtualServices)) {
+    for (const route of model.tls.filter(({ route: destinations }) => destinations.length > 0)) {
+      for (const match of route.match.filter((candidate) => l4Matches(candidate, number, client))) {
+        const destinations = match.destinationSubnets.length > 0 ? match.destinationSubnets : bind.destinations;
+        const chain = plainChain(tcpRouteFilters(route.route, number, model, tcpContext(port)), match.sniHosts, destinations, virtualServicePath(model));
+        if (!chains.some((known) => sameMatch(known, chain))) chains.push(chain);
+      }
+    }
+  }
+  if (chains.length > 0) return chains;
+  // On an address of its own nothing but the service can be meant.
+  const byName = bind.destinations.length > 0 || bind.address === wildcard || isForwarded(service);
+  const names = byName ? [service.hostname, ...port.aliasesOf(service.hostname)] : [];
+  return [plainChain(serviceFilters(service, port), names, bind.destinations, undefined)];
+}
+
+function tcpChains(bind: Bind, { service }: ResolvedService, port: ListenerPort): readonly OutboundChain[] {
+  const client = { namespace: port.port.namespace, labels: port.port.labels, gateway: meshGateway };
+  const number = port.port.port;
+  const chains: OutboundChain[] = [];
+  for (const model of relevant(service, port.virtualServices)) {
+    for (const route of model.tcp.filter(({ route: destinations }) => destinations.length > 0)) {
+      const matches = route.match.filter((match) => l4Matches(match, number, client));
+      if (route.match.length > 0 && matches.length === 0) continue;
+      const filters = tcpRouteFilters(route.route, number, model, tcpContext(port));
+      if (matches.length === 0 || matches.some((match) => match.destinationSubnets.length === 0)) {
+        // Nothing after a route for every destination can be reached.
+        return [...chains, plainChain(filters, [], bind.destinations, virtualServicePath(model))];
+      }
+      chains.push(plainChain(filters, [], matches.flatMap((match) => match.destinationSubnets), undefined));
+    }
+  }
+  const own = plainChain(serviceFilters(service, port), [], bind.destinations, undefined);
+  return chains.some((known) => sameMatch(known, own)) ? chains : [...chains, own];
+}
+
+/** Of an egress listener with a port that the service has not, its only port is meant. */
+function serviceFilters(service: ServiceModel, port: ListenerPort): readonly FilterInit[] {
+  const number = service.ports.length === 1 ? (service.ports[0]?.port ?? port.port.port) : port.port.port;
+  const filters = tcpClusterFilters(subsetClusterName(number, undefined, service.hostname), { rule: port.ruleOf(service.hostname), subset: undefined, context: tcpContext(port) });
+  return isForwarded(service) ? filters.toSpliced(-1, 0, forwardTlsFilter(service.hostname, number)) : filters;
+}
+
+function listener({ bind, chains }: Entry, resolved: ListenerPort): Listener {
+  const { port, bindsToPort } = resolved.port;
+  const httpInspected = chains.some((chain) => chain.applicationProtocols.length > 0);
+  const tlsInspected = chains.some((chain) => chain.sniHosts.length > 0);
+  const rest = chains.filter((chain) => !takesEverything(chain)).map(filterChain);
+  const fallback = chains.find(takesEverything);
+  return create(ListenerSchema, {
+    name: `${bind}_${port}`,
+    address: { address: tcpAddress(bind, port) },
+    trafficDirection: TrafficDirection.OUTBOUND,
+    continueOnListenerFiltersTimeout: true,
+    ...(bindsToPort ? { maxConnectionsToAcceptPerSocketEvent: 1 } : { bindToPort: false }),
+    listenerFilters: [...(tlsInspected ? [tlsInspector()] : []), ...(httpInspected ? [httpInspector()] : [])],
+    listenerFiltersTimeout: durationOfMs(httpInspected ? resolved.mesh.protocolDetectionTimeoutMs : 0),
+    ...chainFields(rest, fallback === undefined ? undefined : filterChain(fallback), resolved),
+  });
+}
+
+type ChainInit = ReturnType<typeof filterChain>;
+
+/** What no chain takes goes on to where it was meant for. */
+function chainFields(chains: readonly ChainInit[], fallback: ChainInit | undefined, resolved: ListenerPort): ListenerInit {
+  if (fallback !== undefined) return chains.length === 0 ? { filterChains: [fallback] } : { filterChains: [...chains], defaultFilterChain: fallback };
+  const filters = unknownTrafficFilters(resolved);
+  return { filterChains: [...chains], defaultFilterChain: { name: "PassthroughFilterChain", filterChainMatch: {}, filters: [...filters] } };
+}
+
+export interface UnknownTraffic {
+  readonly mesh: MeshSettings;
+  readonly port: Parameters<typeof unknownTrafficCluster>[0];
+  readonly serviceOf: (host: string) => ServiceModel | undefined;
+  readonly telemetry?: ProxyTelemetry;
+}
+
+function unknownTrafficFilters({ mesh, port, serviceOf, telemetry }: UnknownTraffic): readonly FilterInit[] {
+  return tcpClusterFilters(unknownTrafficCluster(port, serviceOf), { rule: undefined, subset: undefined, context: { mesh, role: "client", ...(telemetry === undefined ? {} : { telemetry }) } });
+}
+
+/** Where redirected connections arrive: handed to the listener of their original destination, if there is one. */
+export function virtualOutboundListener(traffic: UnknownTraffic): Listener {
+  const { proxyListenPort: port } = traffic.mesh;
+  const telemetry = traffic.telemetry ?? meshTelemetry(traffic.mesh);
+  // What leads nowhere is not logged, as upstream has it.
+  const context = { mesh: traffic.mesh, role: "client" as const, telemetry: { ...telemetry, accessLogs: [] } };
+  return create(ListenerSchema, {
+    name: "virtualOutbound",
+    address: { address: tcpAddress(wildcard, port) },
+    trafficDirection: TrafficDirection.OUTBOUND,
+    useOriginalDst: true,
+    maxConnectionsToAcceptPerSocketEvent: 1,
+    filterChains: [
+      // Who connects to the port itself would be led round in a circle.
+      { name: "virtualOutbound-blackhole", filterChainMatch: { destinationPort: port }, filters: [...tcpClusterFilters(blackHoleName, { rule: undefined, subset: undefined, context })] },
+      { name: "virtualOutbound-catchall-tcp", filters: [...unknownTrafficFilters(traffic)] },
+    ],
+    accessLog: unmatchedAccessLogs(telemetry.accessLogs, traffic.mesh),
+  });
+}

@@ -1,0 +1,145 @@
+import type { LocalityLoadBalancer } from "../../../api/istio/index.ts";
+import type { Labels } from "../../model/facts.ts";
+import type { LocalityModel } from "../../model/service/service-endpoint-model.ts";
+import { localityGroup, type LocalityGroup } from "../endpoints.ts";
+import type { EffectivePolicy, LocalityChoice } from "../traffic-policy.ts";
+
+/** Where a client is, as far as the choice of endpoints asks. */
+export interface ClientPlace {
+  readonly locality: LocalityModel;
+  readonly node: string;
+  readonly network: string;
+  readonly clusterId: string;
+  readonly labels: Labels;
+}
+
+type Failover = Pick<LocalityLoadBalancer, "distribute" | "failover" | "failoverPriority">;
+
+/** Priorities and weights of localities as seen from a client. Without a policy that asks for them all stay as they are. */
+export function byLocality(groups: readonly LocalityGroup[], policy: EffectivePolicy, setting: LocalityChoice, place: ClientPlace): readonly LocalityGroup[] {
+  const zoneAware = policy.loadBalancer?.zoneAwareLbSetting;
+  if (zoneAware !== undefined) {
+    if (zoneAware.enabled === false) return groups;
+    const prioritized = zoneAware.failoverPriority.length === 0 ? groups : byLabels(groups, zoneAware.failoverPriority, place);
+    return renumbered(prioritized, (group) => group.resource.priority * 3 + regionRank(group, zoneAware.failover, place));
+  }
+  if (setting === "off") return groups;
+  if (typeof setting === "string") return byLabels(groups, preferenceLabels[setting], place);
+  if (setting.distribute.length > 0) return distributed(groups, setting.distribute, place);
+  // Without outliers being detected a proxy would never turn to the next priority.
+  return policy.outlierDetection === undefined ? groups : failedOver(groups, setting, place);
+}
+
+/** Whether {@link byLocality} asks where the client is. */
+export function dependsOnPlace({ loadBalancer, outlierDetection }: EffectivePolicy, setting: LocalityChoice): boolean {
+  return loadBalancer?.zoneAwareLbSetting !== undefined || (setting !== "off" && (typeof setting === "string" || outlierDetection !== undefined || setting.distribute.length > 0));
+}
+
+const regionLabel = "topology.kubernetes.io/region";
+const zoneLabel = "topology.kubernetes.io/zone";
+const subzoneLabel = "topology.istio.io/subzone";
+const networkLabel = "topology.istio.io/network";
+const clusterLabel = "topology.istio.io/cluster";
+const hostLabel = "kubernetes.io/hostname";
+
+const preferenceLabels: Readonly<Record<"close" | "node", readonly string[]>> = {
+  close: [networkLabel, regionLabel, zoneLabel],
+  node: [networkLabel, regionLabel, zoneLabel, subzoneLabel, hostLabel],
+};
+
+function failedOver(groups: readonly LocalityGroup[], setting: Failover, place: ClientPlace): readonly LocalityGroup[] {
+  const prioritized = setting.failoverPriority.length === 0 ? groups : byLabels(groups, setting.failoverPriority, place);
+  if (setting.failoverPriority.length > 0 && setting.failover.length === 0) return prioritized;
+  return renumbered(prioritized, (group) => group.resource.priority * 5 + localityRank(group, setting.failover, place));
+}
+
+/** 0: same place; 1: same zone; 2: same region; 3: another region, or the one to fail over to; 4: others then. */
+function localityRank({ endpoints }: LocalityGroup, failover: Failover["failover"], { locality }: ClientPlace): number {
+  const there = endpoints[0]?.locality;
+  if (there === undefined || there.region !== locality.region) {
+    const target = failover.find((rule) => rule.from === locality.region)?.to;
+    return target === undefined || there?.region === target ? 3 : 4;
+  }
+  if (there.zone !== locality.zone) return 2;
+  return there.subzone === locality.subzone ? 0 : 1;
+}
+
+function regionRank({ endpoints }: LocalityGroup, failover: Failover["failover"], { locality }: ClientPlace): number {
+  const region = endpoints[0]?.locality.region;
+  if (region === locality.region) return 0;
+  return failover.find((rule) => rule.from === locality.region)?.to === region ? 1 : 2;
+}
+
+/** Priorities go from 0 without gaps. */
+function renumbered(groups: readonly LocalityGroup[], rankOf: (group: LocalityGroup) => number): readonly LocalityGroup[] {
+  const ranks = groups.map(rankOf);
+  const used = [...new Set(ranks)].sort((left, right) => left - right);
+  return groups.map((group, index) => ({ ...group, resource: { ...group.resource, priority: used.indexOf(ranks[index] ?? 0) } }));
+}
+
+/** The more of the labels, from the first on, an endpoint has in common with the client, the earlier it is taken. Another network comes last. */
+function byLabels(groups: readonly LocalityGroup[], labels: readonly string[], place: ClientPlace): readonly LocalityGroup[] {
+  const wanted = labels.map((label) => {
+    const [name = "", value] = label.split("=");
+    return [name, value ?? placeLabels(place)[name]] as const;
+  });
+  const split = groups.flatMap((group) => {
+    const ranked = group.endpoints.map((endpoint, index) => ({ endpoint, resource: group.resource.lbEndpoints[index], rank: labelRank(endpoint, wanted) }));
+    const byRank = [...Map.groupBy(ranked, (entry) => entry.rank)].sort(([left], [right]) => left - right);
+    return byRank.map(([rank, entries]) => {
+      const part = localityGroup(
+        entries.map((entry) => entry.endpoint),
+        entries.flatMap((entry) => entry.resource ?? []),
+      );
+      return { ...part, resource: { ...part.resource, priority: rank } };
+    });
+  });
+  return renumbered(split, (group) => group.resource.priority);
+}
+
+function labelRank(endpoint: LocalityGroup["endpoints"][number], wanted: readonly (readonly [string, string | undefined])[]): number {
+  const own = endpointLabels(endpoint);
+  let away = 0;
+  for (const [index, [name, value]] of wanted.entries()) {
+    if ((own[name] ?? "") === (value ?? "")) continue;
+    if (index === 0 && name === networkLabel) away = wanted.length;
+    else return wanted.length - index + away;
+  }
+  return away;
+}
+
+function placeLabels({ labels, locality, node, network, clusterId }: ClientPlace): Labels {
+  return { ...labels, [clusterLabel]: clusterId, [regionLabel]: locality.region, [zoneLabel]: locality.zone, [subzoneLabel]: locality.subzone, [networkLabel]: network, [hostLabel]: node };
+}
+
+/** Where what is behind a gateway of another network is, nobody knows. */
+function endpointLabels({ isGateway, labels, locality, node, network, clusterId }: LocalityGroup["endpoints"][number]): Labels {
+  return isGateway === true ? { [networkLabel]: network, [clusterLabel]: clusterId } : placeLabels({ labels, locality, node, network, clusterId });
+}
+
+/** Localities get the shares of the first rule for the client's; others get nothing. */
+function distributed(groups: readonly LocalityGroup[], rules: Failover["distribute"], { locality }: ClientPlace): readonly LocalityGroup[] {
+  const rule = rules.find((candidate) => localityMatches(locality, candidate.from));
+  if (rule === undefined) return groups;
+  const shares = new Map<LocalityGroup, number>();
+  for (const [pattern, weight] of Object.entries(rule.to)) {
+    const matching = groups.filter((group) => !shares.has(group) && localityMatches(group.endpoints[0]?.locality, pattern));
+    const total = matching.reduce((sum, group) => sum + (group.resource.loadBalancingWeight ?? 1), 0);
+    for (const group of matching) shares.set(group, Math.ceil(((group.resource.loadBalancingWeight ?? 1) * weight) / total));
+  }
+  return groups.flatMap((group) => {
+    const share = shares.get(group);
+    return share === undefined || share === 0 ? [] : { ...group, resource: { ...group.resource, loadBalancingWeight: share } };
+  });
+}
+
+/** `region/zone/subzone`, of which parts at the end may be absent or `*`. */
+function localityMatches(locality: LocalityModel | undefined, pattern: string): boolean {
+  const own = [locality?.region ?? "", locality?.zone ?? "", locality?.subzone ?? ""];
+  const parts = pattern.split("/");
+  for (const [index, part] of parts.entries()) {
+    if (part === "*") return true;
+    if (part !== own[index]) return false;
+  }
+  return true;
+}

@@ -1,0 +1,108 @@
+import type { ConsistentHash, Destination } from "../../../api/istio/index.ts";
+import type { MeshSettings } from "../../model/facts.ts";
+import type { RouteModel } from "../../model/gateway/gateway-model.ts";
+import type { ServiceModel, ServicePortModel } from "../../model/service/service-model.ts";
+import { meshGateway, type VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
+import { blackHoleName, passthroughName } from "../cluster.ts";
+import { durationOfMs } from "../envoy-any.ts";
+import { serviceRoutes } from "../routing/gateway-route.ts";
+import { subsetClusterName } from "../outbound-cluster.ts";
+import type { HostPlan } from "./outbound-host.ts";
+import type { OutboundPort } from "./outbound-port.ts";
+import { hashPolicyOf, retryPolicy } from "../routing/virtual-service-action.ts";
+import { destinationCluster, virtualServiceRoutes, type RouteInit } from "../routing/virtual-service-route.ts";
+
+/** A port of a scope with everything that its listeners are made of. */
+export interface ResolvedPort {
+  readonly port: OutboundPort;
+  readonly mesh: MeshSettings;
+  readonly services: readonly ResolvedService[];
+  readonly virtualServices: readonly VirtualServiceModel[];
+  /** Of any destination, in this scope. */
+  readonly serviceOf: (host: string) => ServiceModel | undefined;
+  /** Names of ExternalName Services that lead to a host. */
+  readonly aliasesOf: (host: string) => readonly string[];
+}
+
+export interface ResolvedService {
+  readonly service: ServiceModel;
+  readonly port: ServicePortModel;
+}
+
+/** What the keys of a virtual host's source lead to. */
+export interface HostSources {
+  readonly mesh: MeshSettings;
+  readonly virtualServiceOf: (key: string) => VirtualServiceModel | undefined;
+  readonly hashOf: (destination: Destination, port: number) => ConsistentHash | undefined;
+  /** The service of the host, and the HTTPRoutes that are attached to it for the host's client. */
+  readonly attachedRoutes: () => { readonly service: ServiceModel; readonly routes: readonly RouteModel[] } | undefined;
+}
+
+const badGateway = 502;
+
+/** The routes of a virtual host; nothing when what they come from is gone. */
+export function hostRoutes({ host, source }: HostPlan, sources: HostSources): readonly RouteInit[] {
+  switch (source.from) {
+    case "service":
+      return [defaultRoute(host, source.port, sources)];
+    case "http-routes": {
+      const attached = sources.attachedRoutes();
+      return attached === undefined ? [] : serviceRoutes(attached.service, source.port, attached.routes, sources.mesh);
+    }
+    case "virtual-service": {
+      const model = sources.virtualServiceOf(source.virtualService);
+      return model === undefined ? [] : routesOf(model, source, sources);
+    }
+    case "unknown":
+      return [unknownRoute(source.cluster)];
+  }
+}
+
+function routesOf(model: VirtualServiceModel, { port, client, destinations }: Extract<HostPlan["source"], { readonly from: "virtual-service" }>, { mesh, hashOf }: HostSources): readonly RouteInit[] {
+  return virtualServiceRoutes(model, {
+    client: { namespace: client?.namespace ?? "", labels: client?.labels ?? {}, gateway: meshGateway },
+    port,
+    isTls: false,
+    defaultRetries: mesh.defaultHttpRetryPolicy,
+    // A destination without a port means that of the request, also where its service has another one alone.
+    serviceOf: (host) => {
+      const aliasOf = destinations === undefined ? "" : destinations.get(host);
+      return aliasOf === undefined ? undefined : { ports: [{ name: "", port, protocol: "http", target: 0 }], aliasOf };
+    },
+    hashOf,
+  });
+}
+
+function defaultRoute(host: string, port: number, { mesh, hashOf }: HostSources): RouteInit {
+  const hash = hashOf({ host }, port);
+  const retries = retryPolicy(mesh.defaultHttpRetryPolicy, false);
+  return {
+    name: "default",
+    match: { pathSpecifier: { case: "prefix", value: "/" } },
+    decorator: { operation: `${host}:${port}/*` },
+    action: {
+      case: "route",
+      value: {
+        clusterSpecifier: { case: "cluster", value: subsetClusterName(port, undefined, host) },
+        timeout: durationOfMs(0),
+        maxGrpcTimeout: durationOfMs(0),
+        ...(retries === undefined ? {} : { retryPolicy: retries }),
+        hashPolicy: hash === undefined ? [] : [hashPolicyOf(hash.hashKey)],
+      },
+    },
+  };
+}
+
+/** Of hosts that nobody knows. */
+function unknownRoute(cluster: string | undefined): RouteInit {
+  const match = { pathSpecifier: { case: "prefix" as const, value: "/" } };
+  if (cluster === undefined) return { name: "block_all", match, action: { case: "directResponse", value: { status: badGateway } } };
+  const value = { clusterSpecifier: { case: "cluster" as const, value: cluster }, timeout: durationOfMs(0), maxGrpcTimeout: durationOfMs(0) };
+  return { name: "allow_any", match, action: { case: "route", value } };
+}
+
+/** Where traffic to unknown destinations goes. */
+export function unknownTrafficCluster({ registryOnly, egressProxy, port }: Pick<OutboundPort, "registryOnly" | "egressProxy"> & { readonly port?: number }, serviceOf: (host: string) => ServiceModel | undefined): string {
+  if (egressProxy !== undefined) return destinationCluster(egressProxy, port ?? 0, serviceOf(egressProxy.host));
+  return registryOnly ? blackHoleName : passthroughName;
+}

@@ -1,0 +1,206 @@
+import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
+import type { HttpRouteMatch, HttpRouteRule } from "../../../api/gateway/index.ts";
+import { RouteAction_ClusterNotFoundResponseCode, type RouteActionSchema, type RouteConfiguration, type RouteSchema, type VirtualHostSchema, type WeightedCluster_ClusterWeightSchema } from "../../../wire/envoy/index.ts";
+import type { ResolvedBackend } from "../../model/gateway/backend-resolution.ts";
+import { byAge, compareText, factsKey, type GatewayFacts, type MeshSettings } from "../../model/facts.ts";
+import { isUnsupported, type RouteBackends, type RouteModel } from "../../model/gateway/gateway-model.ts";
+import { intersectHostnames } from "../../model/hostname.ts";
+import { unknownService } from "../cluster.ts";
+import { durationOfMs, filterMetadata } from "../envoy-any.ts";
+import { nobody, routeConfiguration } from "./route-configuration.ts";
+import { corsPolicy, headerChanges, mirrorPolicies, redirectAction, rewriteAction } from "./route-filter.ts";
+import { byPrecedence, routeMatch } from "./route-match.ts";
+import { defaultRetries, retryPolicy } from "./virtual-service-action.ts";
+
+type RouteInit = Exclude<MessageInitShape<typeof RouteSchema>, { $typeName: string }>;
+type RouteActionInit = MessageInitShape<typeof RouteActionSchema>;
+
+/** One match of one rule of one route, under one host of one listener. */
+interface RouteEntry {
+  readonly model: RouteModel;
+  readonly leads: RouteBackends;
+  readonly rule: HttpRouteRule;
+  readonly ruleIndex: number;
+  readonly match: HttpRouteMatch;
+  readonly matchIndex: number;
+  readonly listener: string;
+}
+
+const internalServerError = 500;
+const corsFilterName = "envoy.filters.http.cors";
+
+export interface RouteTableScope {
+  readonly name: string;
+  readonly port: number;
+  /** The listeners whose routes it holds, by their ids: all plain HTTP ones of a port, or one in TLS. */
+  readonly listeners: ReadonlyMap<string, TableListener>;
+}
+
+export interface TableListener {
+  readonly owner: { readonly namespace: string; readonly name: string };
+  readonly name: string;
+  /** `*` for all. */
+  readonly hostname: string;
+  /** Of the others of its port and protocol, which take the requests that are theirs rather than its own. */
+  readonly others: readonly string[];
+}
+
+/** One route table of a Gateway. */
+export function routeTable(gateway: GatewayFacts, { name, port, listeners }: RouteTableScope, routes: readonly RouteModel[], mesh: MeshSettings): RouteConfiguration {
+  const byHost = entriesByHost(gateway, listeners, routes);
+  // A listener's requests are not those of a wider one, even where no route takes them.
+  for (const { hostname } of listeners.values()) {
+    if (!byHost.has(hostname) && [...byHost.keys()].some((wider) => intersectHostnames(wider, hostname) === hostname)) byHost.set(hostname, []);
+  }
+  const hosts = [...byHost].sort(([left], [right]) => compareText(left, right));
+  return routeConfiguration(name, hosts.length === 0 ? [nobody(port)] : hosts.map(([host, entries]) => virtualHost(listeners, host, port, entries, mesh)));
+}
+
+function entriesByHost(gateway: GatewayFacts, listeners: RouteTableScope["listeners"], routes: readonly RouteModel[]): Map<string, RouteEntry[]> {
+  const key = factsKey(gateway);
+  const byHost = new Map<string, RouteEntry[]>();
+  for (const model of [...routes].sort((left, right) => byAge(left.route, right.route))) {
+    const seen = new Set<string>();
+    for (const parent of model.parents) {
+      if (parent.gateway !== key) continue;
+      for (const { name, hostnames } of parent.listeners) {
+        const listener = listeners.get(name);
+        if (listener === undefined) continue;
+        for (const host of hostnames) {
+          // A route that has two parents on one port would come twice.
+          if (seen.has(host) || !isOwn(host, listener)) continue;
+          seen.add(host);
+          byHost.set(host, [...(byHost.get(host) ?? []), ...entriesOf(model, name)]);
+        }
+      }
+    }
+  }
+  return byHost;
+}
+
+/** Whether no other listener of the port has the host more exactly. */
+function isOwn(host: string, { hostname, others }: TableListener): boolean {
+  const isNarrower = (other: string): boolean => other !== hostname && intersectHostnames(other, hostname) === other;
+  return !others.some((other) => isNarrower(other) && intersectHostnames(host, other) === host);
+}
+
+function entriesOf(model: RouteModel, listener: string): readonly RouteEntry[] {
+  return model.route.spec.rules.flatMap((rule, ruleIndex) => rule.matches.map((match, matchIndex) => ({ model, leads: model.gateway, rule, ruleIndex, match, matchIndex, listener })));
+}
+
+function virtualHost(listeners: RouteTableScope["listeners"], host: string, port: number, entries: readonly RouteEntry[], mesh: MeshSettings): MessageInitShape<typeof VirtualHostSchema> {
+  // Sorting is stable: of equals the older route, the earlier rule and the earlier match stay first.
+  const sorted = [...entries].sort((left, right) => byPrecedence(left.match, right.match));
+  const sourceOf = (id: string): string => {
+    const { owner, name } = listeners.get(id) ?? { owner: { namespace: "", name: "" }, name: id };
+    return `${owner.namespace}~${owner.name}~istio-autogenerated-k8s-gateway~${name}~${host}`;
+  };
+  return { name: `${host}:${port}`, domains: [host], includeRequestAttemptCount: !mesh.proxyHeaders.attemptCountDisabled, routes: sorted.map((entry) => routeOf(sourceOf(entry.listener), port, entry, mesh)) };
+}
+
+/** The routes for requests to a Service on one of its ports, of all HTTPRoutes that are attached to it; older ones first where matches are equal. */
+export function serviceRoutes(service: { readonly namespace: string; readonly hostname: string }, port: number, models: readonly RouteModel[], mesh: MeshSettings): readonly RouteInit[] {
+  const entries = [...models].sort((left, right) => byAge(left.route, right.route)).flatMap((model) => entriesOf(model, "").map((entry) => ({ ...entry, leads: model.mesh })));
+  const sorted = entries.sort((left, right) => byPrecedence(left.match, right.match));
+  return sorted.map((entry) => {
+    const route = routeOf(`${service.namespace}~${port}~${service.hostname}`, port, entry, mesh);
+    return isEverything(entry.match) ? { ...route, match: { pathSpecifier: { case: "prefix" as const, value: "/" }, caseSensitive: true } } : route;
+  });
+}
+
+function isEverything({ path, headers, queryParams, method }: HttpRouteMatch): boolean {
+  return path.type === "PathPrefix" && path.value === "/" && headers.length + queryParams.length === 0 && method === undefined;
+}
+
+function routeOf(source: string, port: number, entry: RouteEntry, mesh: MeshSettings): RouteInit {
+  const { model, leads, rule, ruleIndex, match } = entry;
+  const { route } = model;
+  const cors = rule.filters.find((filter) => filter.type === "CORS");
+  const redirect = rule.filters.find((filter) => filter.type === "RequestRedirect");
+  const { authority, ...headers } = headerChanges(rule.filters);
+  const backends = leads.backends[ruleIndex] ?? [];
+  const action: Pick<RouteInit, "action"> =
+    redirect?.type === "RequestRedirect" ? { action: { case: "redirect", value: redirectAction(redirect.requestRedirect, port) } } : forwardAction(entry, backends, leads.mirrors[ruleIndex] ?? [], authority, mesh);
+  return {
+    name: rule.name ?? `${route.namespace}.${route.name}.${ruleIndex}`,
+    match: routeMatch(match),
+    ...action,
+    decorator: { operation: operationOf(source, port, match, backends) },
+    metadata: filterMetadata({ istio: istioMetadata(source, route) }),
+    ...headers,
+    ...(cors?.type === "CORS" ? { typedPerFilterConfig: { [corsFilterName]: corsPolicy(cors.cors) } } : {}),
+  };
+}
+
+function istioMetadata(source: string, route: RouteModel["route"]): JsonObject {
+  return { config: `/apis/networking.istio.io/v1/namespaces/${route.namespace}/virtual-service/${source}` };
+}
+
+/** The span's name: the destination where there is only one, else the table's source. */
+function operationOf(source: string, port: number, match: HttpRouteMatch, backends: readonly ResolvedBackend[]): string {
+  const [only] = backends;
+  const path = match.path.type === "Exact" ? match.path.value : "/*";
+  return backends.length === 1 && only !== undefined && !("fault" in only) ? `${only.host}:${only.port}${path}` : `${source}:${port}${path}`;
+}
+
+function forwardAction({ rule, match }: RouteEntry, backends: readonly ResolvedBackend[], mirrors: readonly ResolvedBackend[], authority: string | undefined, mesh: MeshSettings): Pick<RouteInit, "action"> {
+  const weighted = rule.backendRefs.map((reference, index) => ({ reference, resolved: backends[index] })).filter(({ reference }) => reference.weight > 0);
+  const allFaulty = weighted.every(({ resolved }) => resolved === undefined || "fault" in resolved);
+  if (allFaulty || rule.filters.some(isUnsupported)) return { action: { case: "directResponse", value: { status: internalServerError } } };
+  const rewrite = rule.filters.find((filter) => filter.type === "URLRewrite");
+  const retries = retriesOf(rule, mesh);
+  const timeoutMs = timeoutOf(rule);
+  const value: RouteActionInit = {
+    ...destinationOf(weighted),
+    ...(authority === undefined ? {} : { hostRewriteSpecifier: { case: "hostRewriteLiteral" as const, value: authority } }),
+    ...(rewrite?.type === "URLRewrite" ? rewriteAction(rewrite.urlRewrite, match.path.value) : {}),
+    clusterNotFoundResponseCode: RouteAction_ClusterNotFoundResponseCode.INTERNAL_SERVER_ERROR,
+    timeout: durationOfMs(timeoutMs),
+    maxGrpcTimeout: durationOfMs(timeoutMs),
+    ...(retries === undefined ? {} : { retryPolicy: retries }),
+    requestMirrorPolicies: mirrorPolicies(rule.filters, mirrors),
+  };
+  return { action: { case: "route", value } };
+}
+
+/** A time for one try is that of the request where it says nothing of retries. */
+function timeoutOf({ timeouts, retry }: HttpRouteRule): number {
+  const { requestMs = 0, backendRequestMs = 0 } = timeouts ?? {};
+  return retry === undefined && backendRequestMs > 0 ? backendRequestMs : requestMs;
+}
+
+interface WeightedBackend {
+  readonly reference: HttpRouteRule["backendRefs"][number];
+  readonly resolved: ResolvedBackend | undefined;
+}
+
+function destinationOf(backends: readonly WeightedBackend[]): Pick<RouteActionInit, "clusterSpecifier"> {
+  const [only] = backends;
+  if (backends.length === 1 && only !== undefined && only.reference.filters.length === 0) return { clusterSpecifier: { case: "cluster", value: clusterOf(only.resolved) } };
+  return { clusterSpecifier: { case: "weightedClusters", value: { clusters: backends.map(clusterWeight) } } };
+}
+
+/** What would answer a backend by an error does so for its share of the requests. */
+function clusterWeight({ reference, resolved }: WeightedBackend): MessageInitShape<typeof WeightedCluster_ClusterWeightSchema> {
+  const { authority, ...headers } = headerChanges(reference.filters);
+  const isSupported = reference.filters.every(({ type }) => type === "RequestHeaderModifier" || type === "ResponseHeaderModifier");
+  return {
+    name: isSupported ? clusterOf(resolved) : unknownService,
+    weight: reference.weight,
+    ...headers,
+    ...(authority === undefined ? {} : { hostRewriteSpecifier: { case: "hostRewriteLiteral" as const, value: authority } }),
+  };
+}
+
+function clusterOf(resolved: ResolvedBackend | undefined): string {
+  return resolved === undefined || "fault" in resolved ? unknownService : resolved.cluster;
+}
+
+/** As for a VirtualService; what a rule says of retries adds to when a connection fails. A timeout of 0 is none. */
+function retriesOf({ retry, timeouts }: HttpRouteRule, mesh: MeshSettings): RouteActionInit["retryPolicy"] {
+  if (retry === undefined) return retryPolicy(mesh.defaultHttpRetryPolicy, false);
+  const perTryTimeoutMs = timeouts?.backendRequestMs === 0 ? undefined : timeouts?.backendRequestMs;
+  return retryPolicy({ attempts: retry.attempts ?? defaultRetries, perTryTimeoutMs, backoffMs: retry.backoffMs, retryOn: [...connectionFailures, ...retry.codes].join(",") }, false);
+}
+
+const connectionFailures = ["connect-failure", "refused-stream", "unavailable", "cancelled"];

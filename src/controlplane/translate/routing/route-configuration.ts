@@ -1,0 +1,26 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { RouteConfigurationSchema, type RouteConfiguration, type VirtualHostSchema } from "../../../wire/envoy/index.ts";
+import { overAds } from "../envoy-any.ts";
+
+type VirtualHostInit = MessageInitShape<typeof VirtualHostSchema>;
+
+export const maxDirectResponseBodyBytes = 1_048_576;
+
+/** A table of routes to others; hosts are compared without their port. */
+export function routeConfiguration(name: string, virtualHosts: readonly VirtualHostInit[]): RouteConfiguration {
+  return create(RouteConfigurationSchema, { ...settingsOf(name), virtualHosts: [...virtualHosts] });
+}
+
+function settingsOf(name: string) {
+  return { name, validateClusters: false, maxDirectResponseBodySizeBytes: maxDirectResponseBodyBytes, ignorePortInHostMatching: true };
+}
+
+/** One whose hosts come by virtual host discovery, over the stream that this came by. */
+export function routeConfigurationByHosts(name: string): RouteConfiguration {
+  return create(RouteConfigurationSchema, { ...settingsOf(name), vhds: { configSource: overAds } });
+}
+
+/** Of a gateway's port without routes: every request is answered by 404. */
+export function nobody(port: number): VirtualHostInit {
+  return { name: `blackhole:${port}`, domains: ["*"] };
+}

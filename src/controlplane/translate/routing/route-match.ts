@@ -1,0 +1,54 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { HttpRouteMatch, NamedMatch } from "../../../api/gateway/index.ts";
+import type { RouteMatchSchema, StringMatcherSchema } from "../../../wire/envoy/index.ts";
+import { exactly, matching } from "../security/security-matcher.ts";
+
+/** An HTTPRoute's match in Envoy's words. */
+export function routeMatch(match: HttpRouteMatch): MessageInitShape<typeof RouteMatchSchema> {
+  const headers = match.headers.map((header) => ({ name: header.name.toLowerCase(), headerMatchSpecifier: { case: "stringMatch" as const, value: stringMatch(header) } }));
+  if (match.method !== undefined) {
+    headers.push({ name: ":method", headerMatchSpecifier: { case: "stringMatch", value: { matchPattern: { case: "exact", value: match.method } } } });
+  }
+  return {
+    pathSpecifier: pathSpecifier(match.path),
+    caseSensitive: true,
+    headers,
+    queryParameters: match.queryParams.map((parameter) => ({ name: parameter.name, queryParameterMatchSpecifier: { case: "stringMatch" as const, value: stringMatch(parameter) } })),
+  };
+}
+
+function pathSpecifier(path: HttpRouteMatch["path"]): NonNullable<MessageInitShape<typeof RouteMatchSchema>["pathSpecifier"]> {
+  switch (path.type) {
+    case "Exact":
+      return { case: "path", value: path.value };
+    case "RegularExpression":
+      return { case: "safeRegex", value: { regex: path.value } };
+    default: {
+      const trimmed = trimmedPrefix(path.value);
+      return trimmed === "/" ? { case: "prefix", value: "/" } : { case: "pathSeparatedPrefix", value: trimmed };
+    }
+  }
+}
+
+/** Without slashes at the end: `/a/` means `/a` and what is below. */
+export function trimmedPrefix(value: string): string {
+  const trimmed = value.replace(/\/+$/, "");
+  return trimmed === "" ? "/" : trimmed;
+}
+
+function stringMatch(match: NamedMatch): MessageInitShape<typeof StringMatcherSchema> {
+  return match.type === "Exact" ? exactly(match.value) : matching(match.value);
+}
+
+const pathRanks = { Exact: 3, PathPrefix: 2, RegularExpression: 1 } as const;
+
+/** Which of two matches is looked at first: by path, method, number of headers, number of query parameters. */
+export function byPrecedence(left: HttpRouteMatch, right: HttpRouteMatch): number {
+  return (
+    pathRanks[right.path.type] - pathRanks[left.path.type] ||
+    right.path.value.length - left.path.value.length ||
+    Number(right.method !== undefined) - Number(left.method !== undefined) ||
+    right.headers.length - left.headers.length ||
+    right.queryParams.length - left.queryParams.length
+  );
+}

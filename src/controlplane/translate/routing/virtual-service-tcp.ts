@@ -1,0 +1,75 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { L4Match, RouteDestination, TrafficPolicy } from "../../../api/istio/index.ts";
+import { TcpProxySchema } from "../../../wire/envoy/index.ts";
+import type { DestinationRuleModel } from "../../model/destination-rule-model.ts";
+import type { MeshSettings } from "../../model/facts.ts";
+import type { ServiceModel } from "../../model/service/service-model.ts";
+import { durationOfMs } from "../envoy-any.ts";
+import { filterInit, type FilterInit } from "../filter-init.ts";
+import { meshTelemetry, type ProxyTelemetry } from "../telemetry/telemetry-policies.ts";
+import { destinationCluster } from "./virtual-service-route.ts";
+import { concernsClient, type MatchClient } from "./virtual-service-match.ts";
+
+type TcpProxyInit = Exclude<MessageInitShape<typeof TcpProxySchema>, { $typeName: string }>;
+
+export interface TcpRouteContext {
+  readonly mesh: MeshSettings;
+  /** Whose metrics: a sidecar's outbound ones are a client's, a gateway's a server's. */
+  readonly role: "client" | "server";
+  readonly serviceOf: (host: string) => ServiceModel | undefined;
+  readonly ruleOf: (host: string) => DestinationRuleModel | undefined;
+  /** What Telemetry asks for; the mesh config's when absent. */
+  readonly telemetry?: ProxyTelemetry;
+}
+
+/** Whether a TCP or TLS match of a VirtualService can hold for a client on a port. */
+export function l4Matches(match: L4Match, port: number, client: MatchClient): boolean {
+  if (match.port !== undefined && match.port !== port) return false;
+  const source = { gateways: [], sourceLabels: match.sourceLabels, sourceNamespace: match.sourceNamespace };
+  return (match.gateways.length === 0 || match.gateways.includes(client.gateway)) && concernsClient(source, client);
+}
+
+/** Network filters that lead a connection to the destinations of a TCP or TLS route. */
+export function tcpRouteFilters(routes: readonly RouteDestination[], port: number, owner: { readonly namespace: string; readonly name: string }, context: TcpRouteContext): readonly FilterInit[] {
+  const [only] = routes;
+  const rule = only === undefined ? undefined : context.ruleOf(only.destination.host);
+  const clusterOf = ({ destination }: RouteDestination): string => destinationCluster(destination, port, context.serviceOf(destination.host));
+  if (routes.length === 1 && only !== undefined) return tcpClusterFilters(clusterOf(only), { rule, subset: only.destination.subset, context });
+  const clusters = routes.filter((route) => route.weight > 0).map((route) => ({ name: clusterOf(route), weight: route.weight }));
+  return filters({ statPrefix: `${owner.name}.${owner.namespace}`, clusterSpecifier: { case: "weightedClusters", value: { clusters } } }, { rule, subset: undefined, context });
+}
+
+interface TcpTarget {
+  readonly rule: DestinationRuleModel | undefined;
+  readonly subset: string | undefined;
+  readonly context: Pick<TcpRouteContext, "mesh" | "role" | "telemetry">;
+}
+
+/** Network filters that lead every connection to one cluster. */
+export function tcpClusterFilters(cluster: string, target: TcpTarget): readonly FilterInit[] {
+  return filters({ statPrefix: cluster, clusterSpecifier: { case: "cluster", value: cluster } }, target);
+}
+
+function filters(proxy: TcpProxyInit, { rule, subset, context }: TcpTarget): readonly FilterInit[] {
+  const pool = rule?.trafficPolicy?.connectionPool?.tcp;
+  const tunnel = rule?.subsets.find((candidate) => candidate.name === subset)?.trafficPolicy?.tunnel ?? rule?.trafficPolicy?.tunnel;
+  const telemetry = context.telemetry ?? meshTelemetry(context.mesh);
+  const config: TcpProxyInit = {
+    ...proxy,
+    ...(pool?.idleTimeoutMs === undefined ? {} : { idleTimeout: durationOfMs(pool.idleTimeoutMs) }),
+    ...(pool?.maxConnectionDurationMs === undefined ? {} : { maxDownstreamConnectionDuration: durationOfMs(pool.maxConnectionDurationMs) }),
+    ...(hashesSource(rule, subset) ? { hashPolicy: [{ policySpecifier: { case: "sourceIp" as const, value: {} } }] } : {}),
+    ...(tunnel === undefined ? {} : { tunnelingConfig: tunnelOf(tunnel) }),
+    accessLog: [...telemetry.accessLogs],
+  };
+  return [...telemetry.stats(context.role), filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, config)];
+}
+
+function tunnelOf({ protocol, targetHost, targetPort }: NonNullable<TrafficPolicy["tunnel"]>) {
+  return { hostname: `${targetHost}:${targetPort}`, usePost: protocol.toUpperCase() === "POST" };
+}
+
+function hashesSource(rule: DestinationRuleModel | undefined, subset: string | undefined): boolean {
+  const own = rule?.subsets.find((candidate) => candidate.name === subset)?.trafficPolicy?.loadBalancer;
+  return (own ?? rule?.trafficPolicy?.loadBalancer)?.consistentHash?.hashKey.kind === "useSourceIp";
+}

@@ -1,0 +1,57 @@
+import type { CollectionReader } from "../../../kube/index.ts";
+import { PolicySelection, type PolicySubject } from "../../model/authorization-selection.ts";
+import type { AuthorizationPolicyFacts, MeshSettings, RequestAuthenticationFacts } from "../../model/facts.ts";
+import type { MeshInputs } from "../../model/mesh-inputs.ts";
+import { ProviderClusters } from "../../model/provider-cluster.ts";
+import { keySource } from "../../model/request-authentication-keys.ts";
+import type { FilterInit } from "../filter-init.ts";
+import { authorizationFilters, customAuthorizationFilters, type AuthorizationContext } from "./security-authorization.ts";
+import { jwtFilter } from "./security-jwt.ts";
+import type { RuleContext } from "./security-rbac.ts";
+
+/** What decides whether requests and connections may pass: filters in the order in which they are asked. */
+export interface SecurityFilters {
+  readonly http: readonly FilterInit[];
+  /** Of the same policies, for chains that know no requests. */
+  readonly tcp: readonly FilterInit[];
+}
+
+export interface SecurityOptions {
+  /** Where the peer's identity is found: behind HBONE the connection itself has none. */
+  readonly peer?: RuleContext["peer"];
+  /** Routes may match by claims, so they are chosen again once those are known: gateways. */
+  readonly clearRouteCache?: boolean;
+}
+
+/** The policies of AuthorizationPolicy and RequestAuthentication as filters, for whatever subject. */
+export class SecurityPolicies {
+  readonly #inputs: MeshInputs;
+  readonly #clusters: ProviderClusters;
+  readonly #authorization: PolicySelection<AuthorizationPolicyFacts>;
+  readonly #authentication: PolicySelection<RequestAuthenticationFacts>;
+
+  constructor(inputs: MeshInputs) {
+    this.#inputs = inputs;
+    this.#clusters = new ProviderClusters(inputs);
+    this.#authorization = new PolicySelection(inputs.authorizationPolicies);
+    this.#authentication = new PolicySelection(inputs.requestAuthentications);
+  }
+
+  filtersFor(subject: PolicySubject, mesh: MeshSettings, reader: CollectionReader, options: SecurityOptions = {}): SecurityFilters {
+    const { peer = "certificate", clearRouteCache = false } = options;
+    const policies = this.#authorization.attachedTo(subject, mesh.rootNamespace, reader);
+    const rules = this.#authentication.attachedTo(subject, mesh.rootNamespace, reader).flatMap((policy) => policy.spec.jwtRules);
+    const keysOf = (rule: (typeof rules)[number]): string | undefined => {
+      const source = keySource(rule);
+      return source === undefined ? undefined : reader.get(this.#inputs.keySets, source)?.keys;
+    };
+    const jwt = jwtFilter(rules, { keysOf, clearRouteCache });
+    const shared: Omit<AuthorizationContext, "tcp"> = { mesh, peer, clusterOf: (service) => this.#clusters.of(service, mesh, reader) };
+    const http = { ...shared, tcp: false };
+    const tcp = { ...shared, tcp: true };
+    return {
+      http: [...customAuthorizationFilters(policies, http), ...(jwt === undefined ? [] : [jwt]), ...authorizationFilters(policies, http)],
+      tcp: [...customAuthorizationFilters(policies, tcp), ...authorizationFilters(policies, tcp)],
+    };
+  }
+}

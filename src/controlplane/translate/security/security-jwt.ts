@@ -1,0 +1,76 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { JwtRule } from "../../../api/istio/index.ts";
+import { JwtAuthenticationSchema, type JwtProviderSchema, type JwtRequirementSchema } from "../../../wire/envoy/index.ts";
+import { compareText } from "../../model/facts.ts";
+import { filterInit, type FilterInit } from "../filter-init.ts";
+
+type ProviderInit = Exclude<MessageInitShape<typeof JwtProviderSchema>, { $typeName: string }>;
+type RequirementInit = Exclude<MessageInitShape<typeof JwtRequirementSchema>, { $typeName: string }>;
+
+export interface JwtContext {
+  /** The key set of a rule; undefined while it could not be fetched. */
+  readonly keysOf: (rule: JwtRule) => string | undefined;
+  /** Gateways route by claims. */
+  readonly clearRouteCache: boolean;
+}
+
+/** A key whose private half nobody has: no token is valid by it. */
+const unusableKeys = JSON.stringify({
+  keys: [
+    {
+      e: "AQAB",
+      kid: "unavailable",
+      kty: "RSA",
+      n: "kfDBOeqFzxnlyFtu48MCC1gJkJL14I3QNk8q6JDz-HF_a-wvsfdnS47f94E4KuQUc1mr1pp8p4OFmRO5-QIM1y3RQpID9jh5p_gE_AXdVd0HBQBMd8ILR8L5f2o4vI_EOlK-fpSW6q8u_ts1IPvYIk951IGbLAOJxBG8wCgPLHQVotaeGR5Q3-CC5gX7lub6iaf2PZGjFWmQA1GnpMkNyig5ysx6Vfj-9UI-pnMYcEtWiTmDfx2vf2GBQDuKuGX1rmUZj_vOeg04HTw3x02xTuBaH5uO-re4BeOEEogBsAq8ri19GZLAZzwYuy3sUKYRloK_Rm1sOO1tX2dsSKqlRw",
+    },
+  ],
+});
+
+/**
+ * Tokens of the rules' issuers are verified and kept as metadata. A request without a token passes, one with an invalid
+ * token is refused; with several rules, a token that any of them takes is enough. Undefined without rules.
+ */
+export function jwtFilter(rules: readonly JwtRule[], context: JwtContext): FilterInit | undefined {
+  if (rules.length === 0) return undefined;
+  const sorted = [...rules].sort((left, right) => compareText(left.issuer, right.issuer));
+  const names = sorted.map((_, index) => `origins-${index}`);
+  const providers = Object.fromEntries(sorted.map((rule, index) => [names[index] ?? "", providerOf(rule, context)]));
+  return filterInit("envoy.filters.http.jwt_authn", JwtAuthenticationSchema, {
+    providers,
+    rules: [{ match: { pathSpecifier: { case: "prefix", value: "/" } }, requirementType: { case: "requires", value: requirementOf(names) } }],
+    bypassCorsPreflight: true,
+  });
+}
+
+/** Each provider's own token or none; with several, first any whose token is good, as they may look in one place. */
+function requirementOf(names: readonly string[]): RequirementInit {
+  const orMissing = names.map((name): RequirementInit => requiresAny([named(name), { requiresType: { case: "allowMissing", value: {} } }]));
+  const [only, ...others] = orMissing;
+  if (only !== undefined && others.length === 0) return only;
+  return requiresAny([...names.map(named), { requiresType: { case: "requiresAll", value: { requirements: orMissing } } }]);
+}
+
+function named(name: string): RequirementInit {
+  return { requiresType: { case: "providerName", value: name } };
+}
+
+function requiresAny(requirements: RequirementInit[]): RequirementInit {
+  return { requiresType: { case: "requiresAny", value: { requirements } } };
+}
+
+function providerOf(rule: JwtRule, context: JwtContext): ProviderInit {
+  return {
+    issuer: rule.issuer,
+    audiences: [...rule.audiences],
+    forward: rule.forwardOriginalToken,
+    forwardPayloadHeader: rule.outputPayloadToHeader ?? "",
+    payloadInMetadata: "payload",
+    normalizePayloadInMetadata: { spaceDelimitedClaims: [...new Set(["scope", "permission", ...rule.spaceDelimitedClaims])] },
+    fromHeaders: rule.fromHeaders.map((header) => ({ name: header.name, valuePrefix: header.prefix })),
+    fromParams: [...rule.fromParams],
+    fromCookies: [...rule.fromCookies],
+    claimToHeaders: rule.outputClaimToHeaders.map(({ header, claim }) => ({ headerName: header, claimName: claim })),
+    clearRouteCache: context.clearRouteCache,
+    jwksSourceSpecifier: { case: "localJwks", value: { specifier: { case: "inlineString", value: rule.jwks ?? context.keysOf(rule) ?? unusableKeys } } },
+  };
+}

@@ -1,0 +1,296 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { AuthorizationCondition, AuthorizationOperation, AuthorizationRule, AuthorizationSource } from "../../../api/istio/index.ts";
+import { UriTemplateMatchConfigSchema, type PermissionSchema, type PrincipalSchema, type RBACSchema } from "../../../wire/envoy/index.ts";
+import { packed } from "../envoy-any.ts";
+import {
+  anything,
+  cidrRange,
+  endingWith,
+  exactly,
+  headerMatcher,
+  hostMatcher,
+  listOrValue,
+  matching,
+  metadataMatcher,
+  oneOfValues,
+  patternMatcher,
+  quoteRegex,
+  startingWith,
+  textValue,
+  type StringMatcherInit,
+} from "./security-matcher.ts";
+
+type PermissionInit = Exclude<MessageInitShape<typeof PermissionSchema>, { $typeName: string }>;
+type PrincipalInit = Exclude<MessageInitShape<typeof PrincipalSchema>, { $typeName: string }>;
+export type RbacPolicyInit = NonNullable<Exclude<MessageInitShape<typeof RBACSchema>, { $typeName: string }>["policies"]>[string];
+
+/** How a rule is written for the chain that it is for. */
+export interface RuleContext {
+  /** Of the policy: service accounts without a namespace are of it. */
+  readonly namespace: string;
+  readonly trustDomain: string;
+  readonly trustDomainAliases: readonly string[];
+  /** For connections: what only a request has cannot be told. */
+  readonly tcp: boolean;
+  /** An ALLOW whose rule cannot be told grants nothing by it; DENY and AUDIT go without what cannot be told. */
+  readonly allow: boolean;
+  /** Where the peer's identity is: in the connection's certificate, or (behind HBONE) in the filter state. */
+  readonly peer: "certificate" | "filter-state";
+}
+
+/** Why a part of a rule cannot be written; it ends the rule in an ALLOW, and only the part elsewhere. */
+class Untellable extends Error {}
+
+/** The clause of one kind of value: undefined where nothing is left of it. */
+type Clause<Init> = (values: readonly string[]) => Init | undefined;
+
+interface Term<Init> {
+  readonly values: readonly string[];
+  readonly notValues: readonly string[];
+  readonly clause: Clause<Init>;
+}
+
+const jwtFilter = "envoy.filters.http.jwt_authn";
+const jwtPayload = "payload";
+const peerPrincipalKey = "io.istio.peer_principal";
+
+/** The rule as an RBAC policy; undefined for an ALLOW that cannot be told here, whose rule is then left out. */
+export function rbacPolicy(rule: AuthorizationRule, context: RuleContext): RbacPolicyInit | undefined {
+  const conditions = rule.when.map((condition) => conditionTerm(condition, context));
+  const basePermissions = conditions.flatMap((term) => ("permission" in term ? [term.permission] : []));
+  const basePrincipals = conditions.flatMap((term) => ("principal" in term ? [term.principal] : []));
+  const operations = rule.to.length === 0 ? [[]] : rule.to.map((operation) => operationTerms(operation, context));
+  const sources = rule.from.length === 0 ? [[]] : rule.from.map((source) => sourceTerms(source, context));
+  try {
+    return {
+      permissions: operations.map((terms) => permissionAnd(joined([...terms, ...basePermissions], context, permissionNot))),
+      principals: sources.map((terms) => principalAnd(joined([...terms, ...basePrincipals], context, principalNot))),
+    };
+  } catch (error) {
+    if (error instanceof Untellable) return undefined;
+    throw error;
+  }
+}
+
+/** What a policy without rules is: it never matches. */
+export const matchesNever: RbacPolicyInit = {
+  permissions: [{ rule: { case: "notRule", value: { rule: { case: "any", value: true } } } }],
+  principals: [{ identifier: { case: "notId", value: { identifier: { case: "any", value: true } } } }],
+};
+
+function joined<Init>(terms: readonly Term<Init>[], context: RuleContext, not: (clause: Init) => Init): Init[] {
+  const clauses: Init[] = [];
+  const take = (term: Term<Init>, values: readonly string[], wrap: (clause: Init) => Init): void => {
+    if (values.length === 0) return;
+    try {
+      const clause = term.clause(values);
+      if (clause !== undefined) clauses.push(wrap(clause));
+    } catch (error) {
+      if (!(error instanceof Untellable) || context.allow) throw error;
+    }
+  };
+  for (const term of terms) {
+    take(term, term.values, (clause) => clause);
+    take(term, term.notValues, not);
+  }
+  return clauses;
+}
+
+const httpOnly = (context: RuleContext): void => {
+  if (context.tcp) throw new Untellable("is of HTTP only");
+};
+
+function operationTerms(operation: AuthorizationOperation, context: RuleContext): readonly Term<PermissionInit>[] {
+  const header = (values: readonly string[], write: (value: string) => ReturnType<typeof headerMatcher>): PermissionInit => {
+    httpOnly(context);
+    return permissionOr(values.map((value) => ({ rule: { case: "header", value: write(value) } })));
+  };
+  return [
+    { values: operation.hosts, notValues: operation.notHosts, clause: (values) => header(values, hostMatcher) },
+    { values: operation.methods, notValues: operation.notMethods, clause: (values) => header(values, (value) => headerMatcher(":method", value)) },
+    { values: operation.paths, notValues: operation.notPaths, clause: (values) => (httpOnly(context), permissionOr(values.map(pathPermission))) },
+    { values: operation.ports, notValues: operation.notPorts, clause: portClause },
+  ];
+}
+
+/** A path, or one with the templates `{*}` (a segment) and `{**}` (the rest). */
+function pathPermission(path: string): PermissionInit {
+  if (!path.includes("{*}") && !path.includes("{**}")) return { rule: { case: "urlPath", value: { rule: { case: "path", value: patternMatcher(path) } } } };
+  const pathTemplate = path.replaceAll("{*}", "*").replaceAll("{**}", "**");
+  return { rule: { case: "uriTemplate", value: { name: "uri-template", typedConfig: packed(UriTemplateMatchConfigSchema, { pathTemplate }) } } };
+}
+
+const portClause: Clause<PermissionInit> = (values) => permissionOr(values.map((value) => ({ rule: { case: "destinationPort", value: Number(value) } })));
+
+function sourceTerms(source: AuthorizationSource, context: RuleContext): readonly Term<PrincipalInit>[] {
+  return [
+    { values: source.principals, notValues: source.notPrincipals, clause: principalClause(context) },
+    { values: source.requestPrincipals, notValues: source.notRequestPrincipals, clause: (values) => (httpOnly(context), requestPrincipals(values)) },
+    { values: source.serviceAccounts, notValues: source.notServiceAccounts, clause: peerClause(context, (value) => serviceAccountMatcher(value, context.namespace)) },
+    { values: source.namespaces, notValues: source.notNamespaces, clause: peerClause(context, namespaceMatcher) },
+    { values: source.trustDomains, notValues: source.notTrustDomains, clause: peerClause(context, trustDomainMatcher) },
+    { values: source.remoteIpBlocks, notValues: source.notRemoteIpBlocks, clause: rangesClause("remoteIp") },
+    { values: source.ipBlocks, notValues: source.notIpBlocks, clause: rangesClause("directRemoteIp") },
+  ];
+}
+
+type ConditionTerm = { readonly permission: Term<PermissionInit> } | { readonly principal: Term<PrincipalInit> };
+
+function conditionTerm(condition: AuthorizationCondition, context: RuleContext): ConditionTerm {
+  const { key, values, notValues } = condition;
+  const permission = (clause: Clause<PermissionInit>): ConditionTerm => ({ permission: { values, notValues, clause } });
+  const principal = (clause: Clause<PrincipalInit>): ConditionTerm => ({ principal: { values, notValues, clause } });
+  const http = (clause: Clause<PrincipalInit>): ConditionTerm => principal((given) => (httpOnly(context), clause(given)));
+  switch (key) {
+    case "destination.ip":
+      return permission((given) => permissionOr(given.map((value) => ({ rule: { case: "destinationIp", value: rangeOf(value) } }))));
+    case "destination.port":
+      return permission(portClause);
+    case "connection.sni":
+      return permission((given) => permissionOr(given.map((value) => ({ rule: { case: "requestedServerName", value: patternMatcher(value) } }))));
+    case "source.ip":
+      return principal(rangesClause("directRemoteIp"));
+    case "remote.ip":
+      return principal(rangesClause("remoteIp"));
+    case "source.namespace":
+      return principal(peerClause(context, namespaceMatcher));
+    case "source.principal":
+      return principal(principalClause(context));
+    case "source.serviceAccount":
+      return principal(peerClause(context, (value) => serviceAccountMatcher(value, context.namespace)));
+    case "source.trustDomain":
+      return principal(peerClause(context, trustDomainMatcher));
+    case "request.auth.principal":
+      return http(requestPrincipals);
+    case "request.auth.audiences":
+      return http((given) => claimPrincipal(["aud"], given));
+    case "request.auth.presenter":
+      return http((given) => claimPrincipal(["azp"], given));
+    default:
+      return namedCondition(key, permission, http);
+  }
+}
+
+function namedCondition(key: string, permission: (clause: Clause<PermissionInit>) => ConditionTerm, http: (clause: Clause<PrincipalInit>) => ConditionTerm): ConditionTerm {
+  const names = [...key.matchAll(/\[([^\]]*)\]/g)].map(([, name = ""]) => name);
+  const [name = ""] = names;
+  if (key.startsWith("request.headers[")) return http((given) => principalOr(given.map((value) => ({ identifier: { case: "header", value: headerMatcher(name, value) } }))));
+  if (key.startsWith("request.auth.claims[")) return http((given) => claimPrincipal(names, given));
+  if (key.startsWith("experimental.envoy.filters.")) {
+    const filter = key.slice("experimental.".length, key.indexOf("["));
+    return permission((given) => ({ rule: { case: "metadata", value: metadataMatcher(filter, [name], oneOfValues(given.map(filterValue))) } }));
+  }
+  // An attribute that nobody knows: never told.
+  return permission(() => {
+    throw new Untellable(`the attribute ${key} is not known`);
+  });
+}
+
+/** `[value]` stands for a list that holds the value. */
+function filterValue(text: string): ReturnType<typeof textValue> {
+  if (!text.startsWith("[") || !text.endsWith("]")) return textValue(patternMatcher(text));
+  return { matchPattern: { case: "listMatch", value: { matchPattern: { case: "oneOf", value: textValue(patternMatcher(text.slice(1, -1))) } } } };
+}
+
+function rangesClause(kind: "remoteIp" | "directRemoteIp"): Clause<PrincipalInit> {
+  return (values) => principalOr(values.map((value) => ({ identifier: { case: kind, value: rangeOf(value) } })));
+}
+
+function rangeOf(text: string): NonNullable<ReturnType<typeof cidrRange>> {
+  const range = cidrRange(text);
+  if (range === undefined) throw new Untellable(`${text} is no address and no CIDR`);
+  return range;
+}
+
+function peerClause(context: RuleContext, matcher: (value: string) => StringMatcherInit): Clause<PrincipalInit> {
+  return (values) => principalOr(values.map((value) => peerPrincipal(context, matcher(value))));
+}
+
+function peerPrincipal(context: RuleContext, matcher: StringMatcherInit): PrincipalInit {
+  if (context.peer === "certificate") return { identifier: { case: "authenticated", value: { principalName: matcher } } };
+  return { identifier: { case: "filterState", value: { key: peerPrincipalKey, matcher: { case: "stringMatch", value: matcher } } } };
+}
+
+/** A principal is `trust domain/ns/namespace/sa/account`; one of the mesh's trust domain counts for its aliases too. */
+function principalClause(context: RuleContext): Clause<PrincipalInit> {
+  const domains = [context.trustDomain, ...context.trustDomainAliases];
+  const withAliases = (value: string): readonly string[] => {
+    const slash = value.indexOf("/");
+    const own = slash < 0 ? "" : value.slice(0, slash);
+    const meant = own === "cluster.local" || domains.includes(own);
+    return meant ? domains.map((domain) => domain + value.slice(slash)) : [value];
+  };
+  return (values) => {
+    const written = new Set(values.flatMap(withAliases));
+    return principalOr([...written].map((value) => peerPrincipal(context, patternMatcher(value, "spiffe://"))));
+  };
+}
+
+function namespaceMatcher(namespace: string): StringMatcherInit {
+  return matching(`.*/ns/${quoteRegex(namespace).replaceAll(String.raw`\*`, ".*")}/.*`);
+}
+
+/** Nothing after the account but a slash, so that no longer name matches. */
+function serviceAccountMatcher(text: string, policyNamespace: string): StringMatcherInit {
+  const slash = text.indexOf("/");
+  const namespace = slash < 0 ? policyNamespace : text.slice(0, slash);
+  return matching(`spiffe://.+/ns/${quoteRegex(namespace)}/(.+/|)sa/${quoteRegex(text.slice(slash + 1))}(/.+)?`);
+}
+
+function trustDomainMatcher(domain: string): StringMatcherInit {
+  return matching(`spiffe://${quoteRegex(domain).replaceAll(String.raw`\*`, "[^/]*")}/.*`);
+}
+
+/** `issuer/subject`; the issuer may hold slashes. */
+function requestPrincipals(values: readonly string[]): PrincipalInit {
+  const both = values.map((value) => {
+    const [issuer, subject] = issuerAndSubject(value);
+    return principalAnd([claimText("iss", issuer), claimText("sub", subject)]);
+  });
+  const [only, ...others] = both;
+  return only !== undefined && others.length === 0 ? only : principalOr(both);
+}
+
+function issuerAndSubject(value: string): readonly [issuer: StringMatcherInit, subject: StringMatcherInit] {
+  if (value === "*") return [anything, anything];
+  const slash = value.lastIndexOf("/");
+  const issuer = slash < 0 ? value : value.slice(0, slash);
+  const subject = slash < 0 ? "" : value.slice(slash + 1);
+  if (value.startsWith("*")) {
+    if (slash < 0) return [anything, endingWith(value.slice(1))];
+    return [issuer === "*" ? anything : endingWith(issuer.slice(1)), exactly(subject)];
+  }
+  if (value.endsWith("*")) {
+    if (slash < 0) return [startingWith(value.slice(0, -1)), anything];
+    return [exactly(issuer), subject === "*" ? anything : startingWith(subject.slice(0, -1))];
+  }
+  return [exactly(issuer), exactly(subject)];
+}
+
+function claimText(claim: string, matcher: StringMatcherInit): PrincipalInit {
+  return { identifier: { case: "metadata", value: metadataMatcher(jwtFilter, [jwtPayload, claim], textValue(matcher)) } };
+}
+
+function claimPrincipal(claims: readonly string[], values: readonly string[]): PrincipalInit {
+  const value = listOrValue(oneOfValues(values.map((text) => textValue(patternMatcher(text)))));
+  return { identifier: { case: "metadata", value: metadataMatcher(jwtFilter, [jwtPayload, ...claims], value) } };
+}
+
+function permissionAnd(rules: readonly PermissionInit[]): PermissionInit {
+  return { rule: { case: "andRules", value: { rules: rules.length === 0 ? [{ rule: { case: "any", value: true } }] : [...rules] } } };
+}
+function permissionOr(rules: readonly PermissionInit[]): PermissionInit {
+  return { rule: { case: "orRules", value: { rules: [...rules] } } };
+}
+function permissionNot(rule: PermissionInit): PermissionInit {
+  return { rule: { case: "notRule", value: rule } };
+}
+function principalAnd(ids: readonly PrincipalInit[]): PrincipalInit {
+  return { identifier: { case: "andIds", value: { ids: ids.length === 0 ? [{ identifier: { case: "any", value: true } }] : [...ids] } } };
+}
+function principalOr(ids: readonly PrincipalInit[]): PrincipalInit {
+  return { identifier: { case: "orIds", value: { ids: [...ids] } } };
+}
+function principalNot(id: PrincipalInit): PrincipalInit {
+  return { identifier: { case: "notId", value: id } };
+}

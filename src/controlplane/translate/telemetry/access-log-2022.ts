@@ -1,0 +1,39 @@
+import { formatAuthority } from "../../../wire/hbone/index.ts";
+import type { MeshSettings } from "../../model/facts.ts";
+import { fileAccessLogs, istioTextStart, type AccessLogInit } from "./access-log.ts";
+
+/** The variable of the mesh's `proxyMetadata` that switches the log lines of ambient's first release on. */
+const switchName = "SERIN_LOG_FORMAT";
+const noAddress = "envoy://internal_client_address/";
+
+/** Whether waypoints write as those of 2022 did. */
+export function writesLogsOf2022(mesh: Pick<MeshSettings, "proxyMetadata">): boolean {
+  return mesh.proxyMetadata[switchName] === "2022";
+}
+
+/** What a service's requests leave in a waypoint of 2022: a line for the way to the pod, and one for that to the service. */
+export function serviceLogsOf2022(host: string, port: number, mesh: MeshSettings): readonly AccessLogInit[] {
+  const pod = "inbound-pod|%UPSTREAM_REMOTE_PORT%||%UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%";
+  const lines = [
+    `"envoy://inbound_CONNECT_originate/%UPSTREAM_HOST%" ${pod} ${noAddress} envoy://${pod}/ ${noAddress} - %ROUTE_NAME%`,
+    `"envoy://${pod}/" %UPSTREAM_CLUSTER_RAW% ${noAddress} envoy://inbound-vip|${port}||${host}/ ${noAddress} - %ROUTE_NAME%`,
+  ];
+  return lines.flatMap((end) => textLog(`${istioTextStart} ${end}`, mesh));
+}
+
+/** And one for each tunnel to a service, by the address that it is for. */
+export function tunnelLogsOf2022(services: readonly { readonly host: string; readonly addresses: readonly string[]; readonly ports: readonly number[] }[], mesh: MeshSettings): readonly AccessLogInit[] {
+  return services.flatMap(({ host, addresses, ports }) => ports.flatMap((port) => addresses.flatMap((address) => tunnelLog(host, port, formatAuthority(address, port), mesh))));
+}
+
+function tunnelLog(host: string, port: number, authority: string, mesh: MeshSettings): AccessLogInit[] {
+  const end = `"envoy://inbound-vip|${port}||${host}/" inbound-vip|${port}|internal|${host} ${noAddress} %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% - -`;
+  const header = { name: ":authority", headerMatchSpecifier: { case: "stringMatch" as const, value: { matchPattern: { case: "exact" as const, value: authority } } } };
+  return textLog(`${istioTextStart} ${end}`, mesh).map((log) => ({ ...log, filter: { filterSpecifier: { case: "headerFilter", value: { header } } } }));
+}
+
+function textLog(format: string, mesh: MeshSettings): AccessLogInit[] {
+  // Its own format is written whether or not the mesh config asks for another one.
+  return fileAccessLogs({ path: mesh.accessLogFile === "" ? "/dev/stdout" : mesh.accessLogFile, encoding: "TEXT", format });
+}
+

@@ -1,0 +1,92 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { IstioMetric, MetricsOverride, Telemetry, TelemetryMetrics } from "../../../api/istio/index.ts";
+import type { IstioMetricConfigSchema } from "../../../wire/envoy/index.ts";
+import { compareText, type MeshSettings } from "../../model/facts.ts";
+import type { StatsChoice } from "../istio-filters.ts";
+import { namesOf, providerOf } from "./telemetry-provider.ts";
+
+type Level = Pick<Telemetry["spec"], "metrics">;
+type Mode = "CLIENT" | "SERVER";
+
+/** Prometheus' names, after `istio_`. */
+const metricNames: Readonly<Record<Exclude<IstioMetric, "ALL_METRICS">, string>> = {
+  REQUEST_COUNT: "requests_total",
+  REQUEST_DURATION: "request_duration_milliseconds",
+  REQUEST_SIZE: "request_bytes",
+  RESPONSE_SIZE: "response_bytes",
+  TCP_OPENED_CONNECTIONS: "tcp_connections_opened_total",
+  TCP_CLOSED_CONNECTIONS: "tcp_connections_closed_total",
+  TCP_SENT_BYTES: "tcp_sent_bytes_total",
+  TCP_RECEIVED_BYTES: "tcp_received_bytes_total",
+  GRPC_REQUEST_MESSAGES: "request_messages_total",
+  GRPC_RESPONSE_MESSAGES: "response_messages_total",
+};
+const standardMetrics = Object.keys(metricNames).sort(compareText);
+
+/** What is said of one metric of one provider. */
+interface Change {
+  disabled: boolean | undefined;
+  readonly tags: Map<string, MetricsOverride["tagOverrides"][string]>;
+}
+
+interface ProviderChanges {
+  allDisabled: boolean;
+  reportingIntervalMs: number | undefined;
+  /** By the metric's name in Telemetry, or of a custom one its own. */
+  readonly metrics: Map<string, Change>;
+}
+
+/** What is measured on one side of requests: a choice for each provider that counts, in the order of their names; none where metrics are off. */
+export function metricsOf(levels: readonly Level[], mode: Mode, mesh: Pick<MeshSettings, "defaultMetricsProviders" | "extensionProviders">): readonly StatsChoice[] {
+  const entries = levels.flatMap(({ metrics }) => metrics);
+  return [...merged(entries, mode, mesh.defaultMetricsProviders)]
+    .sort(([left], [right]) => compareText(left, right))
+    .filter(([name, changes]) => !changes.allDisabled && providerOf(name, mesh)?.kind === "prometheus")
+    .map(([, { metrics, reportingIntervalMs }]) => ({ metrics: [...metrics].sort(([left], [right]) => compareText(left, right)).map(([name, change]) => metricConfig(name, change)), reportingIntervalMs }));
+}
+
+/** The providers that the narrowest entry names which names any; what wider ones say of them holds unless it is said anew. */
+function merged(entries: readonly TelemetryMetrics[], mode: Mode, defaults: readonly string[]): ReadonlyMap<string, ProviderChanges> {
+  const blank = (): ProviderChanges => ({ allDisabled: false, reportingIntervalMs: undefined, metrics: new Map() });
+  if (entries.length === 0) return new Map(defaults.map((name) => [name, blank()]));
+  const inScope = new Set(entries.reduce((names, { providers }) => (providers.length > 0 ? namesOf(providers) : names), defaults));
+  const found = new Map<string, ProviderChanges>();
+  let inherited = defaults;
+  for (const entry of entries) {
+    if (entry.providers.length > 0) inherited = namesOf(entry.providers);
+    for (const name of inherited) {
+      if (!inScope.has(name)) continue;
+      const changes = found.get(name) ?? blank();
+      found.set(name, changes);
+      if (entry.reportingIntervalMs !== undefined) changes.reportingIntervalMs = entry.reportingIntervalMs;
+      for (const override of entry.overrides) if (override.match.mode === "CLIENT_AND_SERVER" || override.match.mode === mode) apply(override, changes);
+    }
+  }
+  return found;
+}
+
+function apply({ match: { metric }, disabled, tagOverrides }: MetricsOverride, changes: ProviderChanges): void {
+  const ofAll = metric.kind === "metric" && metric.metric === "ALL_METRICS";
+  if (ofAll && disabled === true) {
+    changes.allDisabled = true;
+    return;
+  }
+  changes.allDisabled = false;
+  for (const name of ofAll ? standardMetrics : [metric.kind === "metric" ? metric.metric : metric.name]) {
+    const change = changes.metrics.get(name) ?? { disabled: undefined, tags: new Map() };
+    changes.metrics.set(name, change);
+    if (disabled !== undefined) change.disabled = disabled;
+    for (const [tag, override] of Object.entries(tagOverrides)) change.tags.set(tag, override);
+  }
+}
+
+function metricConfig(name: string, { disabled, tags }: Change): MessageInitShape<typeof IstioMetricConfigSchema> {
+  const sorted = [...tags].sort(([left], [right]) => compareText(left, right));
+  const names: Readonly<Record<string, string>> = metricNames;
+  return {
+    name: names[name] ?? name,
+    drop: disabled ?? false,
+    dimensions: Object.fromEntries(sorted.flatMap(([tag, { operation, value }]) => (operation === "UPSERT" ? [[tag, value]] : []))),
+    tagsToRemove: sorted.flatMap(([tag, { operation }]) => (operation === "REMOVE" ? [tag] : [])),
+  };
+}

@@ -1,0 +1,50 @@
+import type { CollectionReader } from "../../../kube/index.ts";
+import type { PolicySubject } from "../../model/authorization-selection.ts";
+import type { MeshSettings } from "../../model/facts.ts";
+import type { MeshInputs } from "../../model/mesh-inputs.ts";
+import { ProviderClusters } from "../../model/provider-cluster.ts";
+import { TelemetrySelection } from "../../model/telemetry-selection.ts";
+import { meshAccessLogs, type AccessLogInit } from "./access-log.ts";
+import type { FilterInit } from "../filter-init.ts";
+import { istioStats, type StatsRole } from "../istio-filters.ts";
+import type { ProviderSource, TelemetrySide } from "./telemetry-provider.ts";
+import { accessLogsOf } from "./telemetry-access-log.ts";
+import { metricsOf } from "./telemetry-metrics.ts";
+import { tracingOf, type RequestTracing } from "./telemetry-tracing.ts";
+
+/** What a listener's filters measure, trace and log. */
+export interface ProxyTelemetry {
+  readonly accessLogs: readonly AccessLogInit[];
+  /** The filters that count, for HTTP and for TCP: one for each provider of metrics, none where metrics are off. */
+  readonly stats: (role: StatsRole) => readonly FilterInit[];
+  /** Absent: requests are not traced. */
+  readonly tracing?: RequestTracing | undefined;
+}
+
+/** What proxies measure, trace and log: the mesh config's, as Telemetry of the mesh, the namespace and the workload changes it. */
+export class TelemetryPolicies {
+  readonly #selection: TelemetrySelection;
+  readonly #clusters: ProviderClusters;
+
+  constructor(inputs: MeshInputs) {
+    this.#selection = new TelemetrySelection(inputs.telemetries);
+    this.#clusters = new ProviderClusters(inputs);
+  }
+
+  telemetryFor(subject: PolicySubject, side: TelemetrySide, mesh: MeshSettings, reader: CollectionReader): ProxyTelemetry {
+    const levels = this.#selection.levelsOf(subject, mesh.rootNamespace, reader).map(({ spec }) => spec);
+    const mode = side === "inbound" || side === "waypoint" ? "SERVER" : "CLIENT";
+    const source: ProviderSource = { mesh, clusterOf: (service) => this.#clusters.of(service, mesh, reader) };
+    const metrics = metricsOf(levels, mode, mesh);
+    return {
+      accessLogs: accessLogsOf(levels, mode, source),
+      stats: (role) => metrics.map((choice) => istioStats(role, choice)),
+      tracing: tracingOf(levels, { subject, side, mode }, source),
+    };
+  }
+}
+
+/** Where no Telemetry is looked for: as the mesh config alone has it. */
+export function meshTelemetry(mesh: MeshSettings): ProxyTelemetry {
+  return { accessLogs: meshAccessLogs(mesh), stats: (role) => [istioStats(role)] };
+}

@@ -1,0 +1,63 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { HttpConnectionManager_TracingSchema } from "../../../wire/envoy/index.ts";
+import type { PolicySubject } from "../../model/authorization-selection.ts";
+import { canonicalName, canonicalRevision } from "../../model/canonical.ts";
+import type { MeshSettings } from "../../model/facts.ts";
+
+type TagInit = Exclude<NonNullable<Exclude<MessageInitShape<typeof HttpConnectionManager_TracingSchema>, { $typeName: string }>["customTags"]>[number], { $typeName: string }>;
+/** A tag of a span. */
+export interface CustomTagInit {
+  readonly tag: string;
+  readonly type: NonNullable<TagInit["type"]>;
+}
+
+/** The canonical service of a subject; of a proxy of a Gateway its Deployment's name. */
+export function workloadNameOf({ labels, gateway, waypoint }: PolicySubject): string {
+  if (gateway !== undefined) return waypoint === true ? gateway.name : `${gateway.name}-${gateway.className}`;
+  return canonicalName(labels, "unknown");
+}
+
+/** Which workload a span is of, and what policies on trial would have decided. */
+export function istioTags(subject: PolicySubject, { clusterId, meshId }: MeshSettings): readonly CustomTagInit[] {
+  const literals = {
+    "istio.canonical_revision": canonicalRevision(subject.labels),
+    "istio.canonical_service": workloadNameOf(subject),
+    "istio.cluster_id": clusterId === "" ? "unknown" : clusterId,
+    "istio.mesh_id": meshId === "" ? "unknown" : meshId,
+    "istio.namespace": subject.namespace,
+  };
+  return [...Object.entries(literals).map(([tag, value]): CustomTagInit => ({ tag, type: { case: "literal", value: { value } } })), ...dryRunTags];
+}
+
+/** What the filters of dry runs leave as metadata of a request. */
+const dryRunTags = (["allow", "deny"] as const).flatMap((action) => [
+  dryRunTag(`istio.authorization.dry_run.${action}_policy.name`, `istio_dry_run_${action}_shadow_effective_policy_id`),
+  dryRunTag(`istio.authorization.dry_run.${action}_policy.result`, `istio_dry_run_${action}_shadow_engine_result`),
+]);
+
+function dryRunTag(tag: string, key: string): CustomTagInit {
+  const path = [{ segment: { case: "key" as const, value: key } }];
+  return { tag, type: { case: "metadata", value: { kind: { kind: { case: "request", value: {} } }, metadataKey: { key: "envoy.filters.http.rbac", path } } } };
+}
+
+const peerFields = {
+  workload: "workload",
+  namespace: "namespace",
+  cluster_id: "cluster",
+  canonical_service: "service",
+  canonical_revision: "revision",
+  app: "app",
+  app_version: "version",
+  workload_type: "type",
+  instance_name: "name",
+};
+
+/** A waypoint stands between two workloads, and tells of both. */
+export function waypointTags(): readonly CustomTagInit[] {
+  return [
+    ["destination", "upstream"],
+    ["source", "downstream"],
+  ].flatMap(([end = "", peer = ""]) =>
+    Object.entries(peerFields).map(([name, field]): CustomTagInit => ({ tag: `istio.${end}_${name}`, type: { case: "value", value: `%FILTER_STATE(${peer}_peer_obj:FIELD:${field})%` } })),
+  );
+}

@@ -1,0 +1,88 @@
+import type { JsonObject } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
+import { InternalUpstreamTransportSchema, TransportSocketSchema, type Cluster, type ClusterLoadAssignment } from "../../../wire/envoy/index.ts";
+import { destinationRulePath, type DestinationRuleModel } from "../../model/destination-rule-model.ts";
+import type { MeshSettings } from "../../model/facts.ts";
+import type { ServiceModel, ServicePortModel } from "../../model/service/service-model.ts";
+import { originalDestinationFilter, rawBuffer } from "../cluster.ts";
+import { filterMetadata, packed } from "../envoy-any.ts";
+import { outboundCluster } from "../outbound-cluster.ts";
+import { type TransportSocketInit, trustDomainPeers } from "../tls-context.ts";
+import { effectivePolicy } from "../traffic-policy.ts";
+import { tellingOfClient } from "../upstream-proxy-protocol.ts";
+import { vipName, type WaypointCarries } from "./waypoint-name.ts";
+
+export interface VipClusterOptions {
+  readonly service: ServiceModel;
+  readonly port: ServicePortModel;
+  readonly carries: WaypointCarries;
+  readonly subset: string | undefined;
+  readonly rule: DestinationRuleModel | undefined;
+  readonly mesh: MeshSettings;
+  readonly identities: readonly string[];
+  /** Of types that carry their endpoints themselves. */
+  readonly assignment: ClusterLoadAssignment | undefined;
+}
+
+/**
+ * One port of a service, or of a subset of it, behind its waypoint: as for any client, but each connection goes on through
+ * the internal listener that speaks HBONE. TLS of a rule is the application's own; Istio's is what HBONE stands for.
+ */
+export function vipCluster(options: VipClusterOptions): Cluster | undefined {
+  const { service, port, carries, subset, rule, mesh, identities, assignment } = options;
+  const name = vipName(port.port, carries, subset, service.hostname);
+  const cluster = outboundCluster({
+    service,
+    // Of a port that says nothing, what comes as HTTP goes on as it came.
+    port,
+    subset,
+    rule,
+    mesh,
+    isSidecar: port.protocol === "unknown" && carries === "http" && service.resolution !== "passthrough",
+    hbone: false,
+    identities,
+    automaticTls: false,
+    allCaptured: false,
+    assignment,
+  });
+  if (cluster === undefined) return undefined;
+  const { tls, proxyProtocol } = effectivePolicy(rule, subset, port.port, mesh);
+  const plain = proxyProtocol === undefined ? rawBuffer : tellingOfClient(rawBuffer, proxyProtocol);
+  const inner = tls?.mode === "SIMPLE" || tls?.mode === "MUTUAL" ? cluster.transportSocket : undefined;
+  const istio: JsonObject = {
+    services: [{ host: service.hostname, name: service.name, namespace: service.namespace }],
+    ...(rule === undefined ? {} : { config: destinationRulePath(rule) }),
+    subset: `${carries}${subset === undefined ? "" : `/${subset}`}`,
+  };
+  cluster.name = name;
+  cluster.altStatName = `${name};`;
+  cluster.filters = [];
+  cluster.metadata = filterMetadata({ istio });
+  cluster.transportSocketMatches = [];
+  cluster.transportSocket = throughTunnel(inner ?? plain);
+  if (cluster.edsClusterConfig !== undefined) cluster.edsClusterConfig.serviceName = name;
+  if (cluster.loadAssignment !== undefined) cluster.loadAssignment.clusterName = name;
+  return cluster;
+}
+
+/** What the endpoint's metadata says goes along into the tunnel. */
+function throughTunnel(inner: TransportSocketInit) {
+  return create(TransportSocketSchema, {
+    name: "internal_upstream",
+    configType: {
+      case: "typedConfig",
+      value: packed(InternalUpstreamTransportSchema, {
+        passthroughMetadata: [
+          { kind: { kind: { case: "host", value: {} } }, name: originalDestinationFilter },
+          { kind: { kind: { case: "host", value: {} } }, name: "istio" },
+        ],
+        transportSocket: inner,
+      }),
+    },
+  });
+}
+
+/** Identities of the waypoint's own namespace are taken too, as upstream writes it. */
+export function peersOfNamespace(mesh: MeshSettings, namespace: string) {
+  return trustDomainPeers(`${mesh.trustDomain}/ns/${namespace}/sa`);
+}

@@ -1,0 +1,214 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { StringValueSchema } from "@bufbuild/protobuf/wkt";
+import {
+  ApplicationProtocolInputSchema,
+  DestinationIPInputSchema,
+  DestinationPortInputSchema,
+  FilterStateInputSchema,
+  FilterStateValue_SharedWithUpstream,
+  IPMatcherSchema,
+  ListenerSchema,
+  NetworkSetFilterStateSchema,
+  TcpProxySchema,
+  TrafficDirection,
+  type Listener,
+  type MatcherSchema,
+  type Route,
+} from "../../../wire/envoy/index.ts";
+import { formatAuthority } from "../../../wire/hbone/index.ts";
+import type { AppProtocol, MeshSettings } from "../../model/facts.ts";
+import { serviceLogsOf2022, writesLogsOf2022 } from "../telemetry/access-log-2022.ts";
+import { forwardTlsFilter } from "../dynamic-forward-proxy.ts";
+import { packed } from "../envoy-any.ts";
+import { filterInit, type FilterInit } from "../filter-init.ts";
+import { httpConnectionManagerFilter } from "../http-connection-manager.ts";
+import { plaintextHttpProtocols } from "../inbound-chain-match.ts";
+import type { FilterChainInit } from "../inbound/inbound-chain.ts";
+import { connectAuthorityState, mainInternalName } from "../inbound/inbound-hbone.ts";
+import { ofPorts } from "../inbound/inbound-listener.ts";
+import { tcpMetadataExchange } from "../istio-filters.ts";
+import { httpInspector, originalDestination, tlsInspector } from "../listener-filters.ts";
+import type { SecurityFilters } from "../security/security-filters.ts";
+import type { ProxyTelemetry } from "../telemetry/telemetry-policies.ts";
+import { carriedKinds, vipName, type WaypointCarries } from "./waypoint-name.ts";
+import { plainRoute, waypointRouteTable } from "./waypoint-route.ts";
+import { specifierOf, type WeightedTarget } from "../routing/weighted-target.ts";
+
+export type MatcherInit = Exclude<MessageInitShape<typeof MatcherSchema>, { $typeName: string }>;
+export type OnMatchInit = NonNullable<MatcherInit["onNoMatch"]>;
+type RangeInit = NonNullable<Exclude<MessageInitShape<typeof IPMatcherSchema>, { $typeName: string }>["rangeMatchers"]>[number];
+
+export const encapName = "encap";
+
+/** What holds for a service's chains, or for those of pods that are meant directly. */
+export interface WaypointPolicies {
+  readonly security: SecurityFilters;
+  readonly telemetry: ProxyTelemetry;
+}
+
+/** One port of a service that goes through the waypoint. */
+export interface WaypointPort {
+  readonly host: string;
+  readonly port: number;
+  readonly protocol: AppProtocol;
+  /** Absent when the port carries no HTTP. */
+  readonly routes: readonly Route[];
+  /** Of connections. */
+  readonly targets: readonly WeightedTarget[];
+  /** Each request, or server name, says which of the wildcard's hosts is meant. */
+  readonly forwarded?: boolean;
+}
+
+export interface WaypointServiceChains {
+  readonly addresses: readonly string[];
+  readonly ports: readonly WaypointPort[];
+  readonly policies: WaypointPolicies;
+}
+
+export interface MainInternalOptions {
+  readonly mesh: MeshSettings;
+  readonly services: readonly WaypointServiceChains[];
+  /** Addresses of pods whose own traffic goes through the waypoint. */
+  readonly workloads: readonly string[];
+  readonly direct: WaypointPolicies;
+}
+
+const directTcp = "direct-tcp";
+const directHttp = "direct-http";
+
+/** What connections inside the tunnels come to: told apart by the service's address and port, or by the pod's address. */
+export function mainInternalListener({ mesh, services, workloads, direct }: MainInternalOptions): Listener {
+  const chains = services.flatMap(({ ports, policies }) => ports.flatMap((port) => carriedKinds(port.protocol).map((carries) => serviceChain(port, carries, policies, mesh))));
+  // What is asked for by name comes from another network, where addresses are others.
+  const names = mesh.ambientMultiNetwork === true ? services.flatMap(({ addresses, ports }) => (addresses.length === 0 ? [] : ports.map((port) => [formatAuthority(port.host, port.port), chainOf(port)] as const))) : [];
+  const ranges = services.flatMap(({ addresses, ports }) => (addresses.length === 0 || ports.length === 0 ? [] : { addresses, onMatch: toMatcher(byPort(ports.map((port) => [port.port, chainOf(port)] as const))) }));
+  if (workloads.length > 0) ranges.push({ addresses: workloads, onMatch: toMatcher(byProtocol(directTcp, directHttp)) });
+  return create(ListenerSchema, {
+    name: mainInternalName,
+    listenerSpecifier: { case: "internalListener", value: {} },
+    trafficDirection: TrafficDirection.INBOUND,
+    listenerFilters: [originalDestination(), httpInspectorFor(services, workloads.length > 0), ...tlsInspectorFor(services)],
+    filterChains: [...chains, ...directChains(direct, mesh)],
+    filterChainMatcher: byNameOr(names, addressRanges(ranges)),
+  });
+}
+
+/** Ports whose protocol is said are not looked at: where the server speaks first that would wait in vain. Of pods any port may come. */
+function httpInspectorFor(services: readonly WaypointServiceChains[], anyPort: boolean) {
+  const filter = httpInspector();
+  if (anyPort) return filter;
+  const kinds = new Map<number, Set<string>>();
+  for (const { port, protocol } of services.flatMap(({ ports }) => ports)) kinds.set(port, new Set([...(kinds.get(port) ?? []), ...carriedKinds(protocol)]));
+  const told = [...kinds].filter(([, carried]) => carried.size === 1).map(([port]) => port);
+  const disabled = ofPorts(told.sort((left, right) => left - right));
+  return disabled === undefined ? filter : { ...filter, filterDisabled: disabled };
+}
+
+/** On ports of TLS its server name is looked at: policies may ask for it. */
+function tlsInspectorFor(services: readonly WaypointServiceChains[]) {
+  const ports = services.flatMap((service) => service.ports);
+  const secure = new Set(ports.filter(({ protocol }) => protocol === "tls").map(({ port }) => port));
+  if (secure.size === 0) return [];
+  const others = new Set(ports.filter(({ port }) => !secure.has(port)).map(({ port }) => port));
+  const disabled = ofPorts([...others].sort((left, right) => left - right));
+  return [{ ...tlsInspector(), ...(disabled === undefined ? {} : { filterDisabled: disabled }) }];
+}
+
+function serviceChain(port: WaypointPort, carries: WaypointCarries, policies: WaypointPolicies, mesh: MeshSettings): FilterChainInit {
+  const name = vipName(port.port, carries, undefined, port.host);
+  if (carries === "tcp") return { name, filters: connections(name, port.targets, policies, port.forwarded === true ? [forwardTlsFilter(port.host, port.port)] : []) };
+  const own = writesLogsOf2022(mesh) ? { ...policies, telemetry: { ...policies.telemetry, accessLogs: serviceLogsOf2022(port.host, port.port, mesh) } } : policies;
+  return { name, filters: [requests(name, port, own, mesh)] };
+}
+
+function directChains(policies: WaypointPolicies, mesh: MeshSettings): readonly FilterChainInit[] {
+  return [
+    { name: directTcp, filters: [keepDestination(), ...connections(encapName, [{ name: encapName, weight: 1 }], policies)] },
+    { name: directHttp, filters: [keepDestination(), requests(encapName, { host: "", port: 0, protocol: "http", routes: [plainRoute(encapName, "", 0, mesh)] }, policies, mesh)] },
+  ];
+}
+
+function requests(name: string, { host, port, protocol, routes, forwarded }: Omit<WaypointPort, "targets">, { security, telemetry }: WaypointPolicies, mesh: MeshSettings): FilterInit {
+  // Who may lead a request anywhere must not lead it out of the wildcard.
+  const domains = forwarded === true ? [host, `${host}:${port}`] : undefined;
+  return httpConnectionManagerFilter({
+    direction: "waypoint",
+    statPrefix: `inbound_0.0.0.0_${port}`,
+    mesh,
+    routes: { inline: waypointRouteTable(name, port, routes, domains) },
+    security: security.http,
+    telemetry,
+    ...(forwarded === true ? { forwarded: [host] } : {}),
+    ...(protocol === "http2" || protocol === "grpc" ? { fields: { http2ProtocolOptions: {} } } : {}),
+  });
+}
+
+function connections(statPrefix: string, targets: readonly WeightedTarget[], { security, telemetry }: WaypointPolicies, before: readonly FilterInit[] = []): FilterInit[] {
+  const proxy = filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, { statPrefix, clusterSpecifier: specifierOf(targets), accessLog: [...telemetry.accessLogs] });
+  return [tcpMetadataExchange(), ...security.tcp, ...telemetry.stats("waypoint"), ...before, proxy];
+}
+
+/** The tunnel onwards is for the same destination as the one that it came by. */
+function keepDestination(): FilterInit {
+  const key = "envoy.filters.listener.original_dst.local_ip";
+  return filterInit("connect_authority", NetworkSetFilterStateSchema, {
+    onNewConnection: [
+      {
+        key: { case: "objectKey", value: key },
+        value: { case: "formatString", value: { format: { case: "textFormatSource", value: { specifier: { case: "inlineString", value: `%FILTER_STATE(${key}:PLAIN)%` } } } } },
+        sharedWithUpstream: FilterStateValue_SharedWithUpstream.ONCE,
+      },
+    ],
+  });
+}
+
+function cidr(address: string) {
+  const [addressPrefix = "", length] = address.split("/");
+  return { addressPrefix, prefixLen: length === undefined ? (address.includes(":") ? 128 : 32) : Number(length) };
+}
+
+/** By the address that is meant: each with or without the length of a range. */
+export function addressRanges(ranges: readonly { readonly addresses: readonly string[]; readonly onMatch: OnMatchInit }[]): MatcherInit {
+  const rangeMatchers = ranges.map(({ addresses, onMatch }): RangeInit => ({ ranges: addresses.map(cidr), onMatch }));
+  return matcherTree("ip", packed(DestinationIPInputSchema, {}), { case: "customMatch", value: { name: "ip", typedConfig: packed(IPMatcherSchema, { rangeMatchers }) } });
+}
+
+export function byPort(ports: readonly (readonly [port: number, then: OnMatchInit])[]): MatcherInit {
+  return matcherTree("port", packed(DestinationPortInputSchema, {}), { case: "exactMatchMap", value: { map: Object.fromEntries(ports.map(([port, then]) => [String(port), then])) } });
+}
+
+function chainOf({ port, protocol, host }: WaypointPort): OnMatchInit {
+  const kinds = carriedKinds(protocol);
+  const name = (carries: WaypointCarries): string => vipName(port, carries, undefined, host);
+  return kinds.length > 1 ? toMatcher(byProtocol(name("tcp"), name("http"))) : toChain(name(kinds[0] ?? "tcp"));
+}
+
+function byProtocol(tcp: string, http: string): MatcherInit {
+  const map = Object.fromEntries(plaintextHttpProtocols.map((protocol) => [`'${protocol}'`, toChain(http)]));
+  return { ...matcherTree("application-protocol", packed(ApplicationProtocolInputSchema, {}), { case: "exactMatchMap", value: { map } }), onNoMatch: toChain(tcp) };
+}
+
+/** By the authority that a CONNECT names, else as the other matcher says. */
+export function byNameOr(names: readonly (readonly [authority: string, then: OnMatchInit])[], otherwise: MatcherInit): MatcherInit {
+  if (names.length === 0) return otherwise;
+  return { ...byState("authority", connectAuthorityState, Object.fromEntries(names)), onNoMatch: toMatcher(otherwise) };
+}
+
+/** By what a tunnel's end has noted of its CONNECT. */
+export function byState(name: string, key: string, map: Readonly<Record<string, OnMatchInit>>): MatcherInit {
+  return matcherTree(name, packed(FilterStateInputSchema, { key }), { case: "exactMatchMap", value: { map: { ...map } } });
+}
+
+type TreeInit = NonNullable<Extract<NonNullable<MatcherInit["matcherType"]>, { case: "matcherTree" }>["value"]["treeType"]>;
+
+function matcherTree(name: string, typedConfig: ReturnType<typeof packed>, treeType: TreeInit): MatcherInit {
+  return { matcherType: { case: "matcherTree", value: { input: { name, typedConfig }, treeType } } };
+}
+
+export function toMatcher(matcher: MatcherInit): OnMatchInit {
+  return { onMatch: { case: "matcher", value: matcher } };
+}
+
+export function toChain(name: string): OnMatchInit {
+  return { onMatch: { case: "action", value: { name, typedConfig: packed(StringValueSchema, { value: name }) } } };
+}

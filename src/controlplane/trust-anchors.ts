@@ -1,0 +1,162 @@
+import { X509Certificate } from "node:crypto";
+import type { TrustedAuthority } from "../api/istio/index.ts";
+import { Backoff, messageOf, systemRandom, transientError, userError, type Clock, type Logger, type Random } from "../base/index.ts";
+
+export interface TrustAnchorsOptions {
+  /** Answers a text by its address; throws when there is none, or when it is too long. */
+  readonly fetchText: (url: string, signal: AbortSignal) => Promise<string>;
+  /** Called with all roots, in PEM and in order, whenever they are others. */
+  readonly tell: (roots: readonly string[]) => void;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly random?: Random;
+}
+
+/** Upstream's times. */
+const refreshMs = 30 * 60_000;
+const fetchTimeoutMs = 10_000;
+const retryInitialMs = 1000;
+const retryMaxMs = 60_000;
+/** Addresses of one mesh config that are fetched. */
+const maxAddresses = 64;
+/** Roots of one bundle. */
+const maxBundleRoots = 64;
+
+/**
+ * Whom workloads trust in a mesh of several roots (Istio's ISTIO_MULTIROOT_MESH): this control plane's own authority, and those
+ * that the mesh config's `caCertificates` name, by their PEM or by a SPIFFE bundle that is fetched and kept fresh. While one cannot
+ * be fetched its last roots stay. One root of the mesh config that cannot be used leaves all its roots as they were, as upstream's does.
+ */
+export class TrustAnchors {
+  readonly #options: TrustAnchorsOptions;
+  #own: readonly string[] = [];
+  #configured: readonly string[] = [];
+  readonly #fetched = new Map<string, readonly string[]>();
+  readonly #followed = new Map<string, AbortController>();
+  #addresses: readonly string[] = [];
+  #running: AbortSignal | undefined;
+  readonly #tasks = new Set<Promise<void>>();
+  #told = "";
+
+  constructor(options: TrustAnchorsOptions) {
+    this.#options = options;
+  }
+
+  /** The roots of the authority that signs here. */
+  setOwn(roots: readonly string[]): void {
+    this.#own = roots;
+    this.#tell();
+  }
+
+  /** What the mesh config says. */
+  setTrusted(authorities: readonly TrustedAuthority[]): void {
+    const pems = authorities.flatMap(({ pem }) => (pem === undefined ? [] : [pem]));
+    try {
+      this.#configured = pems.map(canonicalRoot);
+    } catch (error) {
+      this.#options.log.error("the roots of caCertificates stay as they were: one of them cannot be used", { error: messageOf(error) });
+    }
+    this.#addresses = [...new Set(authorities.flatMap(({ spiffeBundleUrl }) => spiffeBundleUrl ?? []))];
+    if (this.#addresses.length > maxAddresses) this.#options.log.error(`of ${this.#addresses.length} bundles of caCertificates the first ${maxAddresses} are fetched`);
+    this.#adjust();
+    this.#tell();
+  }
+
+  /** Fetches bundles until the signal. */
+  async run(signal: AbortSignal): Promise<void> {
+    this.#running = signal;
+    this.#adjust();
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+    await Promise.all(this.#tasks);
+  }
+
+  #adjust(): void {
+    const running = this.#running;
+    if (running === undefined || running.aborted) return;
+    const wanted = new Set(this.#addresses.slice(0, maxAddresses));
+    for (const [address, stop] of this.#followed) {
+      if (wanted.has(address)) continue;
+      stop.abort();
+      this.#followed.delete(address);
+      this.#fetched.delete(address);
+    }
+    for (const address of wanted) {
+      if (this.#followed.has(address)) continue;
+      const stop = new AbortController();
+      this.#followed.set(address, stop);
+      const task = this.#follow(address, AbortSignal.any([stop.signal, running]));
+      this.#tasks.add(task);
+      void task.finally(() => this.#tasks.delete(task));
+    }
+  }
+
+  async #follow(address: string, signal: AbortSignal): Promise<void> {
+    const { fetchText, clock, log, random = systemRandom } = this.#options;
+    const backoff = new Backoff({ initialMs: retryInitialMs, maxMs: retryMaxMs, random });
+    while (!signal.aborted) {
+      let waitMs = refreshMs;
+      try {
+        const roots = bundleRoots(await fetchText(address, AbortSignal.any([signal, AbortSignal.timeout(fetchTimeoutMs)])));
+        if (signal.aborted) return;
+        this.#fetched.set(address, roots);
+        backoff.reset();
+        this.#tell();
+      } catch (error) {
+        if (signal.aborted) return;
+        waitMs = backoff.nextMs();
+        log.warn("the roots of a trusted authority could not be fetched", { address, hasOlder: this.#fetched.has(address), error: messageOf(error) });
+      }
+      await clock.sleep(waitMs, signal).catch(() => undefined);
+    }
+  }
+
+  #tell(): void {
+    const roots = [...new Set([...this.#own, ...this.#configured, ...[...this.#fetched.values()].flat()].map((pem) => `${pem.trim()}\n`))].toSorted();
+    const text = roots.join("");
+    if (text === this.#told) return;
+    this.#told = text;
+    this.#options.tell(roots);
+  }
+}
+
+/** One authority's certificate, written in one way. Throws for what is none. */
+function canonicalRoot(pem: string, index: number): string {
+  const parsed = certificateOf(pem, `caCertificates[${index}].pem`);
+  if (!parsed.ca) throw userError("trust-anchor-invalid", `caCertificates[${index}].pem is a certificate, but no authority's`, { hint: "name the root that signs, not what it has signed" });
+  return parsed.toString();
+}
+
+function certificateOf(text: string | Buffer, where: string): X509Certificate {
+  try {
+    return new X509Certificate(text);
+  } catch (error) {
+    throw userError("trust-anchor-invalid", `${where} is no certificate: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+interface BundleKey {
+  readonly use?: unknown;
+  readonly x5c?: unknown;
+}
+
+/** The roots of a SPIFFE bundle (JWKS, of `use: x509-svid` with one certificate each), in PEM. Throws for one that has none. */
+function bundleRoots(text: string): readonly string[] {
+  const parsed: unknown = JSON.parse(text);
+  const keys: unknown = typeof parsed === "object" && parsed !== null ? Reflect.get(parsed, "keys") : undefined;
+  if (!Array.isArray(keys)) throw transientError("no-bundle", "the answer is no SPIFFE bundle: it has no list `keys`");
+  const roots = (keys as readonly (BundleKey | null)[]).flatMap((key, index) => (key?.use === "x509-svid" ? [bundleRoot(key, index)] : []));
+  if (roots.length === 0) throw transientError("no-bundle", "the SPIFFE bundle has no key of use x509-svid");
+  if (roots.length > maxBundleRoots) throw transientError("no-bundle", `the SPIFFE bundle has ${roots.length} roots, of which at most ${maxBundleRoots} are taken`);
+  return roots;
+}
+
+function bundleRoot({ x5c }: BundleKey, index: number): string {
+  const [first, ...others]: readonly unknown[] = Array.isArray(x5c) ? x5c : [];
+  if (typeof first !== "string" || others.length > 0) throw transientError("no-bundle", `keys[${index}] of the SPIFFE bundle must have exactly one certificate in x5c`);
+  const parsed = certificateOf(Buffer.from(first, "base64"), `keys[${index}].x5c of the SPIFFE bundle`);
+  if (!parsed.ca) throw transientError("no-bundle", `keys[${index}] of the SPIFFE bundle is no authority's certificate`);
+  return parsed.toString();
+}

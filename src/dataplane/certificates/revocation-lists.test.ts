@@ -1,0 +1,168 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { silentLogger, systemClock, type Clock } from "../../base/index.ts";
+import { connectTcp, listenTcp, secureClient, secureServer, type SecureStream } from "../../net/index.ts";
+import { TestAuthority, type Issued } from "../../net/testing/index.ts";
+import { FakeCertificateAuthority } from "./fake-certificate-authority.ts";
+import { followRevocations, RevocationLists } from "./revocation-lists.ts";
+import { CertificateManager } from "./certificate-manager.ts";
+import { workloadCertificate } from "./workload-certificate.ts";
+import type { WorkloadCertificate } from "./certificate-types.ts";
+
+const [us, them] = ["spiffe://cluster.local/ns/a/sa/us", "spiffe://cluster.local/ns/a/sa/them"];
+const root = await TestAuthority.create();
+const intermediate = await root.subordinate("0d");
+const ours = await root.issue({ spiffe: us, serialNumber: "0a" });
+const theirs = await root.issue({ spiffe: them, serialNumber: "0b" });
+const below = await intermediate.issue({ spiffe: them, serialNumber: "0c" });
+
+function held(identity: string, issued: Issued, revocations?: RevocationLists): WorkloadCertificate {
+  return workloadCertificate(identity, issued.privateKey, [issued.certificateChain, issued.roots], [], revocations);
+}
+
+/** Both ends of a handshake as HBONE makes it; what either side says of the other when it fails. */
+async function handshake(client: WorkloadCertificate, server: WorkloadCertificate) {
+  const served = Promise.withResolvers<SecureStream | string>();
+  const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (raw) => {
+    secureServer(raw, () => server.context, { alpn: ["h2"], timeoutMs: 5000, clientCertificate: "require" }).then(served.resolve, (error: unknown) => served.resolve(String(error)));
+  });
+  const raw = await connectTcp({ address: "127.0.0.1", port: listener.address.port, timeoutMs: 5000 });
+  const dialed = await secureClient(raw, client.context, { alpn: ["h2"], timeoutMs: 5000, verify: { by: "identities", identities: [] } }).catch((error: unknown) => String(error));
+  const accepted = await served.promise;
+  listener.close();
+  return {
+    client: dialed,
+    server: accepted,
+    [Symbol.dispose]: () => {
+      for (const end of [dialed, accepted]) if (typeof end !== "string") end.destroy();
+    },
+  };
+}
+
+function told(end: SecureStream | string): string {
+  return typeof end === "string" ? end : "let in";
+}
+
+function closed(stream: SecureStream | string): Promise<string> {
+  if (typeof stream === "string") return Promise.resolve(stream);
+  return new Promise((resolve) => {
+    stream.setHandler({ data() {}, end() {}, drain() {}, close: (error) => resolve(String(error)) });
+    stream.resume();
+  });
+}
+
+test("a server refuses a client that is on its authority's list, and a client such a server; each counts as its end", async () => {
+  const counted: string[] = [];
+  const revocations = new RevocationLists((peer) => counted.push(peer));
+  revocations.replace(Buffer.from(await root.revoke("0b")));
+  {
+    using refused = await handshake(held(them, theirs), held(us, ours, revocations));
+    assert.match(told(refused.server), /the certificate 0B of ".*" is revoked by "O=test root"/);
+  }
+  {
+    using refused = await handshake(held(us, ours, revocations), held(them, theirs));
+    assert.match(told(refused.client), /is revoked by "O=test root"/);
+  }
+  using other = await handshake(held(us, ours), held(us, ours, revocations));
+  assert.equal(told(other.server), "let in");
+  assert.deepEqual(counted, ["client", "server"]);
+});
+
+test("an intermediate authority that its own issuer has taken back takes its leaves along", async () => {
+  const revocations = new RevocationLists();
+  for (const [serialNumbers, fault] of [[["0d"], /the certificate 0D of "O=test authority 0d" is revoked/], [[], undefined]] as const) {
+    revocations.replace(Buffer.from(await root.revoke(...serialNumbers)));
+    for (const asServer of [true, false]) {
+      const [own, other] = [held(us, ours, revocations), held(them, below)];
+      using made = asServer ? await handshake(other, own) : await handshake(own, other);
+      const mine = asServer ? made.server : made.client;
+      if (fault === undefined) assert.equal(told(mine), "let in");
+      else assert.match(told(mine), fault);
+    }
+  }
+});
+
+test("lists that say nothing of an authority leave its certificates alone; so does an empty file", async () => {
+  const other = await TestAuthority.create();
+  const revocations = new RevocationLists();
+  for (const text of ["", await intermediate.revoke("0b")]) {
+    revocations.replace(Buffer.from(text));
+    using made = await handshake(held(them, theirs), held(us, ours, revocations));
+    assert.equal(told(made.server), "let in");
+  }
+  // One of the same name by another key, alone, proves nothing; beside the true one it is not asked.
+  revocations.replace(Buffer.from(await other.revoke()));
+  {
+    using made = await handshake(held(them, theirs), held(us, ours, revocations));
+    assert.match(told(made.server), /is not signed by who issued the certificate/);
+  }
+  revocations.replace(Buffer.from((await other.revoke("0b")) + (await root.revoke("0f"))));
+  using made = await handshake(held(them, theirs), held(us, ours, revocations));
+  assert.equal(told(made.server), "let in");
+});
+
+test("a list in DER counts as one in PEM, and what is no list is refused and changes nothing", async () => {
+  const revocations = new RevocationLists();
+  const pem = await root.revoke("0b");
+  revocations.replace(Buffer.from(pem.replaceAll(/-----.*-----/g, ""), "base64"));
+  assert.throws(() => revocations.replace(Buffer.from("-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----\n")), /list 1 is no X509 CRL/);
+  assert.throws(() => revocations.replace(Buffer.from([0x30, 0x05, 0x00])), /the list is no X509 CRL/);
+  using made = await handshake(held(them, theirs), held(us, ours, revocations));
+  assert.match(told(made.server), /is revoked/);
+});
+
+test("connections that live end when a list names their peer, at either end, and no others", async () => {
+  const counted: string[] = [];
+  const revocations = new RevocationLists((peer) => counted.push(peer));
+  using asServer = await handshake(held(them, theirs), held(us, ours, revocations));
+  using asClient = await handshake(held(us, ours, revocations), held(them, below));
+  using bystander = await handshake(held(us, ours), held(us, ours, revocations));
+  const ends = [closed(asServer.server), closed(asClient.client)];
+  let alive = true;
+  void closed(bystander.server).then(() => (alive = false));
+  assert.equal(revocations.watched, 3);
+  revocations.replace(Buffer.from((await root.revoke("0b")) + (await intermediate.revoke("0c"))));
+  for (const reason of await Promise.all(ends)) assert.match(reason, /is revoked by/);
+  assert.deepEqual([alive, counted.toSorted()], [true, ["client", "server"]]);
+  bystander[Symbol.dispose]();
+  while (revocations.watched > 0) await new Promise((resolve) => setImmediate(resolve));
+});
+
+test("the manager's certificates look at the lists, also after another root is trusted", async () => {
+  const revocations = new RevocationLists();
+  const authority = new FakeCertificateAuthority();
+  const manager = new CertificateManager({ authority, log: silentLogger, revocations });
+  const client = workloadCertificate(them, theirs.privateKey, [theirs.certificateChain, theirs.roots], [authority.rootPem]);
+  try {
+    await manager.fetch(us);
+    manager.trustBesides([root.roots]);
+    using admitted = await handshake(client, await manager.fetch(us));
+    assert.equal(told(admitted.server), "let in");
+    revocations.replace(Buffer.from(await root.revoke("0b")));
+    using refused = await handshake(client, await manager.fetch(us));
+    assert.match(told(refused.server), /is revoked/);
+  } finally {
+    manager.close();
+  }
+});
+
+test("the file is read at first and whenever it changes; what is wrong or gone leaves the lists before, and is said once", async () => {
+  const texts: (string | undefined)[] = [undefined, "one", "one", "bad", "bad", undefined, "two"];
+  const [taken, said]: [string[], string[]] = [[], []];
+  const stop = new AbortController();
+  const clock: Clock = { ...systemClock, sleep: async () => (texts.length === 0 ? stop.abort() : undefined) };
+  const log = { ...silentLogger, warn: (message: string, fields?: object) => said.push(`${message} ${JSON.stringify(fields)}`), info: (message: string) => said.push(message) };
+  const readFile = async (): Promise<Buffer> => {
+    const text = texts.shift();
+    if (text === undefined) throw Object.assign(new Error("there is no such file"), { code: "ENOENT" });
+    return Buffer.from(text);
+  };
+  const replace = (bytes: Buffer): void => {
+    if (bytes.toString() === "bad") throw new Error("is no list");
+    taken.push(bytes.toString());
+  };
+  let reads = 0;
+  await followRevocations({ path: "/crl.pem", readFile, revocations: { replace }, clock, log }, stop.signal, () => (reads += 1));
+  assert.deepEqual([taken, reads], [["one", "two"], 7]);
+  assert.deepEqual(said.map((line) => /no such file|is no list|have changed/.exec(line)?.[0]), ["no such file", "is no list", "no such file", "have changed"]);
+});

@@ -1,0 +1,252 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { systemClock, type Clock } from "../../base/index.ts";
+import type { ByteStream, ByteStreamHandler, SecureStream } from "../../net/index.ts";
+import { MetricsRegistry, renderPrometheus } from "../../telemetry/index.ts";
+import { errorCode, errorCodeName, FrameReader, FrameWriter, hpackEncode, setting, type FrameHandler } from "../../wire/http2/index.ts";
+import { hboneCutOffs } from "./hbone-metrics.ts";
+import { serveHbone } from "./hbone-server.ts";
+import type { HboneRequest } from "./hbone-types.ts";
+import { hboneLimits } from "./limits.ts";
+
+const { maxIdleFramesPerSecond: limit } = hboneLimits;
+const noBytes = Buffer.alloc(0);
+const connect = hpackEncode([":method", "CONNECT", ":authority", "10.0.0.1:80"]);
+const padded = 8;
+const priorityType = 2;
+const continuationType = 9;
+
+/** A server, and the client that the test plays by frames. */
+class Flooder implements FrameHandler {
+  readonly writer = new FrameWriter();
+  readonly requests: HboneRequest[] = [];
+  readonly reasons: string[] = [];
+  readonly said: string[] = [];
+  nowMs = 0;
+  /** Bytes stay with us, as with a peer that does not read. */
+  stuck = false;
+  ended = false;
+  /** Bytes of DATA from the server. */
+  received = 0;
+  #handler: ByteStreamHandler | undefined;
+  #buffered = 0;
+
+  constructor(answer: (request: HboneRequest) => void = () => undefined) {
+    const reader = new FrameReader(this, { maxFrameSize: hboneLimits.maxFrameBytes, expectPreface: false });
+    const address = { address: "127.0.0.1", port: 1 };
+    const bufferedBytes = (): number => this.#buffered;
+    const stream: SecureStream = {
+      local: address,
+      remote: address,
+      fd: -1,
+      receivedBytes: 0,
+      sentBytes: 0,
+      get bufferedBytes() {
+        return bufferedBytes();
+      },
+      peerIdentity: "spiffe://cluster.local/ns/default/sa/flooder",
+      alpnProtocol: "h2",
+      peerCertificate: undefined,
+      peerVerified: true,
+      tlsVersion: "TLSv1.3",
+      cipher: "",
+      setHandler: (handler) => (this.#handler = handler),
+      write: (bytes) => {
+        if (this.stuck) this.#buffered += bytes.length;
+        else reader.push(Buffer.from(bytes));
+        return !this.stuck;
+      },
+      end: () => (this.ended = true),
+      destroy: () => (this.ended = true),
+      pause: () => undefined,
+      resume: () => undefined,
+    };
+    const clock: Clock = { ...systemClock, steadyMs: () => this.nowMs, after: () => ({ [Symbol.dispose]: () => undefined }) };
+    const onConnect = (request: HboneRequest): void => {
+      this.requests.push(request);
+      answer(request);
+    };
+    serveHbone(stream, { onConnect, onCutOff: (reason) => this.reasons.push(reason), clock });
+    this.writer.preface();
+    this.writer.settings([]);
+    this.send();
+  }
+
+  send(): this {
+    const bytes = Buffer.from(this.writer.view());
+    this.writer.reuse();
+    this.#handler?.data(bytes);
+    return this;
+  }
+
+  open(id: number): this {
+    this.writer.headers(id, connect, false, 16_384);
+    return this;
+  }
+
+  /** How the server ended the connection; undefined while it goes on. */
+  get verdict(): string | undefined {
+    return this.said.find((event) => event.startsWith("goaway"));
+  }
+
+  data(_streamId: number, chunk: Buffer): void {
+    this.received += chunk.length;
+  }
+  padding(): void {}
+  headers(streamId: number, fields: string[]): void {
+    this.said.push(`headers ${streamId} ${fields.join(" ")}`);
+  }
+  rstStream(streamId: number, code: number): void {
+    this.said.push(`rst ${streamId} ${errorCodeName(code)}`);
+  }
+  settings(): void {}
+  settingsAck(): void {}
+  ping(): void {}
+  pingAck(): void {}
+  goaway(_lastStreamId: number, code: number): void {
+    this.said.push(`goaway ${errorCodeName(code)}`);
+  }
+  windowUpdate(): void {}
+}
+
+const floods: Readonly<Record<string, (writer: FrameWriter, index: number) => void>> = {
+  PING: (writer) => writer.ping(Buffer.alloc(8), false),
+  "answers to PINGs that nobody sent": (writer) => writer.ping(Buffer.alloc(8), true),
+  SETTINGS: (writer) => writer.settings([[setting.initialWindowSize, 65_535]]),
+  "acknowledged SETTINGS": (writer) => writer.settingsAck(),
+  PRIORITY: (writer) => writer.frame(priorityType, 0, 1, Buffer.alloc(5)),
+  "frames of an unknown type": (writer) => writer.frame(0xbe, 0, 0, noBytes),
+  "empty DATA": (writer) => writer.data(1, noBytes, 0, 0, false),
+  "empty DATA that ends a stream which is gone": (writer) => writer.data(3, noBytes, 0, 0, true),
+  "DATA that is all padding": (writer) => writer.frame(0, padded, 1, Buffer.from([0])),
+  "WINDOW_UPDATE of the connection": (writer) => writer.windowUpdate(0, 1),
+  "WINDOW_UPDATE of a tunnel": (writer) => writer.windowUpdate(1, 1),
+  "RST_STREAM of a stream that is gone": (writer) => writer.rstStream(3, errorCode.cancel),
+  "trailers without end": (writer) => writer.headers(1, connect, false, 16_384),
+  "HEADERS of a stream that is gone": (writer) => writer.headers(3, connect, false, 16_384),
+  GOAWAY: (writer) => writer.goaway(0, errorCode.noError),
+};
+
+/** One tunnel that lives (1) and one that is gone (3). */
+function withTunnel(): Flooder {
+  const flooder = new Flooder((request) => void request.accept()).open(1).open(3);
+  flooder.writer.rstStream(3, errorCode.cancel);
+  return flooder.send();
+}
+
+for (const [title, frame] of Object.entries(floods)) {
+  test(`a peer whose frames move no tunnel on is cut off by ENHANCE_YOUR_CALM, a slow one is not: ${title}`, () => {
+    const slow = withTunnel();
+    for (let second = 1; second <= 3; second += 1) {
+      slow.nowMs = second * 1_000;
+      for (let index = 0; index < limit - 10; index += 1) frame(slow.writer, index);
+      slow.send();
+    }
+    assert.deepEqual([slow.verdict, slow.reasons], [undefined, []]);
+    const flooder = withTunnel();
+    for (let index = 0; index < limit + 20; index += 1) frame(flooder.writer, index);
+    flooder.send();
+    assert.deepEqual([flooder.verdict, flooder.reasons, flooder.ended], ["goaway ENHANCE_YOUR_CALM", ["idle_frames"], true]);
+  });
+}
+
+test("WINDOW_UPDATEs in the measure of the bytes that a tunnel sends are no flood", async () => {
+  let tunnel: ByteStream | undefined;
+  const flooder = new Flooder((request) => (tunnel = request.accept())).open(1).send();
+  const block = Buffer.alloc(65_536);
+  const updateBytes = 4_096;
+  let updates = 0;
+  while (updates < 4 * limit) {
+    tunnel?.write(block);
+    await new Promise((resolve) => setImmediate(resolve));
+    // As a peer does that gives all of it back a little at a time, for the stream and for the connection.
+    for (; (updates + 2) * (updateBytes / 2) <= flooder.received; updates += 2) {
+      flooder.writer.windowUpdate(0, updateBytes);
+      flooder.writer.windowUpdate(1, updateBytes);
+    }
+    flooder.send();
+  }
+  assert.deepEqual([flooder.verdict, flooder.reasons], [undefined, []]);
+});
+
+test("a client that takes most requests back at once is cut off, and nothing of what follows in the same bytes is looked at", () => {
+  const { prematureResetStreams } = hboneLimits;
+  const flooder = new Flooder();
+  for (let index = 0; index < 2 * prematureResetStreams; index += 1) {
+    flooder.open(index * 2 + 1);
+    flooder.writer.rstStream(index * 2 + 1, errorCode.cancel);
+  }
+  flooder.send();
+  assert.deepEqual([flooder.verdict, flooder.reasons], ["goaway ENHANCE_YOUR_CALM", ["resets"]]);
+  assert.equal(flooder.requests.length, prematureResetStreams);
+});
+
+test("tunnels that were answered, or waited for long, may be reset as often as a client likes", () => {
+  const answered = new Flooder((request) => void request.accept());
+  const patient = new Flooder();
+  for (let id = 1; id < 4 * hboneLimits.prematureResetStreams; id += 2) {
+    answered.open(id).writer.rstStream(id, errorCode.cancel);
+    answered.send();
+    patient.open(id).send();
+    patient.nowMs += hboneLimits.prematureResetMs;
+    patient.writer.rstStream(id, errorCode.cancel);
+    patient.send();
+  }
+  assert.deepEqual([answered.reasons, patient.reasons], [[], []]);
+});
+
+test("streams above what a connection may have are refused, and a flood of them is cut off", () => {
+  const flooder = new Flooder();
+  for (let index = 0; index < hboneLimits.acceptedStreams; index += 1) flooder.open(index * 2 + 1);
+  flooder.send();
+  const ids = Array.from({ length: 10 * limit }, (_, index) => (hboneLimits.acceptedStreams + index) * 2 + 1);
+  for (const id of ids) flooder.open(id);
+  flooder.send();
+  assert.equal(flooder.requests.length, hboneLimits.acceptedStreams);
+  assert.deepEqual(flooder.reasons, ["idle_frames"]);
+});
+
+test("a header block that goes on in CONTINUATION frames without end is cut off, however small they are", () => {
+  for (const size of [0, 1, 10_000]) {
+    const flooder = new Flooder();
+    flooder.writer.frame(1, 0, 1, connect);
+    for (let index = 0; index < 100; index += 1) flooder.writer.frame(continuationType, 0, 1, Buffer.alloc(size, 0x20));
+    flooder.send();
+    assert.deepEqual([flooder.verdict, flooder.reasons], ["goaway ENHANCE_YOUR_CALM", ["header_block"]], `${size} bytes each`);
+  }
+});
+
+test("a peer that lets our answers pile up is cut off", async () => {
+  const flooder = new Flooder((request) => request.reject(401, [["x-long", "x".repeat(4_000)]]));
+  await new Promise((resolve) => setImmediate(resolve));
+  flooder.stuck = true;
+  for (let id = 1; flooder.reasons.length === 0 && id < 20_000; id += 2) {
+    flooder.open(id).send();
+    if (id === 1) await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.deepEqual([flooder.reasons, flooder.ended], [["unread_answers"], true]);
+});
+
+test("who sends beyond the connection's window ends it, so that many paused tunnels hold no more than that", () => {
+  const flooder = new Flooder((request) => void request.accept());
+  const block = Buffer.alloc(hboneLimits.maxFrameBytes);
+  const tunnels = hboneLimits.maxQueuedBytes / hboneLimits.streamWindowBytes + 8;
+  for (let id = 1; id <= 2 * tunnels; id += 2) {
+    flooder.open(id);
+    for (let sent = 0; sent < hboneLimits.streamWindowBytes; sent += block.length) flooder.writer.data(id, block, 0, block.length, false);
+    flooder.send();
+  }
+  assert.equal(flooder.verdict, "goaway FLOW_CONTROL_ERROR");
+  assert.deepEqual(flooder.reasons, []);
+});
+
+test("each cut-off counts by its reason", () => {
+  const registry = new MetricsRegistry();
+  const count = hboneCutOffs(registry);
+  count("resets");
+  count("resets");
+  count("idle_frames");
+  const text = renderPrometheus(registry);
+  assert.match(text, /serin_hbone_cut_off_total\{reason="resets"\} 2/);
+  assert.match(text, /serin_hbone_cut_off_total\{reason="idle_frames"\} 1/);
+});

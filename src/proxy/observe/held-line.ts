@@ -1,0 +1,33 @@
+import type { ExchangeRecord } from "../http/exchange-record.ts";
+import type { RequestKind } from "./request-kind.ts";
+
+/** What of a record a line is made of that is written later; the record itself is used again by then. */
+export class HeldLine implements Pick<ExchangeRecord, "cluster" | "endpoint" | "upstreamLocal" | "startedMs" | "durationMs" | "receivedBytes" | "sentBytes" | "upstreamServiceMs"> {
+  kind: RequestKind;
+  cluster: ExchangeRecord["cluster"];
+  endpoint: ExchangeRecord["endpoint"];
+  upstreamLocal = "";
+  startedMs = 0;
+  durationMs = 0;
+  receivedBytes = 0;
+  sentBytes = 0;
+  upstreamServiceMs = 0;
+  /** All else that each request has of its own. */
+  readonly texts: string[] = [];
+
+  constructor(kind: RequestKind) {
+    this.kind = kind;
+  }
+
+  take(kind: RequestKind, record: ExchangeRecord): void {
+    this.kind = kind;
+    this.cluster = record.cluster;
+    this.endpoint = record.endpoint;
+    this.upstreamLocal = record.upstreamLocal;
+    this.startedMs = record.startedMs;
+    this.durationMs = record.durationMs;
+    this.receivedBytes = record.receivedBytes;
+    this.sentBytes = record.sentBytes;
+    this.upstreamServiceMs = record.upstreamServiceMs;
+  }
+}

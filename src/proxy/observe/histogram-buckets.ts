@@ -1,0 +1,56 @@
+import { messageOf, userError, type Logger } from "../../base/index.ts";
+
+/** By which a workload asks for other buckets. */
+const histogramBucketsAnnotation = "sidecar.istio.io/statsHistogramBuckets";
+/** What Envoy calls Istio's metrics, to which prefixes are held. */
+const statPrefix = "istiocustom.";
+const maxBuckets = 200;
+
+/** Upper bounds for histograms whose names begin so, as Envoy calls them. */
+export interface HistogramBuckets {
+  readonly prefix: string;
+  /** Ascending, each above 0, each once. */
+  readonly bounds: readonly number[];
+}
+
+/** Upper bounds of a metric's buckets; undefined where nothing is said of them. */
+export type BucketsOf = (metric: string) => readonly number[] | undefined;
+
+/**
+ * Reads the annotation: JSON of a metric's prefix (`istio`, `istiocustom`) to upper bounds. In the order of the prefixes, as upstream writes
+ * them into Envoy's bootstrap: of several that match, the first counts. Throws a user error where it is anything else.
+ */
+export function parseHistogramBuckets(text: string): readonly HistogramBuckets[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    value = undefined;
+  }
+  const entries = typeof value === "object" && value !== null && !Array.isArray(value) ? Object.entries(value as Readonly<Record<string, unknown>>) : undefined;
+  if (entries === undefined || !entries.every(([, list]) => isBounds(list))) {
+    throw userError("bad-annotation", `${histogramBucketsAnnotation} must be a JSON object of prefixes to lists of 1 to ${maxBuckets} numbers above 0, such as {"istio":[1,5,10]}; got ${text.slice(0, 200)}`);
+  }
+  return entries.map(([prefix, list]) => ({ prefix, bounds: [...new Set(list as readonly number[])].toSorted((left, right) => left - right) })).toSorted((left, right) => (left.prefix < right.prefix ? -1 : 1));
+}
+
+/** As a pod's annotation in its node metadata asks for them; one that cannot be understood is told of and left out, as upstream does. */
+export function podHistogramBuckets(metadata: Readonly<Record<string, unknown>>, log: Pick<Logger, "warn">): readonly HistogramBuckets[] {
+  const text = (metadata["ANNOTATIONS"] as Readonly<Record<string, string>> | undefined)?.[histogramBucketsAnnotation];
+  if (text === undefined) return [];
+  try {
+    return parseHistogramBuckets(text);
+  } catch (error) {
+    log.warn("histograms have the buckets that they have without the annotation", { error: messageOf(error) });
+    return [];
+  }
+}
+
+/** The buckets of Istio's metrics. */
+export function bucketsOf(buckets: readonly HistogramBuckets[]): BucketsOf {
+  return (metric) => buckets.find(({ prefix }) => `${statPrefix}${metric}`.startsWith(prefix))?.bounds;
+}
+
+function isBounds(list: unknown): boolean {
+  return Array.isArray(list) && list.length > 0 && list.length <= maxBuckets && list.every((bound) => typeof bound === "number" && bound > 0 && bound < Infinity);
+}

@@ -1,0 +1,102 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
+import { fromJson, toBinary, type JsonObject } from "@bufbuild/protobuf";
+import { silentLogger, systemClock } from "../base/index.ts";
+import { FakeCertificateAuthority, type XdsUpdate } from "../dataplane/index.ts";
+import { freePort } from "../net/testing/index.ts";
+import { ClusterSchema, envoyRegistry, RouteConfigurationSchema } from "../wire/envoy/index.ts";
+import { typeUrls } from "../wire/xds/index.ts";
+import type { ListenerSet } from "./listener-set.ts";
+import { ProxyConfig } from "./proxy-config.ts";
+import { edsCluster, httpListener, plainEndpoints, weightedRoute } from "./testing/ads-server.ts";
+import { fetchOnce, Harness } from "./testing/harness.ts";
+import { TestProxy } from "./testing/test-proxy.ts";
+
+/** A configuration by itself, whose names resolve as they are told to. */
+function configWith(resolve: (name: string) => Promise<readonly string[]>): { put: (cluster: JsonObject) => Promise<void>; endpoints: () => string[] } {
+  const config = new ProxyConfig({ runtime: { connector: { connect: () => Promise.reject(new Error("nobody connects")) }, clock: systemClock, random: Math.random }, resolve, clock: systemClock, log: silentLogger });
+  const clusters = config.subscriptions().find(({ typeUrl }) => typeUrl === typeUrls.cluster);
+  return {
+    put: async (cluster) => {
+      const body = toBinary(ClusterSchema, fromJson(ClusterSchema, { name: "c", ...cluster }, { registry: envoyRegistry() }));
+      await clusters?.apply({ typeUrl: typeUrls.cluster, resources: [{ name: "c", aliases: [], version: "1", typeUrl: typeUrls.cluster, body }], removed: [] });
+      await setImmediate();
+    },
+    endpoints: () => [...(config.cluster("c")?.endpoints() ?? [])].map(({ config: { address } }) => address),
+  };
+}
+
+const byName = (more: JsonObject = {}): JsonObject => ({
+  type: "STRICT_DNS",
+  loadAssignment: { clusterName: "c", endpoints: [{ lbEndpoints: [{ endpoint: { address: { socketAddress: { address: "shop.test", portValue: 80 } } } }] }] },
+  ...more,
+});
+
+test("a cluster that is found by DNS has the addresses that it had while it is changed, also when its names cannot be resolved then", async () => {
+  let answer: Promise<readonly string[]> = Promise.resolve(["192.0.2.1", "192.0.2.2"]);
+  const { put, endpoints } = configWith(() => answer);
+  await put(byName());
+  assert.deepEqual(endpoints(), ["192.0.2.1", "192.0.2.2"]);
+  answer = new Promise(() => undefined);
+  await put(byName({ lbPolicy: "RANDOM" }));
+  assert.deepEqual(endpoints(), ["192.0.2.1", "192.0.2.2"]);
+  answer = Promise.resolve(["192.0.2.3"]);
+  await put(byName({ lbPolicy: "LEAST_REQUEST" }));
+  assert.deepEqual(endpoints(), ["192.0.2.3"]);
+});
+
+test("of a name's addresses those of the family count that the cluster says, of version 6 if there are any where it says nothing", async () => {
+  const both = ["192.0.2.1", "2001:db8::1"];
+  for (const [dnsLookupFamily, found, expected] of [
+    ["V4_ONLY", both, ["192.0.2.1"]],
+    ["V6_ONLY", both, ["2001:db8::1"]],
+    ["V4_PREFERRED", ["2001:db8::1"], ["2001:db8::1"]],
+    ["ALL", both, both],
+    ["AUTO", both, ["2001:db8::1"]],
+    ["AUTO", ["192.0.2.1"], ["192.0.2.1"]],
+  ] as const) {
+    const { put, endpoints } = configWith(() => Promise.resolve(found));
+    await put(byName({ dnsLookupFamily }));
+    assert.deepEqual(endpoints(), expected, dnsLookupFamily);
+  }
+});
+
+test("routes that no listener asks for stay as long as a connection of one that is gone may need them", async () => {
+  let [asked, leaving] = [new Set(["first"]), new Set<string>()];
+  const config = new ProxyConfig({ runtime: { connector: { connect: () => Promise.reject(new Error("nobody connects")) }, clock: systemClock, random: Math.random }, resolve: () => Promise.resolve([]), clock: systemClock, log: silentLogger });
+  config.attach({ routeNames: () => asked, leavingRouteNames: () => leaving, tlsSpecs: () => [], pending: () => [], remove: () => undefined } as unknown as ListenerSet);
+  const apply = async (typeUrl: string, resources: XdsUpdate["resources"], removed: readonly string[]): Promise<void> => {
+    await config.subscriptions().find((subscription) => subscription.typeUrl === typeUrl)?.apply({ typeUrl, resources, removed: [...removed] });
+  };
+  const body = toBinary(RouteConfigurationSchema, fromJson(RouteConfigurationSchema, { name: "first", virtualHosts: [] }));
+  await apply(typeUrls.route, [{ name: "first", aliases: [], version: "1", typeUrl: typeUrls.route, body }], []);
+  [asked, leaving] = [new Set(), new Set(["first"])];
+  await apply(typeUrls.listener, [], ["one"]);
+  assert.ok(config.routeTable("first") !== undefined);
+  config.sweep(systemClock.steadyMs());
+  assert.ok(config.routeTable("first") !== undefined);
+  leaving = new Set();
+  config.sweep(systemClock.steadyMs());
+  assert.equal(config.routeTable("first"), undefined);
+});
+
+test("a listener comes to where another was that goes in the same update", async () => {
+  await using proxy = await TestProxy.start({ name: "gateway", role: "router", authority: new FakeCertificateAuthority() });
+  await using backends = await Harness.start();
+  const { ads } = proxy;
+  const backend = async (name: string): Promise<number> => (await backends.backend((_, response) => response.end(name))).port;
+  const port = await freePort();
+  ads.push(typeUrls.cluster, { a: edsCluster("a"), b: edsCluster("b") });
+  ads.push(typeUrls.endpoint, { a: plainEndpoints("a", [await backend("a")]), b: plainEndpoints("b", [await backend("b")]) });
+  ads.push(typeUrls.listener, { one: { ...(httpListener(port, "first") as object), name: "one" } });
+  ads.push(typeUrls.route, { first: weightedRoute("first", { a: 1 }) });
+  await proxy.ready();
+  assert.equal((await fetchOnce(port, "/")).body, "a");
+  const from = ads.acknowledgements.length;
+  ads.push(typeUrls.route, { second: weightedRoute("second", { b: 1 }) });
+  ads.push(typeUrls.listener, { two: { ...(httpListener(port, "second") as object), name: "two" } }, ["one"]);
+  assert.equal((await ads.acknowledged(typeUrls.listener, from)).error, undefined);
+  await proxy.ready();
+  assert.equal((await fetchOnce(port, "/")).body, "b");
+});

@@ -1,0 +1,34 @@
+import { X509Certificate } from "node:crypto";
+import { fromBinary } from "@bufbuild/protobuf";
+import { messageOf, userError } from "../../base/index.ts";
+import type { CertificateManager, XdsSubscription } from "../../dataplane/index.ts";
+import { ProxyConfigSchema } from "../../wire/discovery/index.ts";
+import { typeUrls } from "../../wire/xds/index.ts";
+
+/** Roots that one bundle may have: each makes handshakes dearer. */
+const maxRoots = 256;
+
+/** Whom the control plane tells to trust besides the roots that come with certificates (Istio's PCDS, of PROXY_CONFIG_XDS_AGENT). */
+export function trustBundleSubscription(certificates: Pick<CertificateManager, "trustBesides">): XdsSubscription {
+  return {
+    typeUrl: typeUrls.proxyConfig,
+    mode: "wildcard",
+    apply: ({ resources }) => {
+      // One resource without a name, which takes the place of the one before; taken back, roots stay, as for upstream's agent.
+      const last = resources.at(-1);
+      if (last === undefined) return;
+      const { caCertificatesPem } = fromBinary(ProxyConfigSchema, last.body);
+      if (caCertificatesPem.length > maxRoots) throw userError("config-rejected", `the trust bundle has ${caCertificatesPem.length} roots, of which at most ${maxRoots} are taken`);
+      certificates.trustBesides(caCertificatesPem.map(readRoot));
+    },
+  };
+}
+
+/** PEM, written in one way. */
+function readRoot(pem: string, index: number): string {
+  try {
+    return new X509Certificate(pem).toString();
+  } catch (error) {
+    throw userError("config-rejected", `root ${index} of the trust bundle is no certificate in PEM: ${messageOf(error)}`, { cause: error });
+  }
+}

@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { eventually, forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
+import { ask, connectTo } from "../testing/http2-peers.ts";
+
+test("101 to a request that asked for no other protocol is an upstream's fault, and what the client sends next is a request like any other", async () => {
+  await using harness = await Harness.start();
+  const heard: string[] = [];
+  const port = await harness.rawBackend((socket) =>
+    socket.on("data", (chunk) => {
+      heard.push(chunk.toString());
+      socket.write("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
+    }),
+  );
+  harness.cluster("a", [port]);
+  harness.table = tableOf(route(forwardTo("a"), { matches: (request) => request.path === "/open" }));
+  const client = harness.client();
+  client.send("GET /open HTTP/1.1\r\nhost: a\r\n\r\n");
+  await client.until(/^HTTP\/1\.1 502 /);
+  client.send("GET /closed HTTP/1.1\r\nhost: a\r\n\r\n");
+  await client.until(/HTTP\/1\.1 404 /);
+  assert.equal(heard.some((text) => text.includes("/closed")), false);
+  assert.equal(harness.records[0]?.flag, "UPE");
+  const session = await connectTo(harness.port);
+  assert.equal((await ask(session, { ":path": "/open" })).headers[":status"], 502);
+  session.close();
+});
+
+test("a server that says 100 without end says it once to the client", async () => {
+  await using harness = await Harness.start();
+  const said = 2000;
+  const port = await harness.rawBackend((socket) => socket.once("data", () => socket.write(`${"HTTP/1.1 100 Continue\r\n\r\n".repeat(said)}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok`)));
+  harness.cluster("a", [port]);
+  harness.table = tableOf(route(forwardTo("a")));
+  const client = harness.client();
+  client.send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\nhi");
+  const all = await client.until(/ok$/);
+  assert.equal(all.split("100 Continue").length, 2);
+  assert.match(all, /HTTP\/1\.1 200 OK/);
+});
+
+test("a head that comes byte by byte is taken, however many interim ones stand before it, and one without an end is refused at the limit", async () => {
+  await using harness = await Harness.start();
+  const port = await harness.rawBackend((socket) => {
+    let endless = false;
+    socket.on("error", () => undefined);
+    socket.on("data", (chunk) => {
+      endless ||= chunk.toString().includes("/endless");
+      if (endless) {
+        socket.write("HTTP/1.1 200 OK\r\n");
+        for (let sent = 0; sent < 70; sent += 1) socket.write(`x-${sent}: ${"y".repeat(1000)}\r\n`);
+        return;
+      }
+      const bytes = "HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+      let at = 0;
+      const next = (): void => {
+        if (at < bytes.length) socket.write(bytes.charAt(at++), () => setImmediate(next));
+      };
+      next();
+    });
+  });
+  harness.cluster("a", [port]);
+  harness.table = tableOf(route(forwardTo("a")));
+  const whole = await harness.get("/");
+  assert.deepEqual([whole.status, whole.body], [200, "ok"]);
+  assert.equal((await harness.get("/endless")).status, 502);
+  await eventually(() => harness.records.length === 2);
+});
