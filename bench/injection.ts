@@ -4,13 +4,13 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { Agent, request } from "node:https";
-import { createServer, type AddressInfo } from "node:net";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { configMapKind, namespaceKind, nodeKind, podKind, serviceKind } from "../src/api/kubernetes/index.ts";
 import { ShutdownController, silentLogger, systemClock } from "../src/base/index.ts";
 import { ControlPlane, readControlPlaneSettings } from "../src/controlplane/index.ts";
 import { FakeKubeClient } from "../src/controlplane/testing/fake-kube-client.ts";
 import { namespace, pod, service } from "../src/controlplane/testing/model-fixture.ts";
+import { freePort } from "../src/net/testing/index.ts";
 import { MetricsRegistry } from "../src/telemetry/index.ts";
 
 interface Options {
@@ -26,18 +26,6 @@ const warmUpRequests = 100;
 /** Connections that an API server has open to a webhook at this rate. */
 const connections = 4;
 
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports = await Promise.all(
-    servers.map(async (server) => {
-      await new Promise<void>((resolve) => server.listen(0, address, resolve));
-      return (server.address() as AddressInfo).port;
-    }),
-  );
-  for (const server of servers) server.close();
-  return ports;
-}
-
 /** The control plane's process: tells the webhook's port once it serves; each line of its input is a pod that has come up. */
 async function runControlPlane(services: number): Promise<void> {
   const kube = new FakeKubeClient();
@@ -45,7 +33,7 @@ async function runControlPlane(services: number): Promise<void> {
   kube.put(nodeKind, { metadata: { name: "node-1" }, status: { nodeInfo: { kubeletVersion: "v1.36.0" } } } as never);
   kube.put(configMapKind, { metadata: { name: "istio-sidecar-injector", namespace: "istio-system" }, data: { config: "policy: enabled\n", values: "{}" } } as never);
   for (let index = 0; index < services; index += 1) kube.put(serviceKind, service(`${namespaceName}/web-${index}`, `10.96.1.${index % 250}`, { app: `web-${index}` }, [{ name: "http", port: 80, targetPort: 8080 }]));
-  const [http = 0, grpc = 0, secure = 0, webhooks = 0, monitoring = 0] = await freePorts(5);
+  const [http = 0, grpc = 0, secure = 0, webhooks = 0, monitoring = 0] = await Promise.all(Array.from({ length: 5 }, async () => await freePort()));
   const flags = { httpAddr: http, grpcAddr: grpc, secureGRPCAddr: secure, httpsAddr: webhooks, monitoringAddr: monitoring };
   const args = Object.entries(flags).map(([name, port]) => `--${name}=${address}:${port}`);
   const settings = readControlPlaneSettings(["discovery", ...args, "--meshConfig", "/nonexistent"], { HUB: "docker.io/istio", TAG: "0.1.0", POD_NAME: "istiod-1" }, "0.1.0");

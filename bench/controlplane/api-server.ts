@@ -2,10 +2,10 @@
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
 import { existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { parseAllDocuments } from "yaml";
+import { freePort } from "../../src/net/testing/index.ts";
 
 export interface MeshData {
   readonly services: number;
@@ -29,14 +29,6 @@ const setupTimeoutMs = 900_000;
 const lookMs = 200;
 /** Every so many services have a VirtualService and a DestinationRule. */
 const routedEvery = 10;
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 /** Builds the load client; needs Go. */
 export async function buildLoadClient(): Promise<void> {

@@ -1,7 +1,8 @@
 // What a change costs with 100, 1,000 and 10,000 services, without any network: CPU of this process, clients included.
-//   npm run bench:controlplane:growth -- [--services 100,1000,10000] [--pods 5] [--sidecars 50] [--kinds sidecar,vhds,ztunnel] [--rounds 9] [--no-ambient]
-// Each size and kind of client runs in a process of its own.
-import { execFileSync } from "node:child_process";
+//   npm run bench:controlplane:growth -- [--services 100,1000,10000] [--pods 5] [--sidecars 20] [--kinds sidecar,vhds,ztunnel] [--changes endpoint,weight] [--rounds 41] [--no-ambient]
+// Each size is a process of its own. They take turns, change by change, so that what else the machine does weighs on all alike.
+import { fork, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { parseArgs } from "node:util";
 import { silentLogger, systemClock } from "../../src/base/index.ts";
 import { meshKey } from "../../src/controlplane/model/index.ts";
@@ -17,19 +18,19 @@ const { values: options } = parseArgs({
   options: {
     services: { type: "string", default: "100,1000,10000" },
     pods: { type: "string", default: "5" },
-    sidecars: { type: "string", default: "50" },
+    sidecars: { type: "string", default: "20" },
     kinds: { type: "string", default: "sidecar,vhds,ztunnel" },
-    rounds: { type: "string", default: "9" },
+    changes: { type: "string", default: "endpoint,pod,weight,new service" },
+    rounds: { type: "string", default: "41" },
     /** The mesh is one of ambient; ztunnels may ask in any. */
     ambient: { type: "boolean", default: true },
     kind: { type: "string" },
   },
 });
 const rounds = Number(options.rounds);
-const warmUpRounds = 4;
+const warmUpRounds = 10;
 
 interface Cost {
-  readonly what: string;
   readonly cpuMs: number;
   readonly bytesPerClient: number;
 }
@@ -41,8 +42,9 @@ function cpuMs(run: () => void): number {
   return (used.user + used.system) / 1000;
 }
 
-function median(values: readonly number[]): number {
-  return values.toSorted((left, right) => left - right)[values.length >> 1] ?? Number.NaN;
+/** What this part of the values is below. */
+function quantile(values: readonly number[], part: number): number {
+  return values.toSorted((left, right) => left - right)[Math.floor(values.length * part)] ?? Number.NaN;
 }
 
 /** One size and one kind of client. */
@@ -51,7 +53,6 @@ class Run {
   readonly #generated: GeneratedMesh;
   readonly #clients: SilentClient[] = [];
   readonly #kind: string;
-  readonly costs: Cost[] = [];
 
   constructor(services: number, kind: string) {
     this.#kind = kind;
@@ -60,17 +61,22 @@ class Run {
     this.#generated = new GeneratedMesh(this.#mesh, { services, podsPerService: Number(options.pods), namespaces: 20, routedEvery: 10, ambient: options.ambient });
   }
 
-  measure(): void {
-    this.costs.push({ what: "fill", cpuMs: cpuMs(() => this.#generated.fill()), bytesPerClient: 0 });
-    const connect = cpuMs(() => this.#connect());
-    this.costs.push({ what: `${options.sidecars} connect`, cpuMs: connect, bytesPerClient: this.#bytes() / this.#clients.length });
-    this.#probe("endpoint", (round) => this.#generated.changeEndpoint(round % 2 === 0));
-    if (this.#kind === "ztunnel") {
-      this.#probe("pod", (round) => this.#generated.changePod(`name-${round}`));
-      return;
-    }
-    this.#probe("weight", (round) => this.#generated.changeWeight(round % 2 === 0 ? 50 : 90));
-    this.#probe("new service", (round) => this.#generated.addService(`new-${round}`));
+  /** Does one step and answers its cost. */
+  step({ what, round }: Step): Cost {
+    const before = this.#bytes();
+    const cost = cpuMs(() => this.#do(what, round));
+    return { cpuMs: cost, bytesPerClient: (this.#bytes() - before) / Math.max(1, this.#clients.length) };
+  }
+
+  #do(what: string, round: number): void {
+    if (what === "fill") this.#generated.fill();
+    else if (what === "connect") this.#connect();
+    else if (what === "endpoint") this.#generated.changeEndpoint(round % 2 === 0);
+    else if (what === "pod") this.#generated.changePod(`name-${round}`);
+    else if (what === "weight") this.#generated.changeWeight(round % 2 === 0 ? 50 : 90);
+    else if (what === "new service") this.#generated.addService(`new-${round}`);
+    else throw new Error(`there is no change "${what}": endpoint, pod, weight and new service are known`);
+    this.#settle();
   }
 
   #connect(): void {
@@ -81,25 +87,12 @@ class Run {
       if (this.#kind === "ztunnel") for (const typeUrl of [typeUrls.address, typeUrls.authorization]) client.subscribe(typeUrl);
       else client.subscribe(typeUrls.cluster);
     }
-    this.#settle();
   }
 
   #nodeOf(index: number): ReturnType<GeneratedMesh["proxyOf"]> {
     if (this.#kind === "ztunnel") return { id: `ztunnel~10.250.0.1~z-${index}.istio-system~istio-system.svc.cluster.local`, metadata: {} };
     const proxy = this.#generated.proxyOf(index);
     return { ...proxy, metadata: { ...proxy.metadata, ...(this.#kind === "vhds" ? { VIRTUAL_HOST_DISCOVERY: "true" } : {}) } };
-  }
-
-  #probe(what: string, change: (round: number) => void): void {
-    const once = (round: number): number =>
-      cpuMs(() => {
-        change(round);
-        this.#settle();
-      });
-    for (let round = 0; round < warmUpRounds; round += 1) once(round);
-    const before = this.#bytes();
-    const costs = Array.from({ length: rounds }, (_, round) => once(warmUpRounds + round));
-    this.costs.push({ what, cpuMs: median(costs), bytesPerClient: (this.#bytes() - before) / this.#clients.length / rounds });
   }
 
   #settle(): void {
@@ -111,19 +104,79 @@ class Run {
   }
 }
 
-if (options.kind === undefined) {
-  process.stdout.write("| clients | services | change | CPU ms | bytes a client |\n| --- | --- | --- | --- | --- |\n");
-  for (const kind of options.kinds.split(",")) {
-    for (const services of options.services.split(",")) {
-      const args = [import.meta.filename, "--kind", kind, "--services", services, "--pods", options.pods, "--sidecars", options.sidecars, "--rounds", options.rounds, options.ambient ? "--ambient" : "--no-ambient"];
-      const costs = JSON.parse(execFileSync(process.execPath, args, { encoding: "utf8" })) as readonly Cost[];
-      for (const { what, cpuMs: cost, bytesPerClient } of costs) process.stdout.write(`| ${kind} | ${services} | ${what} | ${cost.toFixed(1)} | ${bytesPerClient.toFixed(0)} |\n`);
+interface Step {
+  readonly what: string;
+  readonly round: number;
+}
+
+/** A size of mesh in a process of its own. */
+class Size {
+  readonly #child: ChildProcess;
+
+  constructor(services: string, kind: string) {
+    this.#child = fork(import.meta.filename, ["--kind", kind, "--services", services, "--pods", options.pods, "--sidecars", options.sidecars, options.ambient ? "--ambient" : "--no-ambient"]);
+  }
+
+  async step(step: Step): Promise<Cost> {
+    const ended = new AbortController();
+    const exited = once(this.#child, "exit", ended).then(() => {
+      throw new Error("a process of the bench has ended");
+    });
+    try {
+      const answered = once(this.#child, "message", ended) as Promise<[Cost]>;
+      this.#child.send(step);
+      const [cost] = await Promise.race([answered, exited]);
+      return cost;
+    } finally {
+      exited.catch(() => undefined);
+      ended.abort();
     }
   }
+
+  end(): void {
+    this.#child.kill("SIGKILL");
+  }
+}
+
+/** Both are told, as what a busy machine adds is in the upper half. */
+function shown(values: readonly number[]): string {
+  return `${quantile(values, 0.5).toFixed(2)} (${quantile(values, 0.25).toFixed(2)})`;
+}
+
+async function compare(kind: string, services: readonly string[]): Promise<void> {
+  const sizes = services.map((count) => new Size(count, kind));
+  const row = (what: string, costs: readonly (readonly Cost[])[]): void => {
+    const least = costs.map((list) => quantile(list.map(({ cpuMs: cost }) => cost), 0.25));
+    const bytes = costs.map((list) => quantile(list.map(({ bytesPerClient }) => bytesPerClient), 0.5).toFixed(0));
+    process.stdout.write(`| ${kind} | ${what} | ${costs.map((list) => shown(list.map(({ cpuMs: cost }) => cost))).join(" | ")} | ${((least.at(-1) ?? Number.NaN) / (least[0] ?? Number.NaN)).toFixed(2)} | ${bytes.join(", ")} |\n`);
+  };
+  const turn = async (step: Step): Promise<Cost[]> => {
+    const costs: Cost[] = [];
+    for (const size of sizes) costs.push(await size.step(step));
+    return costs;
+  };
+  try {
+    for (const what of ["fill", "connect"]) row(what, (await turn({ what, round: 0 })).map((cost) => [cost]));
+    for (const what of options.changes.split(",")) {
+      if (what === "pod" ? kind !== "ztunnel" : what !== "endpoint" && kind === "ztunnel") continue;
+      const costs: Cost[][] = sizes.map(() => []);
+      for (let round = 0; round < warmUpRounds + rounds; round += 1) {
+        const taken = await turn({ what, round });
+        if (round >= warmUpRounds) for (const [index, cost] of taken.entries()) costs[index]?.push(cost);
+      }
+      row(what, costs);
+    }
+  } finally {
+    for (const size of sizes) size.end();
+  }
+}
+
+if (options.kind === undefined) {
+  const services = options.services.split(",");
+  process.stdout.write(`CPU ms: median (lower quartile); growth: of the lower quartiles, ${services.at(-1) ?? ""} to ${services[0] ?? ""} services\n`);
+  process.stdout.write(`| clients | change | ${services.join(" | ")} | growth | bytes a client |\n| --- | --- | ${services.map(() => "---").join(" | ")} | --- | --- |\n`);
+  for (const kind of options.kinds.split(",")) await compare(kind, services);
 } else {
   const run = new Run(Number(options.services), options.kind);
-  run.measure();
-  process.stdout.write(`${JSON.stringify(run.costs)}\n`);
-  // Timers of groups that linger.
-  process.exit(0);
+  process.on("message", (step: Step) => process.send?.(run.step(step)));
 }

@@ -1,7 +1,8 @@
 // A control plane as a plain process: Serin's, or a real istiod.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { cache, ended, freePort, root, startProcess, type ApiServer } from "./api-server.ts";
+import { freePort } from "../../src/net/testing/index.ts";
+import { cache, ended, root, startProcess, type ApiServer } from "./api-server.ts";
 
 export interface Subject extends AsyncDisposable {
   readonly pid: number;

@@ -18,15 +18,19 @@ export function durationText(ms: number | undefined): string {
   return ms >= 1000 ? `${Number((ms / 1000).toPrecision(3))} s` : `${ms < 10 ? Number(ms.toPrecision(2)) : Math.round(ms)} ms`;
 }
 
+/** Powers of 1,000, as on the page. */
 export function bytesText(rate: number): string {
   if (rate === 0) return "-";
-  const unit = rate >= 1 << 20 ? "MiB/s" : rate >= 1024 ? "KiB/s" : "B/s";
-  return `${figures(rate / (unit === "MiB/s" ? 1 << 20 : unit === "KiB/s" ? 1024 : 1))} ${unit}`;
+  const [divisor, unit] = rate >= 1e9 ? [1e9, "GB/s"] : rate >= 1e6 ? [1e6, "MB/s"] : rate >= 1e3 ? [1e3, "kB/s"] : [1, "B/s"];
+  return `${figures(rate / divisor)} ${unit}`;
 }
+
+/** From here on a share is all but rounding. */
+const fullShare = 0.9995;
 
 export function lockText(mutualTlsShare: number | undefined): string {
   if (mutualTlsShare === undefined) return "-";
-  if (mutualTlsShare === 1) return "mTLS";
+  if (mutualTlsShare >= fullShare) return "mTLS";
   return mutualTlsShare === 0 ? "plain" : `mTLS ${shareText(mutualTlsShare)}`;
 }
 

@@ -4,7 +4,7 @@ import type { CliContext } from "./context.ts";
 import { lineChanges } from "./line-changes.ts";
 import { listPilotsOf, tryPilot } from "./pilots.ts";
 import { askAdmin, findProxyPod, parseAdminJson, type AdminFlags, type ProxyPod } from "./proxy-admin.ts";
-import { ConfigDump, jsonNames } from "../proxy-dump/index.ts";
+import { ConfigDump, jsonNames, type RouteConfig } from "../proxy-dump/index.ts";
 
 interface DiffFlags extends AdminFlags {
   readonly revision?: string;
@@ -24,7 +24,7 @@ export async function proxyDiff(name: string, flags: DiffFlags, context: CliCont
   const wantedNames = new Set([...wanted.clusters(), ...wanted.listeners()].map(({ name: own = "" }) => own));
   context.out(compareResources("Clusters", wanted.clusters(), dynamic(proxy.clusters())));
   context.out(compareResources("Listeners", wanted.listeners(), dynamic(proxy.listeners())));
-  context.out(compareResources("Routes", wanted.routes(), proxy.routes()));
+  context.out(compareResources("Routes", wanted.sentRoutes().map(inOrder), proxy.sentRoutes().map(inOrder)));
 }
 
 /** Of the bootstrap: no control plane knows them. */
@@ -43,6 +43,11 @@ async function wantedBy(client: KubeClient, pod: ProxyPod, { revision }: DiffFla
   throw userError("not-connected", `the proxy of ${pod.name}.${pod.namespace} is not connected to any control plane`, {
     hint: `its log says why: kubectl -n ${pod.namespace} logs ${pod.name} -c istio-proxy; who is connected: ${programName} proxy-status`,
   });
+}
+
+/** Hosts that come by themselves come in any order. */
+function inOrder({ virtualHosts = [], ...rest }: RouteConfig): RouteConfig {
+  return { ...rest, virtualHosts: virtualHosts.toSorted((left, right) => ((left.name ?? "") < (right.name ?? "") ? -1 : 1)) };
 }
 
 /** Beyond this a resource is only named: nobody reads more, and comparing lines takes their product. */

@@ -22,6 +22,8 @@ export interface LocalDashboardOptions {
 /** Serves until the signal is aborted. Throws where the API server does not take the user, or the port is taken. */
 export async function serveLocalDashboard({ kubeConfig, istioNamespace, host, ports, prometheusUrl, announce, env, log, release, signal }: LocalDashboardOptions): Promise<void> {
   const clock = systemClock;
+  const ended = new AbortController();
+  const until = AbortSignal.any([signal, ended.signal]);
   const own = credentialsOf(kubeConfig, { log, clock });
   const { client } = own;
   let listensOn = 0;
@@ -38,7 +40,7 @@ export async function serveLocalDashboard({ kubeConfig, istioNamespace, host, po
     sessionIdleMs: Infinity,
     sessionMs: Infinity,
     source: reader.views,
-    handlers: createHandlers({ measurements: reader.measurements, audit, clock, log, istioNamespace, releaseDirectory: release.root, env }),
+    handlers: createHandlers({ measurements: reader.measurements, audit, clock, log, istioNamespace, releaseDirectory: release.root, env, ended: until }),
     checkTopic,
     audit,
     clock,
@@ -46,8 +48,6 @@ export async function serveLocalDashboard({ kubeConfig, istioNamespace, host, po
     version: release.version,
   });
   using _memory = giveBackIdleMemory(unhurriedShare);
-  const ended = new AbortController();
-  const until = AbortSignal.any([signal, ended.signal]);
   try {
     const listening = (port: number): void => {
       listensOn = port;

@@ -22,7 +22,7 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
   const kubeConfig = await loadKubeConfig(env);
   const clock = systemClock;
   const client = createKubeClient(kubeConfig, { log, clock, userAgent: "kiali" });
-  const pods = askPodDirectly();
+  const pods = askPodDirectly(clock);
   const reader = createDashboardReader({ client, clock, log, askPod: pods.ask, cluster: kubeConfig.server, ...(flags.get("traffic") === "prometheus" ? { prometheusUrl: config.prometheusUrl } : {}) });
   const audit = new AuditLog({ clock, log });
   const kiali = new KialiApi({ config, client, traffic: async (seconds) => await reader.traffic(seconds), clock, version: release.version });
@@ -34,7 +34,7 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
     sessionIdleMs,
     sessionMs,
     source: reader.views,
-    handlers: createHandlers({ measurements: reader.measurements, audit, clock, log, istioNamespace: config.rootNamespace, releaseDirectory: release.root, env }),
+    handlers: createHandlers({ measurements: reader.measurements, audit, clock, log, istioNamespace: config.rootNamespace, releaseDirectory: release.root, env, ended: shutdown.drain }),
     checkTopic,
     otherApi: async (own, query, identity) => await kiali.answer(own, query, identity),
     audit,

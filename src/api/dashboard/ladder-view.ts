@@ -39,8 +39,10 @@ export interface LadderRung {
   readonly wanted: string;
   /** Where the upgrade under way leads it; empty when it is there, or there is none. */
   readonly goingTo: string;
-  /** What blocks it, by name: a pod that is not ready, a proxy that rejects, a PodDisruptionBudget, an approval that is missing. */
+  /** What blocks it, by name: a pod that is not ready, a proxy that rejects, a PodDisruptionBudget. */
   readonly blockedBy: readonly string[];
+  /** What a person has to say before it goes on; nothing is wrong. */
+  readonly waitsFor: readonly string[];
 }
 
 export interface LadderProxy {

@@ -1,10 +1,9 @@
 import { mkdirSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { Command } from "commander";
-import { aborted, messageOf, nearestName, userError } from "../../base/index.ts";
+import { aborted, messageOf, nearestName, nodeHttp, userError } from "../../base/index.ts";
 import { renderCharts, type Chart } from "../../install/index.ts";
 import type { CliContext } from "../context.ts";
 import { collect } from "../flags.ts";
@@ -92,7 +91,7 @@ async function serve({ port, hub }: { readonly port: string; readonly hub: strin
   const number = Number(port);
   if (!Number.isInteger(number) || number < 0 || number > 65_535) throw userError("port-invalid", `--port must be from 0 to 65535, got "${port}"`);
   const files = await repository(hub, context);
-  const server = createServer((request, response) => {
+  const server = nodeHttp().createServer((request, response) => {
     // Any client may send any target, and not every one of them is a URL.
     const [name = ""] = (request.url ?? "/").slice(1).split("?");
     const content = files.get(name);

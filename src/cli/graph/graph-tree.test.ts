@@ -38,10 +38,10 @@ test("no line is wider than the terminal, and what says least goes first", () =>
   assert.doesNotMatch(renderGraph(shop, { columns: 80, colour: false }), / BY$/m);
 });
 
-test("a ring is followed once", () => {
+test("a ring is followed once, and its sign explained", () => {
   const ring = view({ a: node("a"), b: node("b") }, [edge("a", "b"), edge("b", "a")]);
   const lines = renderGraph(ring, { columns: undefined, colour: false }).trimEnd().split("\n").slice(1);
-  assert.deepEqual(lines.map((line) => line.split(/ {2,}(?=shop)/)[0]?.trimEnd()), ["✔ a", "└─ ✔ b", "   └─ ✔ a ↺"]);
+  assert.deepEqual(lines.map((line) => line.split(/ {2,}(?=shop)/)[0]?.trimEnd()), ["✔ a", "└─ ✔ b", "   └─ ✔ a ↺", "↺ it began here"]);
 });
 
 test("a mesh without traffic says so", () => {

@@ -1,6 +1,7 @@
 import type { GraphEdge, GraphNode, GraphView } from "../../api/dashboard/index.ts";
 import { paint } from "../colour.ts";
 import { bytesText, durationText, healthColours, healthMarks, lockText, rateText, shareText } from "../measure-text.ts";
+import { withWhatFits } from "../with-what-fits.ts";
 
 export interface GraphTreeOptions {
   readonly columns: number | undefined;
@@ -97,6 +98,9 @@ const columnsInOrder: readonly Column[] = [
   { title: "BY", cell: ({ edge }) => edge?.service ?? "", spare: 6 },
 ];
 
+/** Explained below the tree where they occur. */
+const noteWords = [["↑", "↑ its calls are above"], ["↺", "↺ it began here"]] as const;
+
 function render(lines: readonly Line[], { columns, colour }: GraphTreeOptions): string {
   // Where there is no room for the column, a namespace is said where it changes: names alone would be the same for several.
   const namespaceOf = ({ node, isElsewhere }: Line): string => (isElsewhere && !shown.some(({ title }) => title === "NAMESPACE") && node?.kind !== "unknown" && (node?.namespace ?? "") !== "" ? `, ${node?.namespace ?? ""}` : "");
@@ -113,6 +117,9 @@ function render(lines: readonly Line[], { columns, colour }: GraphTreeOptions): 
       shown = shown.filter((column) => column !== last);
       nameWidth = widthOfNames();
     }
+    // With a column of namespaces names are written otherwise.
+    const known = columnsInOrder.filter((column) => shown.includes(column) || (column.title !== "NAMESPACE" && lines.some((line) => column.cell(line) !== "")));
+    shown = withWhatFits(known, shown, (column) => widthOf(column) + gap, columns - total());
     nameWidth = Math.max(leastName, Math.min(nameWidth, nameWidth + columns - total()));
   }
   const widths = shown.map(widthOf);
@@ -125,7 +132,8 @@ function render(lines: readonly Line[], { columns, colour }: GraphTreeOptions): 
     const tint = healthColours[health];
     return tint === undefined || health === "healthy" ? text.trimEnd() : paint({ colour }, tint, text.trimEnd());
   });
-  return `${[header, ...body].join("\n")}\n`;
+  const signs = noteWords.filter(([sign]) => lines.some(({ note }) => note === sign)).map(([, words]) => words);
+  return `${[header, ...body, ...(signs.length === 0 ? [] : [signs.join(", ")])].join("\n")}\n`;
 }
 
 /** For Graphviz. */

@@ -1,6 +1,7 @@
 import { paint } from "../colour.ts";
 import type { CliContext } from "../context.ts";
 import { bytesText, durationText, healthColours, healthMarks, lockText, rateText, shareText } from "../measure-text.ts";
+import { withWhatFits } from "../with-what-fits.ts";
 import type { TopRow, TopSubject } from "./top-rows.ts";
 
 export interface TopTableOptions {
@@ -30,7 +31,7 @@ function columnsOf(subject: TopSubject): Column[] {
     { title: "RATE", cell: ({ requestRate }) => rateText(requestRate), right: true, spare: 0 },
     { title: "ERRORS", cell: ({ requestRate, errorShare }) => (requestRate === 0 ? "-" : shareText(errorShare)), right: true, spare: 0 },
     { title: "P99", cell: ({ p99Ms }) => durationText(p99Ms), right: true, spare: 1 },
-    { title: "TCP", cell: ({ byteRate }) => bytesText(byteRate), right: true, spare: 4 },
+    { title: "BYTES", cell: ({ byteRate }) => bytesText(byteRate), right: true, spare: 4 },
     { title: "SECURED", cell: ({ mutualTlsShare }) => lockText(mutualTlsShare), spare: 1 },
     subject === "services" ? undefined : { title: "REVISION", cell: ({ revision }) => revision, spare: 5 },
     subject === "workloads" ? { title: "RESTARTS", cell: ({ restarts }) => String(restarts), right: true, spare: 6 } : undefined,
@@ -42,7 +43,8 @@ function columnsOf(subject: TopSubject): Column[] {
 /** A table that fits: columns that say least go first where there is no room, and rows at the end. */
 export function renderTop(rows: readonly TopRow[], { subject, columns, colour, rows: height }: TopTableOptions): string {
   const shownRows = height === undefined ? rows : rows.slice(0, Math.max(1, height));
-  let shown = columnsOf(subject);
+  const all = columnsOf(subject).filter(({ title, cell }) => title !== "WHY" || shownRows.some((row) => cell(row) !== ""));
+  let shown = all;
   const widthOf = (column: Column): number => Math.max(column.title.length, ...shownRows.map((row) => column.cell(row).length));
   const total = (): number => shown.reduce((sum, column) => sum + widthOf(column) + gap, -gap);
   if (columns !== undefined) {
@@ -55,6 +57,7 @@ export function renderTop(rows: readonly TopRow[], { subject, columns, colour, r
       if (last === undefined || last.spare === 0) break;
       shown = shown.filter((column) => column !== last);
     }
+    shown = withWhatFits(all, shown, (column) => widthOf(column) + gap, columns - total());
   }
   const widths = shown.map(widthOf);
   const over = columns === undefined ? 0 : total() - columns;

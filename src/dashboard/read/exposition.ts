@@ -104,11 +104,27 @@ export interface SeriesName {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** Values are copied: pieces of the text would keep all of it in memory. */
+/** Of values, so many of so many letters are kept to be given again: hundreds of proxies tell the same names. */
+const maxSharedValues = 20_000;
+const maxSharedLength = 200;
+const sharedValues = new Map<string, string>();
+
+/** The same text, once: a copy, as a piece of the series would keep all of it in memory. */
+function shared(value: string): string {
+  let known = sharedValues.get(value);
+  if (known === undefined) {
+    if (value.length > maxSharedLength) return Buffer.from(value).toString();
+    known = Buffer.from(value).toString();
+    if (sharedValues.size >= maxSharedValues) sharedValues.clear();
+    sharedValues.set(known, known);
+  }
+  return known;
+}
+
 export function parseSeries(series: string): SeriesName {
   const brace = series.indexOf("{");
   if (brace < 0) return { name: series.trim(), labels: {} };
   const labels: Record<string, string> = {};
-  for (const [, name = "", value = ""] of series.slice(brace).matchAll(labelPattern)) labels[name] = value === "" ? "" : value.includes("\\") ? value.replaceAll(/\\(.)/g, (_, character: string) => (character === "n" ? "\n" : character)) : Buffer.from(value).toString();
+  for (const [, name = "", value = ""] of series.slice(brace).matchAll(labelPattern)) labels[name] = value === "" ? "" : value.includes("\\") ? value.replaceAll(/\\(.)/g, (_, character: string) => (character === "n" ? "\n" : character)) : shared(value);
   return { name: series.slice(0, brace), labels };
 }

@@ -1,12 +1,16 @@
 import assert from "node:assert/strict";
 import { createServer, type Socket } from "node:net";
 import { test } from "node:test";
-import { PodConnections } from "./pod-connections.ts";
+import { systemClock } from "../../base/index.ts";
+import { maxIdleMs, PodConnections } from "./pod-connections.ts";
+import { MovedClock } from "./testing/moved-clock.ts";
 
 interface Pod extends AsyncDisposable {
   readonly port: number;
   /** Connections that were made. */
   readonly connections: () => number;
+  /** Of those, what is open. */
+  readonly open: () => number;
 }
 
 /** Answers each request with these bytes, by the number of the request on its connection. */
@@ -18,6 +22,7 @@ async function servePod(answer: (socket: Socket, request: number, text: string) 
     open.add(socket);
     let request = 0;
     socket.on("error", () => undefined);
+    socket.on("close", () => open.delete(socket));
     socket.on("data", (bytes) => answer(socket, (request += 1), bytes.toString()));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -26,7 +31,7 @@ async function servePod(answer: (socket: Socket, request: number, text: string) 
     for (const socket of open) socket.destroy();
     await new Promise((resolve) => server.close(resolve));
   };
-  return { port, connections: () => made, [Symbol.asyncDispose]: stop };
+  return { port, connections: () => made, open: () => open.size, [Symbol.asyncDispose]: stop };
 }
 
 async function get(pods: PodConnections, port: number, path = "/stats"): Promise<{ readonly status: number; readonly text: string }> {
@@ -44,7 +49,7 @@ test("answers of a length, in chunks, until the end, and without a body are read
     else if (request === 3) socket.write("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n");
     else socket.end("HTTP/1.1 503 No\r\n\r\nnot now");
   });
-  const pods = new PodConnections();
+  const pods = new PodConnections(systemClock);
   const answers = [];
   for (let request = 0; request < 4; request += 1) answers.push(await get(pods, pod.port));
   assert.deepEqual(answers, [{ status: 200, text: "größe" }, { status: 200, text: "hello world" }, { status: 204, text: "" }, { status: 503, text: "not now" }]);
@@ -56,7 +61,7 @@ test("answers of a length, in chunks, until the end, and without a body are read
 
 test("a body is given to who reads it as bytes, whole however long it is, and many at once do not mix", async () => {
   await using pod = await servePod((socket, _request, text) => socket.write(fixed(text.slice(5, 6).repeat(300_000))));
-  const pods = new PodConnections();
+  const pods = new PodConnections(systemClock);
   const read = await Promise.all(
     ["a", "b", "c", "d"].map(async (letter) => {
       let body = "";
@@ -73,7 +78,7 @@ test("a connection that was closed while nobody used it is made anew; one that b
     if (request === 1) socket.write(fixed("one"));
     else socket.destroy();
   });
-  const pods = new PodConnections();
+  const pods = new PodConnections(systemClock);
   for (let time = 0; time < 3; time += 1) assert.equal((await get(pods, pod.port)).text, "one");
   await using broken = await servePod((socket) => socket.end("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf"));
   await assert.rejects(get(pods, broken.port), /does not answer: the connection was closed within the answer/);
@@ -81,7 +86,7 @@ test("a connection that was closed while nobody used it is made anew; one that b
 });
 
 test("what is no HTTP, too long, never ends, or comes unasked for is refused, and a path that is none is not sent", async () => {
-  const pods = new PodConnections();
+  const pods = new PodConnections(systemClock);
   await using garbage = await servePod((socket) => socket.write("\u0000\u0001 garbage\r\n\r\n"));
   await assert.rejects(get(pods, garbage.port), { kind: "transient", code: "pod-unreachable" });
   await using long = await servePod((socket) => {
@@ -98,5 +103,28 @@ test("what is no HTTP, too long, never ends, or comes unasked for is refused, an
   assert.equal((await get(pods, chatty.port)).text, "one");
   assert.equal(chatty.connections(), 2);
   await assert.rejects(get(pods, chatty.port, "/a\r\nx: y"), /no path of a request/);
+  pods.close();
+});
+
+test("a connection that nobody has used for its time is closed, and not one that was used since", async () => {
+  const clock = new MovedClock();
+  const pods = new PodConnections(clock);
+  const answer = (socket: Socket): void => void socket.write(fixed("one"));
+  await using seldom = await servePod(answer);
+  await using often = await servePod(answer);
+  await Promise.all([get(pods, seldom.port), get(pods, often.port)]);
+  assert.equal(pods.idle, 2);
+  await clock.pass(maxIdleMs - 1);
+  await get(pods, often.port);
+  assert.deepEqual([pods.idle, often.connections()], [2, 1]);
+  await clock.pass(1);
+  assert.equal(pods.idle, 1);
+  while (seldom.open() > 0) await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual([often.open(), await get(pods, seldom.port)], [1, { status: 200, text: "one" }]);
+  assert.equal(seldom.connections(), 2);
+  await clock.pass(maxIdleMs - 1);
+  assert.equal(pods.idle, 1);
+  await clock.pass(1);
+  assert.equal(pods.idle, 0);
   pods.close();
 });

@@ -1,5 +1,5 @@
 import { connect, isIPv6, type Socket } from "node:net";
-import { messageOf, transientError } from "../../base/index.ts";
+import { messageOf, transientError, type Clock } from "../../base/index.ts";
 import { bodyFramings, ChunkedScanner, headIncomplete, headRefused, keepsAlive, MessageHead, responseFraming, scanResponseHead, type BodyFraming } from "../../wire/http1/index.ts";
 import type { AskPod, PodAnswer } from "./pod-http.ts";
 
@@ -7,6 +7,8 @@ import type { AskPod, PodAnswer } from "./pod-http.ts";
 export const maxAnswerBytes = 16 << 20;
 /** Connections that are kept open to pods that are asked every second. */
 export const maxIdleConnections = 1024;
+/** One that nobody has used for so long is closed: pods go, and who is asked ever more rarely is connected to anew. */
+export const maxIdleMs = 60_000;
 /** Of bytes that are read at once; all connections read into the same, one after the other. */
 const readBytes = 64 << 10;
 /** Places for answers that are kept for the next ones, so many and no longer ones. */
@@ -24,7 +26,19 @@ export class PodConnections {
   readonly #idle = new Map<string, PodConnection>();
   readonly #places: Buffer[] = [];
   readonly #input = Buffer.allocUnsafeSlow(readBytes);
+  readonly #clock: Clock;
+  /** Set for the connection that has been idle for longest. */
+  #ageing: Disposable | undefined;
   #isClosed = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Connections that wait for the next request. */
+  get idle(): number {
+    return this.#idle.size;
+  }
 
   readonly ask: AskPod = async ({ ip, port }, path, signal, read) => {
     signal.throwIfAborted();
@@ -45,6 +59,7 @@ export class PodConnections {
 
   close(): void {
     this.#isClosed = true;
+    this.#ageing?.[Symbol.dispose]();
     for (const connection of this.#idle.values()) connection.destroy();
     this.#idle.clear();
   }
@@ -65,16 +80,33 @@ export class PodConnections {
       connection.destroy();
       return;
     }
+    connection.idleSinceMs = this.#clock.steadyMs();
     this.#idle.set(host, connection);
     connection.onIdleEnd = () => {
       if (this.#idle.get(host) === connection) this.#idle.delete(host);
     };
+    this.#ageing ??= this.#clock.after(maxIdleMs, () => this.#age());
+  }
+
+  /** Those that were idle first come first. */
+  #age(): void {
+    this.#ageing = undefined;
+    const nowMs = this.#clock.steadyMs();
+    for (const connection of this.#idle.values()) {
+      const leftMs = connection.idleSinceMs + maxIdleMs - nowMs;
+      if (leftMs > 0) {
+        this.#ageing = this.#clock.after(leftMs, () => this.#age());
+        return;
+      }
+      this.#idle.delete(connection.host);
+      connection.destroy();
+    }
   }
 }
 
 /** Straight to the pod's address: for a server within the cluster. */
-export function askPodDirectly(): { readonly ask: AskPod; close(): void } {
-  const connections = new PodConnections();
+export function askPodDirectly(clock: Clock): { readonly ask: AskPod; close(): void } {
+  const connections = new PodConnections(clock);
   return { ask: connections.ask, close: () => connections.close() };
 }
 
@@ -101,6 +133,7 @@ class PodConnection {
   onIdleEnd: () => void = () => undefined;
   /** Whether anything was answered to the request that is under way. */
   wasAnswered = false;
+  idleSinceMs = 0;
   readonly #ip: string;
   readonly #port: number;
   readonly #input: Buffer;

@@ -5,9 +5,12 @@ import { test } from "node:test";
 import { systemClock } from "../../base/index.ts";
 import { maxConcurrentQueries, PrometheusTraffic } from "./prometheus-traffic.ts";
 
-test("a chart is one query a metric over its whole range, each value at its point, and few queries run at once", async () => {
+test("a chart is one query a metric over its whole range, each value at its point, of traffic and of what proxies use, and few queries run at once", async () => {
   const asked: { readonly path: string; readonly query: string }[] = [];
   let [running, most] = [0, 0];
+  // As many as run at once are answered together, however long each took to come.
+  const held: (() => void)[] = [];
+  const lastOfAll = 1 + 5 + 5 + 1;
   const server = createServer((request, response) => {
     most = Math.max(most, (running += 1));
     let body = "";
@@ -19,10 +22,11 @@ test("a chart is one query a metric over its whole range, each value at its poin
       const start = Number(fields.get("start"));
       // The second point has no value, and the third none that is a number.
       const values = [[start, "2"], [start + 2 * Number(fields.get("step")), "NaN"], [start + 3 * Number(fields.get("step")), "5"]];
-      setTimeout(() => {
+      held.push(() => {
         running -= 1;
         response.end(JSON.stringify({ status: "success", data: { result: [request.url?.endsWith("query_range") === true ? { metric, values } : { metric, value: [0, "1"] }] } }));
-      }, 5);
+      });
+      if (held.length === maxConcurrentQueries || asked.length === 1 || asked.length >= lastOfAll) for (const answer of held.splice(0)) answer();
     });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -33,7 +37,11 @@ test("a chart is one query a metric over its whole range, each value at its poin
     assert.deepEqual(counted.map((part) => part.map(({ requestRate }) => requestRate)), [[2], [], [], [5]]);
     assert.deepEqual([asked.length, asked[0]?.path, asked[0]?.query.includes("istio_requests_total[60s]")], [1, "/api/v1/query_range", true]);
     await Promise.all([traffic.measure(60, 0), traffic.measure(60, 1_800_000_000_000), traffic.steps({ ...steps, of: "durations" })]);
-    assert.equal(asked.length, 1 + 5 + 5 + 1);
+    assert.equal(asked.length, lastOfAll);
+    const processes = { ...steps, of: "cpuSeconds", subjects: [{ workload: "shop/web", namespace: "shop", pods: ["web-1", "web.2", 'x"}'] }, { workload: "bank/pay", namespace: "bank", pods: ["pay-1"] }] } as const;
+    assert.deepEqual(await traffic.processes(processes), [2, null, null, 5]);
+    assert.equal(asked.at(-1)?.query, 'sum(max by (namespace,pod) (rate(process_cpu_seconds_total{namespace="shop",pod=~"web-1|web[.]2"}[60s]) or rate(process_cpu_seconds_total{namespace="bank",pod=~"pay-1"}[60s])))');
+    assert.deepEqual(await traffic.processes({ ...processes, of: "memoryBytes", subjects: [] }), [null, null, null, null]);
     assert.equal(most, maxConcurrentQueries);
   } finally {
     server.closeAllConnections();

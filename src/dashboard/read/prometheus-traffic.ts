@@ -1,7 +1,7 @@
 import { messageOf, transientError, type Clock } from "../../base/index.ts";
 import type { SourceState } from "../../api/dashboard/index.ts";
 import { combineTraffic, trafficLabels, type CountedTraffic, type MeasuredTraffic, type TrafficLabels } from "../views/index.ts";
-import type { TrafficSource, TrafficSteps } from "./traffic-source.ts";
+import type { ProcessSteps, ProcessSubject, TrafficSource, TrafficSteps } from "./traffic-source.ts";
 
 export interface PrometheusTrafficOptions {
   readonly url: string;
@@ -18,6 +18,8 @@ const maxKeptMeasurements = 16;
 /** Queries that it is asked at once; others wait, so many at most. */
 export const maxConcurrentQueries = 4;
 const maxWaitingQueries = 64;
+const maxPodsOfQuery = 1000;
+const podName = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/;
 
 /** `app` is that of the pod that counts: what tells a ztunnel's counts from a proxy's. */
 const names = [
@@ -57,6 +59,19 @@ function queriesOf(family: Family, seconds: number): readonly string[] {
     case "opened":
       return [rate("istio_tcp_connections_opened_total", names)];
   }
+}
+
+/**
+ * By the labels that the usual configuration gives a scrape of a pod. One that is scraped by several jobs is counted once. Undefined where there is no
+ * pod to ask for.
+ */
+function processQuery(subjects: readonly ProcessSubject[], of: ProcessSteps["of"], seconds: number): string | undefined {
+  const pods = subjects.flatMap(({ namespace, pods: names }) => names.map((pod) => ({ namespace, pod }))).filter(({ namespace, pod }) => podName.test(pod) && podName.test(namespace)).slice(0, maxPodsOfQuery);
+  const series = [...Map.groupBy(pods, ({ namespace }) => namespace)].map(([namespace, own]) => {
+    const selector = `{namespace="${namespace}",pod=~"${own.map(({ pod }) => pod.replaceAll(".", "[.]")).join("|")}"}`;
+    return of === "memoryBytes" ? `process_resident_memory_bytes${selector}` : `rate(process_cpu_seconds_total${selector}[${seconds}s])`;
+  });
+  return series.length === 0 ? undefined : `sum(max by (namespace,pod) (${series.join(" or ")}))`;
 }
 
 interface Sum {
@@ -141,8 +156,12 @@ export class PrometheusTraffic implements TrafficSource {
     return await this.#counted(Math.max(leastWindowSeconds, Math.round(windowMs / 1000)), { firstMs, stepMs: Math.max(1, Math.round(stepMs)), points }, familiesOf[of]);
   }
 
-  process(): number | null {
-    return null;
+  async processes({ subjects, of, firstMs, stepMs, points, windowMs }: ProcessSteps): Promise<readonly (number | null)[]> {
+    const seconds = Math.max(leastWindowSeconds, Math.round(windowMs / 1000));
+    const query = processQuery(subjects, of, seconds);
+    if (query === undefined) return Array.from({ length: points }, () => null);
+    const [sum] = await this.#inTurn(async () => await this.#query(query, { firstMs, stepMs: Math.max(1, Math.round(stepMs)), points }));
+    return Array.from({ length: points }, (_, index) => sum?.values[index] ?? null);
   }
 
   async #counted(seconds: number, points: Points, families: readonly Family[]): Promise<CountedTraffic[][]> {

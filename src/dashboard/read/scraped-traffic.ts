@@ -1,7 +1,7 @@
 import type { SourceState } from "../../api/dashboard/index.ts";
 import { combineTraffic, type CountedTraffic, type MeasuredTraffic } from "../views/index.ts";
 import { TrafficScraper, type TrafficScraperOptions } from "./traffic-scraper.ts";
-import type { TrafficSource, TrafficSteps } from "./traffic-source.ts";
+import type { ProcessSteps, TrafficSource, TrafficSteps } from "./traffic-source.ts";
 
 /** Measurements that are kept for who asks for the same a moment later. */
 const maxKeptMeasurements = 16;
@@ -62,7 +62,14 @@ export class ScrapedTraffic implements TrafficSource {
     });
   }
 
-  process(workload: string, measure: "cpuSeconds" | "memoryBytes", fromMs: number, toMs: number): number | null {
-    return this.#scraper.processes.value(workload, measure, fromMs, toMs);
+  async processes({ subjects, of, firstMs, stepMs, points, windowMs }: ProcessSteps): Promise<readonly (number | null)[]> {
+    const { processes } = this.#scraper;
+    return Array.from({ length: points }, (_, index) => {
+      const atMs = Math.round(firstMs + index * stepMs);
+      return subjects.reduce<number | null>((sum, { workload }) => {
+        const value = processes.value(workload, of, atMs - windowMs, atMs);
+        return value === null ? sum : (sum ?? 0) + value;
+      }, null);
+    });
   }
 }

@@ -55,8 +55,6 @@ export class TargetCounters {
   #bounds: number[] = [];
   /** Indices of bounds, by what they are. */
   #ascending: number[] = [];
-  /** Of this scrape: what each group's buckets gained, cumulative as they came; -1 where there is none. */
-  #gained = new Float64Array(0);
   #scrape = 0;
   #process: ProcessUse = { cpuSeconds: undefined, memoryBytes: undefined };
   /** What the process tells of itself is of no place. */
@@ -82,7 +80,7 @@ export class TargetCounters {
   take(bytes: Buffer, isNew: boolean): Gain[] {
     this.#scrape += 1;
     const counts = this.#scrape > 1 || isNew;
-    this.#gained.fill(-1);
+    clearBucketGains(0, this.#groups.length);
     let [cpuSeconds, memoryBytes]: (number | undefined)[] = [];
     // Series mostly come in the order in which they came before: each is looked for where it is expected, and else in a table.
     let expected = 0;
@@ -121,6 +119,7 @@ export class TargetCounters {
     const gains: Gain[] = [];
     for (const [index, group] of this.#groups.entries()) if (group.gainedIn === this.#scrape) gains.push(this.#gainOf(index, group));
     if (this.#scrape % sweepScrapes === 0) this.#sweep();
+    if (bucketGains.length > maxKeptCells) bucketGains = new Float64Array(0);
     return gains;
   }
 
@@ -136,7 +135,7 @@ export class TargetCounters {
     if (!counts || group === undefined) return;
     const what = this.#whats[place] ?? 0;
     // Buckets are cumulative: an empty one still parts those beside it.
-    if (what === bucketWhat) this.#gained[index * this.#bounds.length + (this.#boundOf[place] ?? 0)] = gain;
+    if (what === bucketWhat) bucketGains[index * maxBounds + (this.#boundOf[place] ?? 0)] = gain;
     else if (gain > 0) group[whats[what] as "requests"] += gain;
     if (gain > 0) group.gainedIn = this.#scrape;
   }
@@ -153,11 +152,10 @@ export class TargetCounters {
     const key = `${this.#app === "ztunnel" ? "connections\n" : ""}${groupKey(others)}`;
     this.#groupIndex ??= new Map(this.#groups.map((group, at) => [group.key, at] as const));
     let index = this.#groupIndex.get(key);
-    const boundsBefore = this.#bounds.length;
-    const groupsBefore = this.#groups.length;
     if (index === undefined) {
       index = this.#groups.push({ labels: trafficLabels({ ...others, app: this.#app }), key, requests: 0, bytes: 0, opened: 0, gainedIn: 0 }) - 1;
       this.#groupIndex.set(key, index);
+      clearBucketGains(index, index + 1);
     }
     const place = this.#count;
     this.#count += 1;
@@ -167,7 +165,6 @@ export class TargetCounters {
     this.#whats[place] = name === durations ? bucketWhat : whats.indexOf(name === requests ? "requests" : name === opened ? "opened" : "bytes");
     this.#groupOf[place] = index;
     if (name === durations) this.#boundOf[place] = this.#bound(le === undefined || le === "+Inf" ? Infinity : Number(le));
-    if (this.#groups.length * this.#bounds.length > this.#gained.length || this.#bounds.length !== boundsBefore) this.#widen(groupsBefore, boundsBefore);
     return place;
   }
 
@@ -179,13 +176,6 @@ export class TargetCounters {
     this.#bounds.push(upToMs);
     this.#ascending = this.#bounds.map((_, index) => index).sort((a, b) => (this.#bounds[a] ?? 0) - (this.#bounds[b] ?? 0));
     return this.#bounds.length - 1;
-  }
-
-  /** Makes room for more groups or bounds, with what this scrape has gained so far. */
-  #widen(groups: number, bounds: number): void {
-    const wide = new Float64Array(Math.max(this.#groups.length, groups + (groups >> 1)) * this.#bounds.length).fill(-1);
-    for (let group = 0; group < groups; group += 1) for (let bound = 0; bound < bounds; bound += 1) wide[group * this.#bounds.length + bound] = this.#gained[group * bounds + bound] ?? -1;
-    this.#gained = wide;
   }
 
   #resize(length: number): void {
@@ -206,7 +196,7 @@ export class TargetCounters {
     const parts: [number, number][] = [];
     let before = 0;
     for (const bound of this.#ascending) {
-      const gain = this.#gained[index * this.#bounds.length + bound] ?? -1;
+      const gain = bucketGains[index * maxBounds + bound] ?? -1;
       if (gain < 0) continue;
       if (gain > before) parts.push([this.#bounds[bound] ?? Infinity, gain - before]);
       before = gain;
@@ -233,6 +223,23 @@ export class TargetCounters {
 }
 
 const sweepScrapes = 60;
+/** More than that is of one scrape, and not kept for the next. */
+const maxKeptCells = 1 << 17;
+
+/**
+ * Of the scrape that is being read: what each bucket of each group gained, cumulative as they came; -1 where there is none. Scrapes are
+ * read one after the other, so all targets use the same place.
+ */
+let bucketGains = new Float64Array(0);
+
+function clearBucketGains(fromGroup: number, toGroup: number): void {
+  if (toGroup * maxBounds > bucketGains.length) {
+    const wider = new Float64Array(Math.ceil(toGroup * growth) * maxBounds);
+    wider.set(bucketGains);
+    bucketGains = wider;
+  }
+  bucketGains.fill(-1, fromGroup * maxBounds, toGroup * maxBounds);
+}
 
 const nameBytes = names.map((name) => Buffer.from(name));
 const braceCode = "{".charCodeAt(0);

@@ -23,7 +23,7 @@ function series(steps: readonly (readonly CountedTraffic[] | undefined)[]): Traf
   const traffic: TrafficSource = {
     measure: async () => await Promise.reject(new Error("not asked")),
     steps: async () => await Promise.resolve(steps),
-    process: () => null,
+    processes: async ({ subjects, of, points }) => await Promise.resolve(Array.from({ length: points }, () => (of === "memoryBytes" ? subjects.length : null))),
     version: 0,
     source: () => ({ name: "metrics", ok: true }),
     run: async () => await Promise.resolve(),
@@ -38,6 +38,13 @@ const full = sent.map(counted);
 test("time in which nobody counted has no value; time without requests has none of them", async () => {
   assert.deepEqual(await series([undefined, []]).series(request({}), reader("*")), { timesMs: [0, 60_000], values: [null, 0] });
   assert.deepEqual((await series([[], full]).series(request({ measure: "errorShare", namespace: "shop" }), reader("*"))).values, [null, 0.1]);
+});
+
+test("what proxies use is asked for of the workloads that are meant", async () => {
+  const valuesOf = async (more: Partial<SeriesRequest>): Promise<readonly (number | null)[]> => (await series([]).series(request(more), reader("*"))).values;
+  assert.deepEqual(await valuesOf({ measure: "memoryBytes", namespace: "shop", workload: "web-v1" }), [1, 1]);
+  assert.deepEqual(await valuesOf({ measure: "memoryBytes", backend: "service shop/web" }), [2, 2]);
+  assert.deepEqual(await valuesOf({ measure: "cpuSeconds", namespace: "shop", workload: "web-v1" }), [null, null]);
 });
 
 test("both sides of a rollout have a series of their own", async () => {

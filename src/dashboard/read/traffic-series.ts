@@ -31,8 +31,9 @@ export class TrafficSeries implements Measurements {
     const subject = this.#subject(request, reader);
     const { measure } = request;
     if (measure === "cpuSeconds" || measure === "memoryBytes") {
-      const values = timesMs.map((atMs) => sumOf(subject.workloads.map((key) => traffic.process(key, measure, atMs - windowMs, atMs))));
-      return { timesMs, values };
+      const { workloads } = this.#options.inventory();
+      const subjects = subject.workloads.map((key) => ({ workload: key, namespace: key.slice(0, key.indexOf("/")), pods: (workloads.get(key)?.pods ?? []).map(({ metadata: { name = "" } }) => name) }));
+      return { timesMs, values: await traffic.processes({ subjects, of: measure, firstMs: request.fromMs, stepMs, points: request.points, windowMs }) };
     }
     const counted = await traffic.steps({ firstMs: request.fromMs, stepMs, points: request.points, windowMs, of: quantiles[measure] !== undefined ? "durations" : measure === "byteRate" ? "bytes" : "requests" });
     return { timesMs, values: counted.map((part) => (part === undefined ? null : valueOf(measure, combineTraffic(part).filter(subject.concerns)))) };
@@ -67,10 +68,6 @@ export class TrafficSeries implements Measurements {
     const isSeen = (name: string): boolean => (namespace === "" || name === namespace) && isVisible(reader.namespaces, name);
     return { workloads: [...inventory.workloads.values()].filter((one) => isSeen(one.namespace)).map(({ key }) => key), concerns: ({ destination, service: { namespace: of } }) => isSeen(destination.namespace === "unknown" ? of : destination.namespace) };
   }
-}
-
-function sumOf(values: readonly (number | null)[]): number | null {
-  return values.reduce((sum, value) => (value === null ? sum : (sum ?? 0) + value), null);
 }
 
 const quantiles: Partial<Record<SeriesMeasure, number>> = { p50Ms: 0.5, p90Ms: 0.9, p99Ms: 0.99 };

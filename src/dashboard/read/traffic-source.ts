@@ -12,14 +12,27 @@ export interface TrafficSteps {
   readonly of: "requests" | "durations" | "bytes";
 }
 
+/** Pods whose proxies are asked for what they use. */
+export interface ProcessSubject {
+  /** `namespace/name` of their workload. */
+  readonly workload: string;
+  readonly namespace: string;
+  readonly pods: readonly string[];
+}
+
+export interface ProcessSteps extends Omit<TrafficSteps, "of"> {
+  readonly of: Extract<SeriesRequest["measure"], "cpuSeconds" | "memoryBytes">;
+  readonly subjects: readonly ProcessSubject[];
+}
+
 /** Where counted traffic comes from: the reader's own scrapes, or a Prometheus. */
 export interface TrafficSource {
   /** Over the window up to `atMs` (0: now). */
   measure(windowSeconds: number, atMs: number): Promise<MeasuredTraffic>;
   /** What was counted up to each of the points; undefined for those in which nobody counted. */
   steps(steps: TrafficSteps): Promise<readonly (readonly CountedTraffic[] | undefined)[]>;
-  /** Of proxies themselves; null where nothing is known. */
-  process(workload: string, measure: Extract<SeriesRequest["measure"], "cpuSeconds" | "memoryBytes">, fromMs: number, toMs: number): number | null;
+  /** What the subjects' proxies use, together, up to each of the points; null where nothing is known. */
+  processes(steps: ProcessSteps): Promise<readonly (number | null)[]>;
   /** Raised when something was counted, or time went on over something that was. */
   readonly version: number;
   source(): SourceState;

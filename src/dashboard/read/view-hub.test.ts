@@ -1,42 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { silentLogger, userError, type Clock } from "../../base/index.ts";
+import { silentLogger, userError } from "../../base/index.ts";
 import type { Problem, View } from "../../api/dashboard/index.ts";
 import type { ViewReader } from "../server/view-source.ts";
+import { MovedClock } from "./testing/moved-clock.ts";
 import { ViewHub } from "./view-hub.ts";
-
-/** Time that stands until it is moved on. */
-class HandClock implements Clock {
-  #nowMs = 0;
-  #timers: { readonly atMs: number; readonly run: () => void }[] = [];
-
-  nowMs(): number {
-    return this.#nowMs;
-  }
-  steadyMs(): number {
-    return this.#nowMs;
-  }
-  async sleep(): Promise<void> {
-    await Promise.resolve();
-  }
-  after(ms: number, run: () => void): Disposable {
-    const timer = { atMs: this.#nowMs + ms, run };
-    this.#timers.push(timer);
-    return { [Symbol.dispose]: () => void (this.#timers = this.#timers.filter((one) => one !== timer)) };
-  }
-  async pass(ms: number): Promise<void> {
-    this.#nowMs += ms;
-    const due = this.#timers.filter(({ atMs }) => atMs <= this.#nowMs);
-    this.#timers = this.#timers.filter(({ atMs }) => atMs > this.#nowMs);
-    for (const { run } of due) run();
-    for (let turn = 0; turn < 5; turn += 1) await Promise.resolve();
-  }
-}
 
 const reader = (key: string): ViewReader => ({ key, namespaces: "*", hiddenKinds: new Set(), may: async () => true });
 
-function hub(make: () => View): { hub: ViewHub; clock: HandClock; changes: () => void; views: View[]; problems: Problem[]; made: () => number; follow: (key: string) => AbortController } {
-  const clock = new HandClock();
+function hub(make: () => View): { hub: ViewHub; clock: MovedClock; changes: () => void; views: View[]; problems: Problem[]; made: () => number; follow: (key: string) => AbortController } {
+  const clock = new MovedClock();
   let [version, count] = [0, 0];
   const views: View[] = [];
   const problems: Problem[] = [];

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { brotliDecompressSync } from "node:zlib";
 import { applyLiveMessage, type Session, type View } from "../../api/dashboard/index.ts";
+import { limits } from "./limits.ts";
 import { DashboardRig } from "./testing/dashboard-rig.ts";
 import { syntheticAccess, syntheticIdentity, syntheticToken } from "./testing/synthetic-access.ts";
 
@@ -19,6 +20,8 @@ test("the page's files are compressed, kept by their hash, and come with a polic
   const parts: Buffer[] = [];
   for await (const part of script as AsyncIterable<Buffer>) parts.push(part);
   assert.equal(brotliDecompressSync(Buffer.concat(parts)).toString(), "console.log(1);".repeat(500));
+  const uncompressed = await rig.ask("GET", "/page.js");
+  assert.deepEqual([uncompressed.headers["content-encoding"], uncompressed.text], [undefined, "console.log(1);".repeat(500)]);
   const again = await rig.ask("GET", "/page.js", { headers: { "accept-encoding": "br", "if-none-match": String(script.headers.etag) } });
   assert.deepEqual([again.status, again.text], [304, ""]);
   assert.match(String((await rig.ask("GET", "/chunk-ABCDEF12.js")).headers["cache-control"]), /immutable/);
@@ -76,6 +79,19 @@ test("a login needs the page's own token against forgery, changes the cookie, an
   assert.deepEqual(rig.audit.records(() => true).map(({ what, result }) => `${what} ${result}`), ["logout done", "login done"]);
 });
 
+test("a login is not lost to another dashboard of the same host: each port has a cookie of its own, and of one name that of the longer path counts", async () => {
+  await using rig = await DashboardRig.start();
+  await rig.logIn(syntheticToken);
+  const [name = "", id = ""] = rig.cookie.split("=");
+  const userBy = async (headers: Record<string, string>): Promise<string> => (JSON.parse((await rig.ask("GET", "/api/session", { headers })).text) as Session).user;
+  const other = "x".repeat(id.length);
+  assert.equal(await userBy({ cookie: `serin-session-1=${other}; ${rig.cookie}` }), "ana@example.org");
+  assert.equal(await userBy({ cookie: `${rig.cookie}; ${name}=${other}` }), "ana@example.org");
+  // The port is that which the browser asked: a port-forward's.
+  assert.equal(await userBy({ host: "localhost:20001", cookie: `serin-session-20001=${id}; serin-session-20002=${other}` }), "ana@example.org");
+  assert.equal(await userBy({ host: "localhost:20002", cookie: `serin-session-20001=${id}` }), "");
+});
+
 test("a printed address lets its browser in", async () => {
   await using rig = await DashboardRig.start();
   assert.equal((await rig.ask("GET", "/enter?secret=guessed")).status, 403);
@@ -130,4 +146,27 @@ test("bodies, fields and methods that are none are refused with a reason", async
     assert.equal(status, expected, `${method} ${path}: ${text}`);
     assert.notEqual(problemCode(text), "", path);
   }
+});
+
+test("one user cannot take all views for themselves: of different ones there are only so many, while those that are open may be opened again", async () => {
+  await using rig = await DashboardRig.start();
+  await rig.logIn(syntheticToken);
+  const page = async (first: number): Promise<number> => {
+    const topics = Array.from({ length: limits.topicsOfPage }, (_, index) => `topic=${encodeURIComponent(`workloads?namespaces=n${first + index}`)}`);
+    return (await rig.open("GET", `/api/live?${topics.join("&")}`)).statusCode ?? 0;
+  };
+  for (let first = 0; first < limits.topicsOfUser; first += limits.topicsOfPage) assert.equal(await page(first), 200);
+  assert.deepEqual([await page(limits.topicsOfUser), await page(0)], [503, 200]);
+});
+
+test("who reads without a login has so many pages open from one address, with cookies or without; who logs in has their own", async () => {
+  await using rig = await DashboardRig.start({ access: syntheticAccess({ anonymous: syntheticIdentity({ user: "anonymous" }) }) });
+  const page = async (): Promise<number> => {
+    rig.cookie = "";
+    return (await rig.open("GET", "/api/live?topic=workloads")).statusCode ?? 0;
+  };
+  for (let count = 0; count < limits.pagesOfAddress; count += 1) assert.equal(await page(), 200, String(count));
+  assert.equal(await page(), 503);
+  await rig.logIn(syntheticToken);
+  assert.equal((await rig.open("GET", "/api/live?topic=workloads")).statusCode, 200);
 });

@@ -1,7 +1,8 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { aborted, describeError, messageOf, userError, type Clock, type Logger } from "../../base/index.ts";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import { aborted, describeError, messageOf, nodeHttp, userError, type Clock, type Logger } from "../../base/index.ts";
 import type { Access } from "./access/access.ts";
 import type { Identity } from "./access/identity.ts";
+import { placeOf } from "./access/place-of-address.ts";
 import { Sessions } from "./access/sessions.ts";
 import type { AuditLog } from "./audit-log.ts";
 import { readJsonBody, sendJson } from "./http-body.ts";
@@ -12,6 +13,7 @@ import type { ParsedTopic } from "./live/parse-topic.ts";
 import type { PageAssets } from "./page-assets.ts";
 import { problemOf, refusal, statusOf } from "./problem.ts";
 import { RequestFields } from "./requests/request-fields.ts";
+import { RequestsInFlight } from "./requests-in-flight.ts";
 import type { RequestHandler, RequestHandlers } from "./requests/request-handlers.ts";
 import { checkHost, checkSameSite, setSecurityHeaders } from "./security.ts";
 import type { ViewSource } from "./view-source.ts";
@@ -59,7 +61,7 @@ export class DashboardServer {
   readonly #pages: LivePages;
   readonly #sessions: Sessions;
   readonly #visits: Visits;
-  #inFlight = 0;
+  readonly #inFlight: RequestsInFlight;
 
   constructor(options: DashboardServerOptions) {
     const { source, clock, checkTopic, access, audit, version, root } = options;
@@ -68,6 +70,7 @@ export class DashboardServer {
     this.#hub = new LiveHub({ source, clock, log });
     this.#pages = new LivePages({ hub: this.#hub, clock, log, checkTopic });
     this.#sessions = new Sessions({ clock, idleMs: options.sessionIdleMs, absoluteMs: options.sessionMs });
+    this.#inFlight = new RequestsInFlight(clock);
     this.#visits = new Visits({ access, sessions: this.#sessions, audit, clock, version, root });
   }
 
@@ -103,7 +106,7 @@ export class DashboardServer {
 
   #createServer(): Server {
     const { headersTimeoutMs, requestTimeoutMs, keepAliveTimeoutMs, connections } = limits;
-    const server = createServer({ headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs, keepAliveTimeout: keepAliveTimeoutMs }, (request, response) => {
+    const server = nodeHttp().createServer({ headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs, keepAliveTimeout: keepAliveTimeoutMs }, (request, response) => {
       void this.#answer(request, response);
     });
     server.maxConnections = connections;
@@ -187,15 +190,16 @@ export class DashboardServer {
       this.#live(url, request, response, visit);
       return;
     }
-    if (this.#inFlight >= limits.requestsInFlight) throw refusal("unavailable", "the server is busy", "try again in a moment");
-    this.#inFlight += 1;
+    const { identity } = visit;
+    const isNamed = identity !== undefined && identity !== this.#options.access.anonymous;
+    this.#inFlight.enter(isNamed ? `user ${identity.user}` : `address ${placeOf(request.socket.remoteAddress ?? "")}`, response);
     const left = new AbortController();
     response.on("close", () => left.abort());
     try {
       const { status, body } = await this.#apiAnswer(name, own, url, request, response, visit, left.signal);
       await sendJson(request, response, status, body);
     } finally {
-      this.#inFlight -= 1;
+      this.#inFlight.answered(response);
     }
   }
 
@@ -224,8 +228,8 @@ export class DashboardServer {
     const { access } = this.#options;
     if (identity === undefined) throw refusal("logged-out", "nobody is logged in", access.loginHint);
     const topics = url.searchParams.getAll("topic");
-    if (identity === access.anonymous) this.#pages.open(request, response, topics, { id, user: id, identity: async () => await Promise.resolve(identity) });
-    else this.#pages.open(request, response, topics, { id, user: identity.user, identity: async () => await this.#visits.identityOf(id) });
+    if (identity === access.anonymous) this.#pages.open(request, response, topics, { id, user: id, place: placeOf(request.socket.remoteAddress ?? ""), viewer: identity.user, identity: async () => await Promise.resolve(identity) });
+    else this.#pages.open(request, response, topics, { id, user: identity.user, viewer: identity.user, identity: async () => await this.#visits.identityOf(id) });
   }
 }
 

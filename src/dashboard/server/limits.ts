@@ -6,13 +6,20 @@ export const limits = {
   connections: 512,
   /** Requests that are answered at once, apart from streams. */
   requestsInFlight: 64,
+  /** Of one user; of who has not said who they are, of one address. */
+  requestsOfSender: 24,
+  /** An answer that has not been read by then is given up. */
+  answerReadMs: 60_000,
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 30_000,
   keepAliveTimeoutMs: 60_000,
-  /** Open pages: of all, and of one user. */
+  /** Open pages: of all, of one user, and of all of one address who have not said who they are. */
   pages: 256,
   pagesOfUser: 64,
+  pagesOfAddress: 128,
   topicsOfPage: 8,
+  /** Different ones of all pages of one user, and of all who have not said who they are. */
+  topicsOfUser: 128,
   topicTextLength: 2_000,
   /** Views that are followed at once, each for all pages that show it to readers of the same rights. */
   topics: 512,

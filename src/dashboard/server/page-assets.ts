@@ -1,14 +1,14 @@
 import { createHash } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { extname } from "node:path";
-import { brotliCompressSync, constants, gzipSync } from "node:zlib";
+import { brotliCompressSync, constants, gunzipSync, gzipSync } from "node:zlib";
 import type { PageFiles } from "../bundle/index.ts";
 
 interface Asset {
   readonly type: string;
   readonly digest: string;
   readonly cacheControl: string;
-  /** By content coding; the plain bytes are `identity`. */
+  /** By content coding; the plain bytes, `identity`, of what is not compressed alone. */
   readonly bodies: ReadonlyMap<string, Uint8Array>;
 }
 
@@ -55,7 +55,7 @@ export class PageAssets {
     const asset = this.#assets.get(name);
     if (asset === undefined) throw new Error(`the page has no file ${name}`);
     const coding = codingOf(request.headers["accept-encoding"], asset.bodies);
-    const body = asset.bodies.get(coding) ?? new Uint8Array();
+    const body = asset.bodies.get(coding) ?? gunzipSync(asset.bodies.get("gzip") ?? new Uint8Array());
     const etag = `"${asset.digest}-${coding}"`;
     response.setHeader("etag", etag);
     response.setHeader("cache-control", asset.cacheControl);
@@ -73,11 +73,13 @@ export class PageAssets {
 
 function assetOf(name: string, contents: Uint8Array): Asset {
   const type = types[extname(name)] ?? "application/octet-stream";
-  const bodies = new Map<string, Uint8Array>([["identity", contents]]);
-  if (compressible.test(type)) {
+  const bodies = new Map<string, Uint8Array>();
+  if (!compressible.test(type)) bodies.set("identity", contents);
+  else {
     const params = { [constants.BROTLI_PARAM_QUALITY]: brotliQuality, [constants.BROTLI_PARAM_LGWIN]: brotliWindowBits, [constants.BROTLI_PARAM_SIZE_HINT]: contents.length };
-    bodies.set("br", brotliCompressSync(contents, { params }));
-    bodies.set("gzip", gzipSync(contents));
+    // Copied: what the compressor answers is a part of a piece of 16 kB at least.
+    bodies.set("br", new Uint8Array(brotliCompressSync(contents, { params })));
+    bodies.set("gzip", new Uint8Array(gzipSync(contents)));
   }
   return {
     type,

@@ -49,7 +49,8 @@ export function checkSameSite(request: IncomingMessage): void {
   throw refusal("forbidden", "the request comes from a page of another origin");
 }
 
+/** Of several of one name the first: browsers send that of the longest path first (RFC 6265, 5.4). */
 export function cookiesOf(request: IncomingMessage): ReadonlyMap<string, string> {
   const pairs = (request.headers.cookie ?? "").split(";").map((pair) => pair.trim());
-  return new Map(pairs.filter((pair) => pair.includes("=")).map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)] as const));
+  return new Map(pairs.filter((pair) => pair.includes("=")).map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)] as const).reverse());
 }

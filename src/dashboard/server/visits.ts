@@ -29,7 +29,12 @@ export interface Visit {
   readonly identity: Identity | undefined;
 }
 
-const cookieName = "serin-session";
+/** Each port has its own: a browser sends a host's cookies to all of its ports, and servers behind port-forwards would take each other's. */
+function cookieNameOf(request: IncomingMessage): string {
+  const [, port] = /:(\d{1,5})$/.exec(request.headers.host ?? "") ?? [];
+  return port === undefined ? "serin-session" : `serin-session-${port}`;
+}
+
 export const csrfHeader = "x-serin-csrf";
 
 /** Who comes, by their cookie; and how they log in and out. */
@@ -45,7 +50,7 @@ export class Visits {
   /** Also looks whether the session's token is still taken. */
   async of(request: IncomingMessage): Promise<Visit> {
     const { sessions, access } = this.#options;
-    const given = cookiesOf(request).get(cookieName) ?? "";
+    const given = cookiesOf(request).get(cookieNameOf(request)) ?? "";
     if (!sessions.isId(given)) return { id: sessions.newId(), isNew: true, identity: access.anonymous };
     return { id: given, isNew: false, identity: (await this.identityOf(given)) ?? access.anonymous };
   }
@@ -122,6 +127,6 @@ export class Visits {
   }
 
   setCookie(response: ServerResponse, id: string): void {
-    response.setHeader("set-cookie", `${cookieName}=${id}; Path=${this.#options.root}/; HttpOnly; SameSite=Strict`);
+    response.setHeader("set-cookie", `${cookieNameOf(response.req)}=${id}; Path=${this.#options.root}/; HttpOnly; SameSite=Strict`);
   }
 }

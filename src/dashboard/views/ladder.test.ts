@@ -48,6 +48,15 @@ test("a namespace under way is at both revisions, goes to the new one, and says 
   assert.deepEqual(rung?.blockedBy, ["pod web-2-y is not ready", "Deployment shop/web: 1 of 2 pods are ready"]);
 });
 
+test("an upgrade that is paused waits for a person, where it still goes somewhere: nothing is blocked by that", () => {
+  const paused = { ...upgrade, status: { ...upgrade.status, phase: "Paused" } } as unknown as MeshUpgrade;
+  const { rungs } = ladderView(input({ ...objects, upgrades: [paused] }, [], { pilots }), "*").tables;
+  const rung = rungs["namespace shop/shop"];
+  assert.deepEqual(rung?.waitsFor, [`waits until a person approves "${upgrade.status?.step?.title ?? ""}"`]);
+  assert.ok(!rung.blockedBy.some((text) => text.includes("person")));
+  assert.deepEqual(Object.values(rungs).filter(({ goingTo, waitsFor }) => goingTo === "" && waitsFor.length > 0), []);
+});
+
 test("what a step waits for is told at its own rung, not at one whose name is part of another's", () => {
   const blockedBy = (id: string, title: string): unknown => {
     const step = { ...upgrade.status?.step, id, title, waitingFor: ["Deployment other/vault"] };

@@ -135,7 +135,7 @@ class RungTable {
     }
     const at = Object.fromEntries(Object.entries(pods).map(([revision, count]) => [revision, count / all]));
     const goingTo = this.#goingTo(kind, pods, wanted);
-    return { kind, namespace, name, at, pods, wanted, goingTo, blockedBy: this.#blockers(kind, namespace, name, workloads, wanted, goingTo, pods) };
+    return { kind, namespace, name, at, pods, wanted, goingTo, blockedBy: this.#blockers(kind, namespace, name, workloads, wanted, goingTo, pods), waitsFor: goingTo === "" ? [] : this.#approvals() };
   }
 
   /** The upgrade's revision, while it is under way and not all pods are there. */
@@ -160,14 +160,18 @@ class RungTable {
     return blockers.length > maxBlockers ? [...blockers.slice(0, maxBlockers), `and ${blockers.length - maxBlockers} more`] : blockers;
   }
 
+  #approvals(): string[] {
+    const { status } = this.#upgrade ?? {};
+    return status?.phase === "Paused" ? [`waits until a person approves "${status.step?.title ?? "the next step"}"`] : [];
+  }
+
   /** What the upgrade waits for here, and what does not let pods go. */
   #heldBy(kind: LadderRung["kind"], namespace: string, name: string, pods: readonly Workload["pods"][number][]): string[] {
     const { status } = this.#upgrade ?? {};
     const step = status?.step;
     const isOwn = step !== undefined && isStepOf(step, kind, namespace, name);
     const waits = isOwn ? (step.waitingFor ?? []) : [];
-    const approval = status?.phase === "Paused" ? [`an approval of ${step?.title ?? "the next step"}`] : [];
     const budgets = this.#inventory.objects.budgets.filter(({ metadata, spec, status: budget }) => metadata.namespace === namespace && budget?.disruptionsAllowed === 0 && pods.some((pod) => matchesLabelSelector(spec?.selector, pod.metadata.labels)));
-    return [...waits, ...approval, ...budgets.map((budget) => `PodDisruptionBudget ${keyOf(budget)} allows no disruption`)];
+    return [...waits, ...budgets.map((budget) => `PodDisruptionBudget ${keyOf(budget)} allows no disruption`)];
   }
 }

@@ -92,7 +92,7 @@ export function trafficLabels(raw: Readonly<Record<string, string>>): TrafficLab
     ofConnections: raw["app"] === "ztunnel",
     security: security === "mutual_tls" || security === "none" ? security : "unknown",
     pairKey,
-    edgeKey: `${pairKey}\n${service.namespace}\n${service.name}`,
+    edgeKey: [pairKey, service.namespace, service.name].join("\n"),
   };
 }
 

@@ -7,6 +7,7 @@ test("figures have their unit and three digits that say something", () => {
   assert.deepEqual([0.2, 4.2, 12.34, 1350].map(formatMs), ["200 µs", "4.20 ms", "12.3 ms", "1.35 s"]);
   assert.deepEqual([12, 1_500_000].map(formatBytes), ["12 B", "1.50 MB"]);
   assert.deepEqual([8_000, 120_000, 250_000, 1_500_000, 11_100_000, 1_000_000_000].map(formatDuration), ["8 s", "2 min", "4 min 10 s", "25 min", "3 h 5 min", "11 d"]);
+  assert.deepEqual([364, 365, 761, 8 * 365 + 3].map((days) => formatDuration(days * 86_400_000)), ["364 d", "1 y", "2 y 31 d", "8 y"]);
 });
 
 test("a share that is not all is not shown as all, and one that is not nothing not as nothing", () => {

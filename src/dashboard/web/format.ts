@@ -46,7 +46,11 @@ export function formatBytes(bytes: number | undefined): string {
   return `${unit === 0 ? Math.round(value) : digits(value)} ${byteUnits[unit] ?? ""}`;
 }
 
-/** `8 s`, `4 min 10 s`, `3 h 5 min`, `12 d`; the second part where the first is small. */
+const daysOfYear = 365;
+/** As kubectl's ages. */
+const yearsWithDays = 8;
+
+/** `8 s`, `4 min 10 s`, `3 h 5 min`, `12 d`, `2 y 31 d`; the second part where the first is small. */
 export function formatDuration(ms: number | undefined): string {
   if (ms === undefined) return absent;
   const seconds = Math.max(0, Math.round(ms / 1_000));
@@ -56,7 +60,10 @@ export function formatDuration(ms: number | undefined): string {
   if (minutes < 60) return `${minutes} min`;
   const hours = Math.floor(minutes / 60);
   if (hours < 24) return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
-  return `${Math.floor(hours / 24)} d`;
+  const days = Math.floor(hours / 24);
+  if (days < daysOfYear) return `${days} d`;
+  const years = Math.floor(days / daysOfYear);
+  return years >= yearsWithDays || days % daysOfYear === 0 ? `${years} y` : `${years} y ${days % daysOfYear} d`;
 }
 
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });

@@ -29,10 +29,28 @@ export async function request<Name extends RequestName>(name: Name, parameters: 
     headers["x-serin-csrf"] = session.value?.csrfToken ?? "";
     options.body = JSON.stringify(parameters);
   }
+  if (!loginNames.has(name)) return (await exchangeInSession(url, options, signal)) as DashboardRequests[Name]["answer"];
   const answer = await exchange(url, options, signal);
-  if (!loginNames.has(name)) return answer as DashboardRequests[Name]["answer"];
   setSession(answer as DashboardRequests["GET /api/session"]["answer"], name === "POST /api/logout");
   return answer as DashboardRequests[Name]["answer"];
+}
+
+/** Where everybody may read, the page goes on without a login: it is told that the session has ended, not sent to log in. */
+async function exchangeInSession(url: URL, options: RequestInit, signal: AbortSignal | undefined): Promise<unknown> {
+  try {
+    return await exchange(url, options, signal);
+  } catch (error) {
+    if (error instanceof RequestFailure && error.problem.code === "logged-out" && !(await goesOnAnonymously())) endSession(error.problem);
+    throw error;
+  }
+}
+
+async function goesOnAnonymously(): Promise<boolean> {
+  try {
+    return (await request("GET /api/session", {})).authentication === "anonymous";
+  } catch {
+    return false;
+  }
 }
 
 async function exchange(url: URL, options: RequestInit, signal: AbortSignal | undefined): Promise<unknown> {
@@ -47,9 +65,7 @@ async function exchange(url: URL, options: RequestInit, signal: AbortSignal | un
   }
   if (response.ok && body !== undefined) return body;
   const { problem } = (body ?? {}) as { problem?: Problem };
-  const failure = problem ?? { code: "internal", message: `The dashboard's server answered ${response.status}.` };
-  if (failure.code === "logged-out") endSession(failure);
-  throw new RequestFailure(failure);
+  throw new RequestFailure(problem ?? { code: "internal", message: `The dashboard's server answered ${response.status}.` });
 }
 
 /** The problem of whatever was thrown. */

@@ -36,6 +36,8 @@ export interface CompareProxiesOptions {
   readonly progress: (text: string) => void;
 }
 
+export type StartBothOptions = Pick<CompareProxiesOptions, "from" | "to" | "runner" | "kubeConfig" | "clock" | "log" | "revision" | "namespace">;
+
 export interface ProxiesComparison {
   readonly report: ProxiesReport;
   /** Proxies that could not be asked about, with the reason. */
@@ -51,11 +53,14 @@ export const maxProxies = 400;
 const livelyTypes: ReadonlySet<string> = new Set(["endpoints", "address", "name table"]);
 
 /** Live objects that carry either version reach both sides, so both are neutral on both. */
-interface Asking extends CompareProxiesOptions {
+interface Asking {
+  readonly from: Pick<ShadowSide, "version">;
+  readonly to: Pick<ShadowSide, "version">;
   readonly cache: ResourceCache;
+  readonly signal: AbortSignal;
 }
 
-interface Pilots {
+export interface ShadowPilots {
   readonly from: ShadowPilot;
   readonly to: ShadowPilot;
 }
@@ -69,7 +74,7 @@ type ByProxy = ReadonlyMap<LiveProxy, Answers>;
 
 /** What either release would send to the same proxies, by a process of each that is fed the live objects. */
 export async function compareProxies(given: CompareProxiesOptions): Promise<ProxiesComparison> {
-  const options = { ...given, cache: new ResourceCache({ revision: "default", versions: [given.from.version, given.to.version] }) };
+  const options = { ...given, signal: given.runner.signal, cache: new ResourceCache({ revision: "default", versions: [given.from.version, given.to.version] }) };
   const { proxies, envoyFilters, progress } = options;
   const failures: string[] = [];
   const asked = proxies.slice(0, maxProxies);
@@ -85,11 +90,25 @@ export async function compareProxies(given: CompareProxiesOptions): Promise<Prox
   return { report: reportOf(proxies, asked, seen.answers, changes, effects), failures, refusedWrites: seen.refusedWrites };
 }
 
-/** How what each proxy would be sent differs between the sides; those that could not be asked are told in `failures`. */
-export async function compareEachProxy(given: Omit<CompareProxiesOptions, "envoyFilters" | "rootNamespace">, failures: string[]): Promise<ReadonlyMap<LiveProxy, readonly ResourceChange[]>> {
-  const options = { ...given, envoyFilters: [], rootNamespace: "", cache: new ResourceCache({ revision: "default", versions: [given.from.version, given.to.version] }) };
-  const { answers } = await askBoth(options, given.proxies, [], failures);
-  return new Map([...answers].map(([proxy, { from, to }]) => [proxy, resourceChanges(proxy.name, from, to)]));
+export interface CompareEachOptions {
+  /** Of both sides. */
+  readonly version: string;
+  readonly proxies: readonly LiveProxy[];
+  readonly pilots: ShadowPilots;
+  readonly signal: AbortSignal;
+}
+
+/** How what these control planes, of one release, send each proxy differs; those that could not be asked are told in `failures`. */
+export async function compareEachProxy({ version, proxies, pilots, signal }: CompareEachOptions, failures: string[]): Promise<ReadonlyMap<LiveProxy, readonly ResourceChange[]>> {
+  const asking = { from: { version }, to: { version }, signal, cache: new ResourceCache({ revision: "default", versions: [version, version] }) };
+  const answers = await askAll(asking, proxies, pilots, failures);
+  // In the order in which they were given, not in that of the answers.
+  return new Map(
+    proxies.flatMap((proxy) => {
+      const found = answers.get(proxy);
+      return found === undefined ? [] : [[proxy, resourceChanges(proxy.name, found.from, found.to)] as const];
+    }),
+  );
 }
 
 function reportOf(proxies: readonly LiveProxy[], asked: readonly LiveProxy[], answers: ByProxy, changes: readonly ResourceChange[], envoyFilters: ProxiesReport["envoyFilters"]): ProxiesReport {
@@ -106,34 +125,37 @@ function filteredProxies(seen: ByProxy, without: ByProxy): FilteredProxy[] {
   });
 }
 
-async function askBoth(options: Asking, proxies: readonly LiveProxy[], hidden: readonly string[], failures: string[]): Promise<{ readonly answers: ByProxy; readonly refusedWrites: readonly string[] }> {
-  const started = await Promise.allSettled([startSide(options, options.from, hidden), startSide(options, options.to, hidden)]);
-  const pilots = started.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+async function askBoth(options: Asking & CompareProxiesOptions, proxies: readonly LiveProxy[], hidden: readonly string[], failures: string[]): Promise<{ readonly answers: ByProxy; readonly refusedWrites: readonly string[] }> {
+  const pilots = await startBoth(options, hidden);
   try {
-    const failed = started.find((result) => result.status === "rejected");
-    if (failed !== undefined) throw failed.reason;
-    const [from, to] = pilots as [ShadowPilot, ShadowPilot];
-    const answers = await askAll(options, proxies, { from, to }, failures);
-    return { answers, refusedWrites: [...new Set(pilots.flatMap(({ refusedWrites }) => refusedWrites))] };
+    const answers = await askAll(options, proxies, pilots, failures);
+    return { answers, refusedWrites: [...new Set([...pilots.from.refusedWrites, ...pilots.to.refusedWrites])] };
   } finally {
-    await Promise.all(pilots.map(async (pilot) => await pilot.stop()));
+    await Promise.all([pilots.from.stop(), pilots.to.stop()]);
   }
 }
 
-async function startSide({ runner, kubeConfig, clock, log, revision, namespace }: Asking, side: ShadowSide, hidden: readonly string[]): Promise<ShadowPilot> {
-  return await startShadowPilot({ ...side, runner, kubeConfig, revision, namespace, hidden, clock, log });
+/** Both control planes of a comparison, side by side; where one does not start, neither is left. */
+export async function startBoth({ from, to, runner, kubeConfig, clock, log, revision, namespace }: StartBothOptions, hidden: readonly string[] = []): Promise<ShadowPilots> {
+  const started = await Promise.allSettled([from, to].map(async (side) => await startShadowPilot({ ...side, runner, kubeConfig, revision, namespace, hidden, clock, log })));
+  const pilots = started.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+  const failed = started.find((result) => result.status === "rejected");
+  const [first, second] = pilots;
+  if (failed === undefined && first !== undefined && second !== undefined) return { from: first, to: second };
+  await Promise.all(pilots.map(async (pilot) => await pilot.stop()));
+  throw failed?.reason;
 }
 
-async function askAll(options: Asking, proxies: readonly LiveProxy[], pilots: Pilots, failures: string[]): Promise<ByProxy> {
+async function askAll(options: Asking, proxies: readonly LiveProxy[], pilots: ShadowPilots, failures: string[]): Promise<ByProxy> {
   const answers = new Map<LiveProxy, Answers>();
   const waiting = [...proxies];
   const work = async (): Promise<void> => {
     for (let proxy = waiting.shift(); proxy !== undefined; proxy = waiting.shift()) {
-      options.runner.signal.throwIfAborted();
+      options.signal.throwIfAborted();
       try {
         answers.set(proxy, await askTwice(options, proxy, pilots));
       } catch (error) {
-        options.runner.signal.throwIfAborted();
+        options.signal.throwIfAborted();
         failures.push(`${proxy.name}: ${messageOf(error)}`);
       }
     }
@@ -142,14 +164,14 @@ async function askAll(options: Asking, proxies: readonly LiveProxy[], pilots: Pi
   return answers;
 }
 
-async function askTwice(options: Asking, proxy: LiveProxy, pilots: Pilots): Promise<Answers> {
+async function askTwice(options: Asking, proxy: LiveProxy, pilots: ShadowPilots): Promise<Answers> {
   const first = await askOnce(options, proxy, pilots);
   const isLively = resourceChanges(proxy.name, first.from, first.to).some(({ type }) => livelyTypes.has(type));
   return isLively ? await askOnce(options, proxy, pilots) : first;
 }
 
-async function askOnce({ from, to, runner: { signal }, cache }: Asking, proxy: LiveProxy, pilots: Pilots): Promise<Answers> {
-  const ask = async ({ version }: ShadowSide, { target }: ShadowPilot): Promise<ProxyResources> => await recordProxy(proxy, { target, version, cache, signal });
+async function askOnce({ from, to, signal, cache }: Asking, proxy: LiveProxy, pilots: ShadowPilots): Promise<Answers> {
+  const ask = async ({ version }: Pick<ShadowSide, "version">, { target }: ShadowPilot): Promise<ProxyResources> => await recordProxy(proxy, { target, version, cache, signal });
   const [before, after] = await Promise.all([ask(from, pilots.from), ask(to, pilots.to)]);
   return { from: before, to: after };
 }

@@ -2,7 +2,7 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
 import { transientError, userError, type Clock, type Environment, type Logger } from "../../base/index.ts";
-import { serveReadOnlyRelay, type KubeConfig, type OverlaidObject, type ReadOnlyRelay } from "../../kube/index.ts";
+import { serveReadOnlyRelay, type KubeConfig, type OverlaidObject, type ReadOnlyRelay, type ShownVersion } from "../../kube/index.ts";
 import { endChild, startChild } from "../release/child.ts";
 import type { Release } from "../release/release.ts";
 import type { ReleaseRunner } from "../release/release-runner.ts";
@@ -32,12 +32,18 @@ export interface ShadowPilot {
   readonly target: string;
   /** Writes that it tried. */
   readonly refusedWrites: readonly string[];
+  /** Whether its process has ended. */
+  readonly hasEnded: boolean;
+  /** Shows it these objects from now on, in the place of those that it was shown before; resolves when all that follows from them is what proxies are sent. Serin's alone. */
+  overlay(objects: readonly OverlaidObject[]): Promise<void>;
   stop(): Promise<void>;
 }
 
 const maxHeapMegabytes = 1024;
 const readyLimitMs = 180_000;
 const readyPollMs = 50;
+const processedLimitMs = 5000;
+const processedPollMs = 10;
 const keptErrorBytes = 16 << 10;
 
 /** Its own kubeconfig leads to a relay that passes reads on and refuses everything else, whatever the release does. */
@@ -58,16 +64,42 @@ export async function startShadowPilot(options: ShadowPilotOptions): Promise<Sha
       endChild(child);
       throw error;
     }
-    return { target: `127.0.0.1:${discovery}`, refusedWrites: relay.refused, stop: async () => await stop(child, relay) };
+    return {
+      target: `127.0.0.1:${discovery}`,
+      refusedWrites: relay.refused,
+      get hasEnded() {
+        return isOver(child);
+      },
+      overlay: async (objects) => {
+        for (const shown of await relay.overlay(objects)) await waitProcessed(http, shown, clock, runner.signal);
+      },
+      stop: async () => await stop(child, relay),
+    };
   } catch (error) {
     relay.close();
     throw error;
   }
 }
 
+function isOver({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
+}
+
+/** See "acknowledged" in docs/contracts.md. */
+async function waitProcessed(port: number, { group, kind, namespace, name, resourceVersion }: ShownVersion, clock: Clock, signal: AbortSignal): Promise<void> {
+  const query = new URLSearchParams({ group, kind, namespace, name, resourceVersion }).toString();
+  const began = clock.steadyMs();
+  for (;;) {
+    const answer = await fetch(`http://127.0.0.1:${port}/debug/serin/acknowledged?${query}`, { signal: AbortSignal.any([signal, AbortSignal.timeout(processedLimitMs)]) });
+    if (answer.status !== 200) throw transientError("shadow-unsure", `the control plane does not tell whether it has read ${kind} ${namespace}/${name}: status ${answer.status}`);
+    if (((await answer.json()) as { readonly processed?: boolean }).processed === true) return;
+    if (clock.steadyMs() - began > processedLimitMs) throw transientError("shadow-unsettled", `the control plane has not read ${kind} ${namespace}/${name} within ${processedLimitMs / 1000} s`);
+    await clock.sleep(processedPollMs, signal);
+  }
+}
+
 async function stop(child: ChildProcess, relay: ReadOnlyRelay): Promise<void> {
-  const isOver = child.exitCode !== null || child.signalCode !== null;
-  const closed = isOver ? undefined : once(child, "close");
+  const closed = isOver(child) ? undefined : once(child, "close");
   endChild(child);
   await closed;
   relay.close();

@@ -1,1 +1,1 @@
-export { whatIf, type WhatIfOptions, type WhatIfReport } from "./what-if.ts";
+export { WhatIf, type WhatIfReport } from "./what-if.ts";

@@ -5,21 +5,25 @@ import type { ResourceChange } from "../compare/resources.ts";
 import type { FieldChange } from "../compare/tree-diff.ts";
 import { openRelease } from "../release/release.ts";
 import { ReleaseRunner } from "../release/release-runner.ts";
-import { compareEachProxy } from "../shadow/compare-proxies.ts";
+import { compareEachProxy, startBoth, type ShadowPilots, type ShadowSide } from "../shadow/compare-proxies.ts";
 import { liveProxies, type LiveProxy } from "../shadow/live-proxies.ts";
+import { WarmShadows, type WarmKey } from "./warm-shadows.ts";
 
 export interface WhatIfOptions {
-  readonly client: KubeClient;
-  /** By whose credentials the control planes read. */
-  readonly kubeConfig: KubeConfig;
   /** The tree whose control plane is run. */
   readonly releaseDirectory: string;
-  /** As the API server would have them once they are applied. */
-  readonly objects: readonly OverlaidObject[];
   readonly istioNamespace: string;
   readonly env: Environment;
   readonly clock: Clock;
   readonly log: Logger;
+}
+
+export interface WhatIfQuestion {
+  readonly client: KubeClient;
+  /** By whose credentials the control planes read. */
+  readonly kubeConfig: KubeConfig;
+  /** As the API server would have them once they are applied. */
+  readonly objects: readonly OverlaidObject[];
   readonly signal: AbortSignal;
 }
 
@@ -47,31 +51,93 @@ const proxyTypes: Readonly<Record<string, string>> = { router: "gateway" };
 
 /**
  * What proxies would be sent with these objects and are not sent without: by two processes of a control plane beside the mesh that read
- * the live objects, one of them with the new ones in their place, and write nothing. Takes some seconds, and some 200 MB while it runs.
+ * the live objects, one of them with the new ones in their place, and write nothing. The first question takes some seconds; the processes
+ * (some 200 MB) are kept for {@link warmIdleMs} after each, and follow the cluster, so that the next ones take less than one.
  */
-export async function whatIf(options: WhatIfOptions): Promise<WhatIfReport> {
-  const { client, kubeConfig, releaseDirectory, objects, istioNamespace, env, clock, log, signal } = options;
-  const release = await openRelease("what-if", releaseDirectory);
-  const incomplete: string[] = [];
-  const [{ items: pods }, { items: deployments }] = await Promise.all([client.list(podKind), client.list(deploymentKind, { labelSelector: "app=istiod" })]);
-  const proxies = liveProxies(pods);
-  const revision = revisionOf(proxies, deployments, incomplete);
-  const version = versionOf(deployments, revision);
-  if (version !== "" && version !== release.version) incomplete.push(`It is worked out by release ${release.version}, and revision ${revision} runs ${version}.`);
-  const mesh = await client.get(configMapKind, revision === "default" ? "istio" : `istio-${revision}`, istioNamespace);
-  const wanted = proxies.filter((proxy) => proxy.revision === undefined || proxy.revision === revision || deployments.length === 1);
-  const namespaces = new Set(objects.map(({ object }) => object.metadata.namespace));
-  const asked = wanted.toSorted((a, b) => Number(namespaces.has(b.namespace)) - Number(namespaces.has(a.namespace))).slice(0, maxProxies);
-  if (asked.length < wanted.length) incomplete.push(`${asked.length} of ${wanted.length} workloads' proxies were asked for.`);
-  const runner = await ReleaseRunner.open({ env, signal });
-  try {
+export class WhatIf {
+  readonly #options: WhatIfOptions;
+  readonly #warm: WarmShadows;
+
+  constructor(options: WhatIfOptions) {
+    this.#options = options;
+    this.#warm = new WarmShadows(options);
+  }
+
+  /** One question at a time. */
+  async ask({ client, kubeConfig, objects, signal }: WhatIfQuestion): Promise<WhatIfReport> {
+    const { releaseDirectory, istioNamespace } = this.#options;
+    const release = await openRelease("what-if", releaseDirectory);
+    const incomplete: string[] = [];
+    const [{ items: pods }, { items: deployments }] = await Promise.all([client.list(podKind), client.list(deploymentKind, { labelSelector: "app=istiod" })]);
+    const proxies = liveProxies(pods);
+    const revision = revisionOf(proxies, deployments, incomplete);
+    const version = versionOf(deployments, revision);
+    if (version !== "" && version !== release.version) incomplete.push(`It is worked out by release ${release.version}, and revision ${revision} runs ${version}.`);
+    const mesh = await client.get(configMapKind, revision === "default" ? "istio" : `istio-${revision}`, istioNamespace);
+    const wanted = proxies.filter((proxy) => proxy.revision === undefined || proxy.revision === revision || deployments.length === 1);
+    const namespaces = new Set(objects.map(({ object }) => object.metadata.namespace));
+    const asked = wanted.toSorted((a, b) => Number(namespaces.has(b.namespace)) - Number(namespaces.has(a.namespace))).slice(0, maxProxies);
+    if (asked.length < wanted.length) incomplete.push(`${asked.length} of ${wanted.length} workloads' proxies were asked for.`);
     const side = { release, version: release.version, meshConfig: mesh?.data?.["mesh"] ?? "{}", env: environmentOf(deployments, revision) };
     const failures: string[] = [];
-    const changes = await compareEachProxy({ from: side, to: { ...side, overlaid: objects }, proxies: asked, revision, namespace: istioNamespace, runner, kubeConfig, clock, log, progress: () => undefined }, failures);
+    const changes = await this.#compare(side, revision, asked, { client, kubeConfig, objects, signal }, failures);
     if (failures.length > 0) incomplete.push(`${failures.length} could not be asked for: ${failures.slice(0, 3).join("; ")}.`);
     return { proxies: [...changes].flatMap(([proxy, found]) => (found.length === 0 ? [] : [changedProxy(proxy, found)])), compared: changes.size, incomplete };
-  } finally {
-    await runner.close().catch((error: unknown) => log.warn("files of a control plane could not be removed", { error: messageOf(error) }));
+  }
+
+  /** Ends the processes that are kept. */
+  async close(): Promise<void> {
+    await this.#warm.close();
+  }
+
+  async #compare(side: ShadowSide, revision: string, proxies: readonly LiveProxy[], question: WhatIfQuestion, failures: string[]): Promise<ReadonlyMap<LiveProxy, readonly ResourceChange[]>> {
+    const { kubeConfig, objects, signal } = question;
+    const key = { kubeConfig, text: JSON.stringify([side.release.directory, side.version, revision, side.meshConfig, side.env]) };
+    const kept = await this.#warm.take(key);
+    if (kept !== undefined) {
+      try {
+        await kept.pilots.to.overlay(objects);
+        const changes = await compareEachProxy({ version: side.version, proxies, pilots: kept.pilots, signal }, failures);
+        await kept.pilots.to.overlay([]);
+        await this.#warm.keep(kept);
+        return changes;
+      } catch (error) {
+        await this.#warm.end(kept);
+        signal.throwIfAborted();
+        this.#options.log.debug("kept control planes could not be asked", { error: messageOf(error) });
+        failures.length = 0;
+      }
+    }
+    return await this.#compareAnew(side, revision, proxies, key, question, failures);
+  }
+
+  async #compareAnew(side: ShadowSide, revision: string, proxies: readonly LiveProxy[], key: WarmKey, { objects, kubeConfig, signal }: WhatIfQuestion, failures: string[]): Promise<ReadonlyMap<LiveProxy, readonly ResourceChange[]>> {
+    const { istioNamespace: namespace, env, clock, log } = this.#options;
+    // The processes outlast the question, and end with it where it is given up.
+    const ended = new AbortController();
+    const giveUp = (): void => ended.abort(signal.reason);
+    signal.addEventListener("abort", giveUp, { once: true });
+    const runner = await ReleaseRunner.open({ env, signal: ended.signal });
+    let pilots: ShadowPilots | undefined;
+    try {
+      signal.throwIfAborted();
+      pilots = await startBoth({ from: side, to: { ...side, overlaid: objects }, runner, kubeConfig, clock, log, revision, namespace });
+      const changes = await compareEachProxy({ version: side.version, proxies, pilots, signal }, failures);
+      // What it cannot be rid of, it is not kept with.
+      const isClean = await pilots.to.overlay([]).then(
+        () => true,
+        () => false,
+      );
+      if (isClean) await this.#warm.keep({ key, pilots, runner });
+      else await this.#warm.end({ key, pilots, runner });
+      return changes;
+    } catch (error) {
+      if (pilots !== undefined) await this.#warm.end({ key, pilots, runner });
+      else await runner.close().catch(() => undefined);
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", giveUp);
+    }
   }
 }
 

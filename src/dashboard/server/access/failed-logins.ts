@@ -1,13 +1,13 @@
-import { isIPv6 } from "node:net";
 import type { Clock } from "../../../base/index.ts";
 import { limits } from "../limits.ts";
 import { refusal } from "../problem.ts";
+import { placeOf } from "./place-of-address.ts";
 
 const minuteMs = 60_000;
 
 /**
  * Logins that have failed within the last minute, by the address that they came from: who guesses locks out nobody but those of the
- * same address. All who come through one port-forward or gateway are of one. Of IPv6 a network (/64) is one, as it is one machine's.
+ * same address.
  */
 export class FailedLogins {
   readonly #clock: Clock;
@@ -43,12 +43,4 @@ export class FailedLogins {
     const sinceMs = this.#clock.steadyMs() - minuteMs;
     return (this.#failures.get(place) ?? []).filter((atMs) => atMs > sinceMs);
   }
-}
-
-function placeOf(address: string): string {
-  if (!isIPv6(address) || address.startsWith("::")) return address;
-  const [left = "", right = ""] = (address.split("%")[0] ?? "").split("::");
-  const groups = left.split(":");
-  const filled = address.includes("::") ? [...groups, ...Array.from({ length: Math.max(0, 8 - groups.length - right.split(":").length) }, () => "0"), ...right.split(":")] : groups;
-  return filled.slice(0, 4).join(":");
 }

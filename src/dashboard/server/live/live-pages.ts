@@ -15,6 +15,10 @@ export interface PageOwner {
   readonly id: string;
   /** Who may have only so many pages. */
   readonly user: string;
+  /** Where somebody comes from who has not said who they are, and needs no cookie for it. */
+  readonly place?: string;
+  /** Whose different views count together: the user, or all who have not said who they are. */
+  readonly viewer: string;
   /** Undefined when it has ended: the page is told to log in. */
   identity(): Promise<Identity | undefined>;
 }
@@ -58,6 +62,11 @@ export class LivePages {
     if (this.#pages.size >= limits.pages) throw refusal("unavailable", `${limits.pages} pages are open, and no more can be`, "close pages that nobody looks at");
     const ofUser = [...this.#pages].filter((one) => one.owner.user === owner.user).length;
     if (ofUser >= limits.pagesOfUser) throw refusal("unavailable", `you have ${limits.pagesOfUser} pages open, and can have no more`, "close some of them");
+    const ofPlace = owner.place === undefined ? 0 : [...this.#pages].filter((one) => one.owner.place === owner.place).length;
+    if (ofPlace >= limits.pagesOfAddress) throw refusal("unavailable", `${limits.pagesOfAddress} pages are open from your address without a login, and no more can be`, "log in, or close some of them");
+    const followed = new Set([...this.#pages].flatMap((one) => (one.owner.viewer === owner.viewer ? one.topics : [])));
+    const more = new Set(topics.filter((text) => !followed.has(text))).size;
+    if (more > 0 && followed.size + more > limits.topicsOfUser) throw refusal("unavailable", `${followed.size} different views are open for ${owner.viewer} already, and no more can be`, "close pages that nobody looks at");
     request.setTimeout(0);
     response.socket?.setNoDelay(true);
     response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no" });

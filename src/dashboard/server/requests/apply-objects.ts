@@ -1,4 +1,3 @@
-import { readManifest } from "../../../analyze/index.ts";
 import type { ApplyAnswer } from "../../../api/dashboard/index.ts";
 import { keyOf, type KindDefinition, type UntypedObject } from "../../../api/index.ts";
 import { messageOf, type Clock, type Logger } from "../../../base/index.ts";
@@ -8,11 +7,13 @@ import { refusal } from "../problem.ts";
 import { fieldManager } from "./give-order.ts";
 import { discoverKind, ownOf, sendToKube, warningsOf } from "./kube-requests.ts";
 import type { RequestHandler } from "./request-handlers.ts";
+import type { YamlThreads } from "./yaml-threads.ts";
 
 export interface ApplyObjectsOptions {
   readonly audit: AuditLog;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly yaml: { readonly users: YamlThreads };
 }
 
 /** Longer YAML is refused. */
@@ -29,11 +30,11 @@ export interface WrittenObject {
  * Writes the objects of a YAML by the user's own credentials. A new one is applied on the server's side; one that was edited (its
  * `resourceVersion` is given) is replaced, since a field that was deleted in an editor shall go whoever wrote it: another version is a conflict.
  */
-export function applyObjects({ audit, clock, log }: ApplyObjectsOptions): RequestHandler<"POST /api/apply"> {
+export function applyObjects({ audit, clock, log, yaml }: ApplyObjectsOptions): RequestHandler<"POST /api/apply"> {
   return async (fields, identity, signal): Promise<ApplyAnswer> => {
     const { client } = ownOf(identity);
     const [dryRun, resourceVersion] = [fields.flag("dryRun"), fields.text("resourceVersion")];
-    const objects = await readObjects(client, fields.requiredText("yaml", maxYamlLength));
+    const objects = await readObjects(client, fields.requiredText("yaml", maxYamlLength), yaml.users);
     if (resourceVersion !== "" && objects.length !== 1) throw refusal("invalid", `one object was edited, and the YAML holds ${objects.length}`);
     const applied: string[] = [];
     const warnings: string[] = [];
@@ -57,8 +58,8 @@ export function applyObjects({ audit, clock, log }: ApplyObjectsOptions): Reques
 }
 
 /** The YAML's objects with their kinds. Throws `invalid` with the line of what is wrong. */
-export async function readObjects(client: KubeClient, yaml: string): Promise<readonly WrittenObject[]> {
-  const { resources, faults } = await readManifest("yaml", yaml);
+export async function readObjects(client: KubeClient, yaml: string, threads: YamlThreads): Promise<readonly WrittenObject[]> {
+  const { resources, faults } = await threads.read(yaml);
   const [fault] = faults;
   if (fault !== undefined) throw refusal("invalid", `${fault.position === undefined ? "" : `line ${fault.position.line}: `}${fault.message}`);
   if (resources.length === 0) throw refusal("invalid", "the YAML holds no object");

@@ -4,13 +4,14 @@ import type { KindDefinition } from "../../../api/index.ts";
 import { endpointSliceKind, namespaceKind, nodeKind, podKind, serviceKind } from "../../../api/kubernetes/index.ts";
 import { SerinError, type Clock, type Environment, type Logger } from "../../../base/index.ts";
 import type { OverlaidObject } from "../../../kube/index.ts";
-import { whatIf } from "../../../preflight/what-if/index.ts";
+import { WhatIf } from "../../../preflight/what-if/index.ts";
 import type { Identity } from "../access/identity.ts";
 import { refusal } from "../problem.ts";
 import { maxYamlLength, readObjects, writeObject, type WrittenObject } from "./apply-objects.ts";
 import { ownOf } from "./kube-requests.ts";
 import type { RequestHandler } from "./request-handlers.ts";
 import type { ValidateYaml } from "./validate-yaml.ts";
+import type { YamlThreads } from "./yaml-threads.ts";
 
 export interface AskWhatIfOptions {
   readonly releaseDirectory: string;
@@ -19,6 +20,9 @@ export interface AskWhatIfOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly validate: ValidateYaml;
+  readonly yaml: { readonly users: YamlThreads };
+  /** Aborted when the server ends. */
+  readonly ended: AbortSignal;
 }
 
 const timeLimitMs = 120_000;
@@ -27,7 +31,9 @@ const neededKinds: readonly KindDefinition[] = [namespaceKind, nodeKind, podKind
 
 /** Which proxies would be sent something else: control planes are run beside the server for it, one question at a time. */
 export function askWhatIf(options: AskWhatIfOptions): RequestHandler<"POST /api/what-if"> {
-  const { clock, log, env, istioNamespace, releaseDirectory, validate } = options;
+  const { validate, ended, yaml: { users: threads } } = options;
+  const whatIf = new WhatIf(options);
+  ended.addEventListener("abort", () => void whatIf.close(), { once: true });
   let isBusy = false;
   return async (fields, identity, outer): Promise<WhatIfAnswer> => {
     const yaml = fields.requiredText("yaml", maxYamlLength);
@@ -39,10 +45,10 @@ export function askWhatIf(options: AskWhatIfOptions): RequestHandler<"POST /api/
     if (isBusy) throw refusal("unavailable", "what would change is being worked out for somebody else", "try again in some seconds");
     isBusy = true;
     try {
-      const signal = AbortSignal.any([outer, AbortSignal.timeout(timeLimitMs)]);
+      const signal = AbortSignal.any([outer, ended, AbortSignal.timeout(timeLimitMs)]);
       const incomplete: string[] = [];
-      const objects = await Promise.all((await readObjects(own.client, yaml)).map(async (one) => await asApplied(one, own.client, incomplete, signal)));
-      const report = await whatIf({ client: own.client, kubeConfig: own.config, releaseDirectory, objects, istioNamespace, env, clock, log, signal });
+      const objects = await Promise.all((await readObjects(own.client, yaml, threads)).map(async (one) => await asApplied(one, own.client, incomplete, signal)));
+      const report = await whatIf.ask({ client: own.client, kubeConfig: own.config, objects, signal });
       return { messages, proxies: report.proxies, compared: report.compared, incomplete: [...new Set([...incomplete, ...report.incomplete])].join(" ") };
     } finally {
       isBusy = false;

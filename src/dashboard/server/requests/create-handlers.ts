@@ -16,6 +16,8 @@ export interface HandlersOptions {
   readonly releaseDirectory: string;
   /** The server's, for processes of that release. */
   readonly env: Environment;
+  /** Aborted when the server ends: what requests have left running ends with it. */
+  readonly ended: AbortSignal;
 }
 
 const maxPoints = 1_000;
@@ -31,9 +33,13 @@ export function createHandlers(options: HandlersOptions): RequestHandlers {
   };
   const logs = lazy(async () => (await import("./read-logs.ts")).readLogs);
   const proxy = lazy(async () => (await import("./read-proxy.ts")).readProxy(options));
-  const validate = lazy(async () => (await import("./validate-yaml.ts")).createValidateYaml(options));
-  const whatIf = lazy(async () => (await import("./ask-what-if.ts")).askWhatIf({ ...options, validate: await validate() }));
-  const apply = lazy(async () => (await import("./apply-objects.ts")).applyObjects(options));
+  const yaml = lazy(async () => {
+    const { YamlThreads } = await import("./yaml-threads.ts");
+    return { users: new YamlThreads({ threads: 2 }), anonymous: new YamlThreads({ threads: 1 }) };
+  });
+  const validate = lazy(async () => (await import("./validate-yaml.ts")).createValidateYaml({ ...options, yaml: await yaml() }));
+  const whatIf = lazy(async () => (await import("./ask-what-if.ts")).askWhatIf({ ...options, validate: await validate(), yaml: await yaml() }));
+  const apply = lazy(async () => (await import("./apply-objects.ts")).applyObjects({ ...options, yaml: await yaml() }));
   const action = lazy(async () => (await import("./give-order.ts")).giveOrder(options));
   return {
     "GET /api/series": async (fields, identity) => {

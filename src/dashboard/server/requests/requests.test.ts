@@ -33,7 +33,7 @@ function answering(status: number, body: string): Duplex {
 function rig(options: FakeKubeApiOptions = {}, dump = "{}") {
   const api = new FakeKubeApi(options);
   const audit = new AuditLog({ clock, log: silentLogger });
-  const handlers = createHandlers({ measurements: { series: async () => await Promise.resolve({ timesMs: [], values: [] }) }, audit, clock, log: silentLogger, istioNamespace: "istio-system", releaseDirectory: "/", env: {} });
+  const handlers = createHandlers({ measurements: { series: async () => await Promise.resolve({ timesMs: [], values: [] }) }, audit, clock, log: silentLogger, istioNamespace: "istio-system", releaseDirectory: "/", env: {}, ended: new AbortController().signal });
   const own: OwnCredentials = { client: api, config, connectToPod: async () => await Promise.resolve(answering(200, dump)) };
   const identity = syntheticIdentity({ own, reading: api, may: async (right) => await Promise.resolve(api.allows(right)) });
   const ask = async <Name extends keyof RequestHandlers>(name: Name, fields: object, who = identity, signal = new AbortController().signal): Promise<Awaited<ReturnType<RequestHandlers[Name]>>> => {
@@ -140,6 +140,12 @@ test("messages of a YAML stand at the lines of its fields", async () => {
   assert.equal(broken[0]?.level, "Error");
   const { messages: field } = await ask("POST /api/validate", { yaml: virtualService.replace("hosts: [shop]", "hosts: 7") });
   assert.ok(field.some(({ line, level }) => line === 7 && level === "Error"), JSON.stringify(field));
+});
+
+test("of who has not logged in a shorter YAML is taken, and of nobody very many objects", async () => {
+  const { ask, identity } = rig();
+  await assert.rejects(ask("POST /api/validate", { yaml: `${virtualService}${"# more\n".repeat(20_000)}` }, { ...identity, own: undefined }), { code: "too-long", message: /131072/ });
+  await assert.rejects(ask("POST /api/validate", { yaml: Array.from({ length: 501 }, (_, index) => `---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c${index}}\n`).join("") }), { code: "too-long", message: /500 objects/ });
 });
 
 test("a user who may not read the cluster gets what the YAML alone tells, and is told so", async () => {

@@ -1,14 +1,23 @@
-import { analyze, readManifest, type AnalysisOptions, type Manifest, type Resource } from "../../../analyze/index.ts";
+import { analyze, type AnalysisOptions, type Manifest, type Resource } from "../../../analyze/index.ts";
 import type { ConfigMessage } from "../../../api/dashboard/index.ts";
 import { meshConfigOf, readCluster, type ClusterContents } from "../../../preflight/cluster-contents/index.ts";
 import { messageOf, type Clock } from "../../../base/index.ts";
 import type { Identity } from "../access/identity.ts";
+import { refusal } from "../problem.ts";
 import { maxYamlLength } from "./apply-objects.ts";
 import type { RequestHandler } from "./request-handlers.ts";
+import type { YamlThreads } from "./yaml-threads.ts";
 
 export interface ValidateYamlOptions {
   readonly clock: Clock;
   readonly istioNamespace: string;
+  readonly yaml: YamlReaders;
+}
+
+/** Who has not said who they are wait for each other alone. */
+export interface YamlReaders {
+  readonly users: YamlThreads;
+  readonly anonymous: YamlThreads;
 }
 
 const revision = "default";
@@ -16,13 +25,23 @@ const readTimeoutMs = 20_000;
 /** An editor asks with every pause in the typing: what the cluster holds is read once in so long. */
 const contentsHoldMs = 10_000;
 const maxMessages = 200;
+/** Of one text: the analyzers compare each with all others. */
+const maxObjects = 500;
+/** Of who may write nothing, and reads by the server's own account. */
+const maxAnonymousLength = 131_072;
 
 export type ValidateYaml = (yaml: string, identity: Identity) => Promise<readonly ConfigMessage[]>;
 
 /** What the parsers and the analyzer say of a YAML, laid over what the cluster holds as far as the user may read it. */
 export function createValidateYaml(options: ValidateYamlOptions): ValidateYaml {
   const contents = new ContentsByIdentity(options);
-  return async (yaml, identity) => await messagesOf(yaml, await contents.of(identity), options);
+  return async (yaml, identity) => {
+    const isAnonymous = identity.own === undefined;
+    if (isAnonymous && yaml.length > maxAnonymousLength) throw refusal("too-long", `yaml: at most ${maxAnonymousLength} characters of who has not logged in, got ${yaml.length}`, "log in, or use serin validate");
+    const manifest = await (isAnonymous ? options.yaml.anonymous : options.yaml.users).read(yaml);
+    if (manifest.resources.length > maxObjects) throw refusal("too-long", `at most ${maxObjects} objects at once, got ${manifest.resources.length}`, "serin validate takes more");
+    return await messagesOf(manifest, await contents.of(identity), options);
+  };
 }
 
 export function validateRequest(validate: ValidateYaml): RequestHandler<"POST /api/validate"> {
@@ -30,8 +49,7 @@ export function validateRequest(validate: ValidateYaml): RequestHandler<"POST /a
 }
 
 /** Messages of the YAML's own objects, each at its line. `contents`: a text where the cluster could not be read, and why. */
-export async function messagesOf(yaml: string, contents: ClusterContents | string, { istioNamespace }: Pick<ValidateYamlOptions, "istioNamespace">): Promise<readonly ConfigMessage[]> {
-  const manifest = await readManifest("yaml", yaml);
+export async function messagesOf(manifest: Manifest, contents: ClusterContents | string, { istioNamespace }: Pick<ValidateYamlOptions, "istioNamespace">): Promise<readonly ConfigMessage[]> {
   const messages = [...faultsOf(manifest)];
   const isRead = typeof contents !== "string";
   if (!isRead) messages.push(note(`the cluster could not be read, so that references to other objects are not checked: ${contents}`));

@@ -141,7 +141,7 @@ function ladder(mesh: SyntheticMesh, head: Head): LadderView {
   const revision = (name: string, version: string, tags: readonly string[], proxies: number) => ({ name, version, tags, podsReady: 2, pods: 2, root: "3f9a0c27be11", proxies });
   const rungs = mesh.namespaces.map((name, index) => {
     const share = index % 3 === 0 ? 1 : index % 3 === 1 ? 0.5 : 0;
-    return [`namespace/${name}`, { kind: "namespace" as const, namespace: "", name, at: { "1-31-0": 1 - share, "1-31-1": share }, pods: { "1-31-0": Math.round(20 * (1 - share)), "1-31-1": Math.round(20 * share) }, wanted: "1-31-1", goingTo: share === 1 ? "" : "1-31-1", blockedBy: index % 3 === 1 ? [`pod cart-v1-5d9c of ${name} is not ready`] : [] }] as const;
+    return [`namespace/${name}`, { kind: "namespace" as const, namespace: "", name, at: { "1-31-0": 1 - share, "1-31-1": share }, pods: { "1-31-0": Math.round(20 * (1 - share)), "1-31-1": Math.round(20 * share) }, wanted: "1-31-1", goingTo: share === 1 ? "" : "1-31-1", blockedBy: index % 3 === 1 ? [`pod cart-v1-5d9c of ${name} is not ready`] : [], waitsFor: [] }] as const;
   });
   const proxies = [...mesh.nodes.values()].filter(({ dataPlane }) => dataPlane === "sidecar").map((node, index) => {
     const state = index % 11 === 3 ? ("stale" as const) : index % 13 === 5 ? ("rejected" as const) : ("synced" as const);

@@ -59,7 +59,7 @@ export class Plot {
           y: { range: (_plot, _least, greatest) => [0, axisTop(unit, Math.max(0, greatest ?? 0), this.#bound)] },
         },
         axes: [
-          { ...axis, size: 26, gap: 4, space: 70, values: (_plot, times) => times.map(clockText(times)) },
+          { ...axis, size: 30, gap: 9, space: 70, values: (_plot, times) => times.map(clockText(times)) },
           { ...axis, size: axisWidth, gap: 4, space: 30, values: (_plot, values) => values.map((value) => formatTick(unit, value)) },
         ],
         series: [{}, ...lines.map((line) => ({ label: line.label, stroke: line.color, width: 1.75, spanGaps: false, points: { size: 4, fill: line.color }, ...(line.dashed ? { dash: [6, 4] } : {}) }))],

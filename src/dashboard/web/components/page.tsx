@@ -86,6 +86,6 @@ function SourceNotes({ sources, madeAtMs }: { readonly sources: readonly SourceS
 function sourceNote({ name, ok, asOfMs, problem }: SourceState, nowMs: number): string | undefined {
   const ageMs = asOfMs === undefined ? undefined : nowMs - asOfMs;
   if (ok && (ageMs === undefined || ageMs < oldSourceMs)) return undefined;
-  const age = ageMs === undefined ? "nothing is known from it yet" : `what it told is ${formatDuration(ageMs)} old`;
-  return `${name}: ${age}.${problem === undefined ? "" : ` ${problem}`}`;
+  const age = ageMs === undefined ? "Nothing is known from it yet" : `What it told is ${formatDuration(ageMs)} old`;
+  return problem === undefined ? `${name}: ${age.charAt(0).toLowerCase()}${age.slice(1)}.` : `${name}: ${problem.replace(/\.$/, "")}. ${age}.`;
 }

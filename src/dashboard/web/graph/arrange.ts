@@ -19,7 +19,7 @@ export interface LayoutRequest {
 /** Centres of cards. Boxes and stacks follow from them: see `frames`. */
 export type Places = ReadonlyMap<string, Corner>;
 
-export const gaps = { betweenRanks: 76, betweenCards: 18, inStack: 10, stackSide: 10, stackTop: 26, boxSide: 18, boxTop: 36, betweenBoxes: 56 } as const;
+export const gaps = { betweenRanks: 88, betweenCards: 18, inStack: 10, stackSide: 10, stackTop: 26, boxSide: 18, boxTop: 36, betweenBoxes: 56 } as const;
 
 /** Above these dagre takes longer than anybody waits. */
 const maxDagreItems = 60;

@@ -112,7 +112,9 @@ function displayNode(key: string, node: GraphNode, by: GraphGrouping, versions: 
 function subtitleOf(node: GraphNode, title: string): string {
   if (node.kind !== "workload" && node.kind !== "app") return node.kind;
   const version = node.version !== "" && node.version !== title && !title.endsWith(`-${node.version}`) ? `${node.version} · ` : "";
-  return node.pods === 0 ? `${version}no pods` : `${version}${node.podsReady}/${node.pods} ready`;
+  if (node.pods === 0) return `${version}no pods`;
+  // Beside a version the word would be cut off by the rate.
+  return `${version}${node.podsReady}/${node.pods}${version === "" ? " ready" : ""}`;
 }
 
 /** Keys of the nodes that a search matches: every word of it occurs in the node's names. In the order of relevance, then of names. */

@@ -128,3 +128,37 @@ export function drawLock(context: CanvasRenderingContext2D, x: number, y: number
     context.fillRect(x - 3.6, y - 0.9, 3.6, 5.4);
   }
 }
+
+/** At a card's upper right corner: something moves its traffic. */
+export function drawRolloutBadge(context: CanvasRenderingContext2D, { right, top, text, scale }: { readonly right: number; readonly top: number; readonly text: string; readonly scale: number }, colors: GraphColors): void {
+  context.save();
+  context.translate(right, top);
+  context.scale(scale, scale);
+  context.font = `600 10px ${colors.font}`;
+  const width = text === "" ? 17 : context.measureText(text).width + 20;
+  context.beginPath();
+  context.roundRect(-width, 0, width, 15, 7.5);
+  context.fillStyle = colors.canary;
+  context.fill();
+  context.fillStyle = colors.onCanary;
+  // Two arrows past each other: traffic is being moved.
+  context.beginPath();
+  context.moveTo(5 - width, 5.5);
+  context.lineTo(10 - width, 5.5);
+  context.moveTo(12 - width, 9.5);
+  context.lineTo(7 - width, 9.5);
+  context.lineWidth = 1.4;
+  context.strokeStyle = colors.onCanary;
+  context.stroke();
+  context.beginPath();
+  context.moveTo(13 - width, 5.5);
+  context.lineTo(9.5 - width, 3);
+  context.lineTo(9.5 - width, 8);
+  context.moveTo(4 - width, 9.5);
+  context.lineTo(7.5 - width, 7);
+  context.lineTo(7.5 - width, 12);
+  context.fill();
+  context.textAlign = "left";
+  context.fillText(text, 15 - width, 11);
+  context.restore();
+}

@@ -1,6 +1,6 @@
 import type { Health } from "../../../api/dashboard/index.ts";
 import { formatRate } from "../format.ts";
-import { drawCardShape, drawHealthMark, drawLock } from "./draw-marks.ts";
+import { drawCardShape, drawHealthMark, drawLock, drawRolloutBadge } from "./draw-marks.ts";
 import { edgeLabel, fullShare, type EdgeLabel } from "./edge-label.ts";
 import { pointOnCurve } from "./edge-curve.ts";
 import type { GraphColors } from "./graph-colors.ts";
@@ -33,6 +33,8 @@ const readableTitles = 0.3;
 const readableLabels = 0.62;
 /** In CSS pixels. */
 const leastTitleSize = 9;
+const leastTextSize = 8.5;
+const leastBadgeSize = 8;
 /** A title that does not fit is made smaller by this much before it loses letters. */
 const mostTightened = 0.86;
 const arrowsFrom = 0.22;
@@ -56,7 +58,7 @@ export function drawScene(below: CanvasRenderingContext2D, above: CanvasRenderin
   const cards = [...scene.nodes.values()].filter((node) => nodeInSight(node, seen));
   const isFaint = ({ key }: SceneNode): boolean => look.emphasized !== undefined && !look.emphasized.has(key);
   drawFaintCards(above, cards.filter(isFaint), sight.k, look);
-  if (sight.k >= readableLabels) drawEdgeLabels(above, scene, edges, look);
+  if (sight.k >= readableLabels) drawEdgeLabels(above, scene, edges, sight.k, look);
   for (const card of cards) if (!isFaint(card)) drawCard(above, card, sight.k, look);
   drawBoxNames(above, scene, sight.k, look, seen);
 }
@@ -150,14 +152,14 @@ function drawEdges(context: CanvasRenderingContext2D, edges: readonly SceneEdge[
   if (chosen !== undefined) drawChosenEdge(context, chosen, k, look);
 }
 
-function drawEdgeLabels(context: CanvasRenderingContext2D, scene: Scene, edges: readonly SceneEdge[], look: Look): void {
+function drawEdgeLabels(context: CanvasRenderingContext2D, scene: Scene, edges: readonly SceneEdge[], k: number, look: Look): void {
   const labelled = edges.filter((edge) => standsOut(edge, look));
   context.textBaseline = "middle";
   const taken: LabelPlace[] = [];
   const hits = scene.hits();
   const isFree = (place: LabelPlace): boolean => !taken.some((other) => overlap(place, other)) && hits.at({ x: place.left + 4, y: place.top + 8 }, 0)?.kind !== "node" && hits.at({ x: place.left + place.width - 4, y: place.top + 8 }, 0)?.kind !== "node";
   for (const edge of labelled.length > maxEdgeLabels ? labelled.sort((a, b) => b.width - a.width).slice(0, maxEdgeLabels) : labelled) {
-    const place = drawEdgeLabel(context, edge, look, isFree);
+    const place = drawEdgeLabel(context, edge, k, look, isFree);
     if (place !== undefined) taken.push(place);
   }
 }
@@ -239,12 +241,12 @@ function drawChosenEdge(context: CanvasRenderingContext2D, edge: SceneEdge, k: n
 }
 
 /** Answers where it stands; undefined where there is nothing to say, or no room. */
-function drawEdgeLabel(context: CanvasRenderingContext2D, edge: SceneEdge, look: Look, isFree: (place: LabelPlace) => boolean): LabelPlace | undefined {
+function drawEdgeLabel(context: CanvasRenderingContext2D, edge: SceneEdge, k: number, look: Look, isFree: (place: LabelPlace) => boolean): LabelPlace | undefined {
   const { colors } = look;
   const text = edgeLabel(edge.display.edge, look.label);
   const marked = edge.health === "degraded" || edge.health === "failing";
   const { mutualTlsShare } = edge.display.edge;
-  context.font = `11px ${colors.font}`;
+  context.font = `${textSize(k)}px ${colors.font}`;
   const textWidth = text === "" ? 0 : context.measureText(text).width;
   const lockWidth = edge.moving && mutualTlsShare !== undefined ? 13 : 0;
   const markWidth = marked ? 15 : 0;
@@ -332,57 +334,41 @@ function drawCard(context: CanvasRenderingContext2D, node: SceneNode, k: number,
     context.fillStyle = colors.text;
     context.textAlign = "left";
     context.fillText(fitText(context, node.display.title, room), left + 35, node.y + size * 0.36);
-    if (node.display.node.rollout !== "") drawRolloutBadge(context, node, colors);
+    if (node.display.node.rollout !== "") drawBadge(context, node, k, colors);
     return;
   }
   drawHealthMark(context, health, left + 21, node.y, 7.5, colors);
   const rate = node.display.node.requestRate > 0 ? formatRate(node.display.node.requestRate) : "";
-  context.font = `600 12.5px ${colors.font}`;
+  context.font = `600 ${inHalves(Math.min(14, Math.max(12.5, leastTitleSize / k)))}px ${colors.font}`;
   context.fillStyle = colors.text;
   context.textAlign = "left";
-  context.fillText(fitText(context, node.display.title, node.width - 48), left + 36, node.y - 2.5);
-  context.font = `11px ${colors.font}`;
+  context.fillText(fitText(context, node.display.title, node.width - 46), left + 36, node.y - 2.5);
+  context.font = `${textSize(k)}px ${colors.font}`;
   context.fillStyle = colors.muted;
   const rateWidth = rate === "" ? 0 : context.measureText(rate).width + 8;
-  context.fillText(fitText(context, node.display.subtitle, node.width - 48 - rateWidth), left + 36, node.y + 12);
+  context.fillText(fitText(context, node.display.subtitle, node.width - 48 - rateWidth), left + 36, node.y + 13);
   if (rate !== "") {
     context.textAlign = "right";
-    context.fillText(rate, left + node.width - 12, node.y + 12);
+    context.fillText(rate, left + node.width - 12, node.y + 13);
     context.textAlign = "left";
   }
-  if (node.display.node.rollout !== "") drawRolloutBadge(context, node, colors);
+  if (node.display.node.rollout !== "") drawBadge(context, node, k, colors);
 }
 
-function drawRolloutBadge(context: CanvasRenderingContext2D, node: SceneNode, colors: GraphColors): void {
-  const text = node.display.node.rollout.startsWith("MeshUpgrade") ? "upgrade" : "rollout";
-  context.font = `600 10px ${colors.font}`;
-  const width = context.measureText(text).width + 20;
-  const right = node.x + node.width / 2 - 8;
-  const top = node.y - node.height / 2 - 8;
-  context.beginPath();
-  context.roundRect(right - width, top, width, 15, 7.5);
-  context.fillStyle = colors.canary;
-  context.fill();
-  context.fillStyle = colors.onCanary;
-  // Two arrows past each other: traffic is being moved.
-  context.beginPath();
-  context.moveTo(right - width + 5, top + 5.5);
-  context.lineTo(right - width + 10, top + 5.5);
-  context.moveTo(right - width + 12, top + 9.5);
-  context.lineTo(right - width + 7, top + 9.5);
-  context.lineWidth = 1.4;
-  context.strokeStyle = colors.onCanary;
-  context.stroke();
-  context.beginPath();
-  context.moveTo(right - width + 13, top + 5.5);
-  context.lineTo(right - width + 9.5, top + 3);
-  context.lineTo(right - width + 9.5, top + 8);
-  context.moveTo(right - width + 4, top + 9.5);
-  context.lineTo(right - width + 7.5, top + 7);
-  context.lineTo(right - width + 7.5, top + 12);
-  context.fill();
-  context.textAlign = "left";
-  context.fillText(text, right - width + 15, top + 11);
+/** Of what is written small: on cards' second lines, and on edges. */
+function textSize(k: number): number {
+  return inHalves(Math.min(13.5, Math.max(11, leastTextSize / k)));
+}
+
+/** Where there is no room for its word, it is its sign alone. */
+function drawBadge(context: CanvasRenderingContext2D, { x, y, width, height, display }: SceneNode, k: number, colors: GraphColors): void {
+  const text = k < readableText ? "" : display.node.rollout.startsWith("MeshUpgrade") ? "upgrade" : "rollout";
+  drawRolloutBadge(context, { right: x + width / 2 - 8, top: y - height / 2 - 8, text, scale: Math.min(2, Math.max(1, leastBadgeSize / (10 * k))) }, colors);
+}
+
+/** Few sizes are few fonts, of which what fits is remembered. */
+function inHalves(size: number): number {
+  return Math.round(size * 2) / 2;
 }
 
 const fitted = new Map<string, string>();

@@ -28,6 +28,8 @@ interface Move {
 
 const zoomExtent: [number, number] = [0.05, 3];
 const fitMargin = 24;
+/** The buttons below the drawing are in front of nothing. */
+const fitBottom = 60;
 const fitAtMost = 1.15;
 const moveMs = 380;
 const edgeTolerance = 7;
@@ -133,9 +135,9 @@ export class GraphCanvas {
   fit(covered = 0): void {
     const { left, top, right, bottom } = this.#scene.bounds;
     const width = Math.max(80, this.#size.width - covered);
-    const { height } = this.#size;
-    const k = Math.min(fitAtMost, Math.max(zoomExtent[0], Math.min((width - 2 * fitMargin) / (right - left), (height - 2 * fitMargin) / (bottom - top))));
-    this.#goTo(zoomIdentity.translate((width - (left + right) * k) / 2, (height - (top + bottom) * k) / 2).scale(k));
+    const height = Math.max(80, this.#size.height - fitMargin - fitBottom);
+    const k = Math.min(fitAtMost, Math.max(zoomExtent[0], Math.min((width - 2 * fitMargin) / (right - left), height / (bottom - top))));
+    this.#goTo(zoomIdentity.translate((width - (left + right) * k) / 2, fitMargin + (height - (top + bottom) * k) / 2).scale(k));
     this.#fitted = true;
   }
 

@@ -70,11 +70,12 @@ function placeNew(node: LayoutNode, { nodes, edges }: LayoutRequest, places: Pla
     if (lowest !== undefined) return { x: lowest.x, y: lowest.y + node.height + gaps.inStack };
   }
   const sameBox = (key: string): Corner | undefined => (byKey.get(key)?.box === node.box ? places.get(key) : undefined);
+  const apart = (other: string): number => (node.width + (byKey.get(other)?.width ?? node.width)) / 2 + gaps.betweenRanks;
   for (const { from, to } of edges) {
     const caller = to === node.key && from !== node.key ? sameBox(from) : undefined;
-    if (caller !== undefined) return { x: caller.x + node.width + gaps.betweenRanks, y: caller.y };
+    if (caller !== undefined) return { x: caller.x + apart(from), y: caller.y };
     const called = from === node.key && to !== node.key ? sameBox(to) : undefined;
-    if (called !== undefined && node.box === "") return { x: called.x - node.width - gaps.betweenRanks, y: called.y };
+    if (called !== undefined && node.box === "") return { x: called.x - apart(to), y: called.y };
   }
   const standing = nodes.filter((other) => (node.box === "" || other.box === node.box) && places.has(other.key)).map((other) => places.get(other.key) ?? { x: 0, y: 0 });
   const left = Math.min(...(standing.length === 0 ? [0] : standing.map(({ x }) => x)));

@@ -5,7 +5,16 @@ import { curveLength, edgeCurve, pointOnCurve, type Curve, type Placed } from ".
 import { HitGrid } from "./hit-grid.ts";
 import { frames, type Rectangle } from "./keep-places.ts";
 
-export const cardSize = { width: 172, height: 42 } as const;
+const cardHeight = 42;
+const cardWidths = { least: 172, greatest: 244 } as const;
+/** Of a letter of a title, and of what stands beside it: estimated, as the layout knows no fonts. */
+const letterWidth = 8.4;
+const besideTitle = 48;
+
+/** A card is wide enough for all but the longest names. */
+function cardSize(title: string): { readonly width: number; readonly height: number } {
+  return { width: Math.round(Math.min(cardWidths.greatest, Math.max(cardWidths.least, besideTitle + title.length * letterWidth))), height: cardHeight };
+}
 
 export interface SceneNode extends Placed {
   readonly key: string;
@@ -34,7 +43,7 @@ export interface Scene {
 }
 
 export function layoutNodes(graph: DisplayGraph): readonly LayoutNode[] {
-  return [...graph.nodes.values()].map(({ key, box, stack }) => ({ key, box, stack, ...cardSize }));
+  return [...graph.nodes.values()].map(({ key, box, stack, title }) => ({ key, box, stack, ...cardSize(title) }));
 }
 
 /** Cards without a place (their layout is still being made) are left out, with their edges. */
@@ -42,7 +51,7 @@ export function buildScene(graph: DisplayGraph, places: Places): Scene {
   const nodes = new Map<string, SceneNode>();
   for (const display of graph.nodes.values()) {
     const at = places.get(display.key);
-    if (at !== undefined) nodes.set(display.key, { key: display.key, display, x: at.x, y: at.y, ...cardSize });
+    if (at !== undefined) nodes.set(display.key, { key: display.key, display, x: at.x, y: at.y, ...cardSize(display.title) });
   }
   const edges: SceneEdge[] = [];
   for (const display of graph.edges) {

@@ -72,7 +72,7 @@ function RevisionHead({ name, revision }: { readonly name: string; readonly revi
 
 function Rung({ rung, columns }: { readonly rung: LadderRung; readonly columns: readonly string[] }): JSX.Element {
   const state = rungState(rung);
-  const { name, namespace, kind, blockedBy, wanted } = rung;
+  const { name, namespace, kind, blockedBy, waitsFor, wanted } = rung;
   return (
     <div role="row" class="ladder-row" data-state={state}>
       <div role="rowheader" class="ladder-name">
@@ -96,6 +96,11 @@ function Rung({ rung, columns }: { readonly rung: LadderRung; readonly columns: 
           </ul>
         </div>
       )}
+      {waitsFor.length === 0 ? undefined : (
+        <div role="cell" class="ladder-waiting">
+          {waitsFor.join("; ")}
+        </div>
+      )}
     </div>
   );
 }
@@ -103,6 +108,7 @@ function Rung({ rung, columns }: { readonly rung: LadderRung; readonly columns: 
 function RungMark({ rung }: { readonly rung: LadderRung }): JSX.Element {
   const state = rungState(rung);
   if (state === "blocked") return <Mark tone="bad" quiet>blocked</Mark>;
+  if (state === "waiting") return <Mark tone="warn" icon="paused" quiet>waits for a person</Mark>;
   if (state === "moving") return <Mark tone="info" icon="moving" quiet>on the way</Mark>;
   if (state === "behind") return <Mark tone="warn" quiet>behind</Mark>;
   if (state === "outside") return <Mark tone="idle" quiet>in no mesh</Mark>;

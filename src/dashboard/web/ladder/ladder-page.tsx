@@ -9,7 +9,7 @@ import { LadderGrid } from "./ladder-grid.tsx";
 import { ProxyStates } from "./proxy-states.tsx";
 import { rungState, type RungState } from "./rung-state.ts";
 
-const shownStates: Readonly<Record<string, readonly RungState[]>> = { all: ["blocked", "moving", "behind", "there", "outside"], moving: ["blocked", "moving", "behind"], blocked: ["blocked"] };
+const shownStates: Readonly<Record<string, readonly RungState[]>> = { all: ["blocked", "waiting", "moving", "behind", "there", "outside"], moving: ["blocked", "waiting", "moving", "behind"], blocked: ["blocked"] };
 const filters = [
   { key: "all", title: "All" },
   { key: "moving", title: "On the way" },
@@ -61,11 +61,14 @@ function namespacesOf({ kind, namespace, name }: LadderRung): readonly string[] 
   return kind === "namespace" ? [name] : [namespace];
 }
 
+/** In the order of the bar. */
+const states: readonly RungState[] = ["there", "moving", "waiting", "behind", "blocked"];
+
 /** The upgrade that is under way, in one line. */
 function Progress({ upgrade, rungs }: { readonly upgrade: string; readonly rungs: readonly LadderRung[] }): JSX.Element | null {
   const count = (state: RungState): number => rungs.filter((rung) => rungState(rung) === state).length;
-  const [there, moving, behind, blocked] = [count("there"), count("moving"), count("behind"), count("blocked")];
-  const total = there + moving + behind + blocked;
+  const [there, moving, waiting, behind, blocked] = [count("there"), count("moving"), count("waiting"), count("behind"), count("blocked")];
+  const total = there + moving + waiting + behind + blocked;
   if (total === 0) return null;
   const name = upgrade.split(" ").at(-1) ?? "";
   return (
@@ -80,15 +83,13 @@ function Progress({ upgrade, rungs }: { readonly upgrade: string; readonly rungs
         )}
         <Mark tone="good">{there} there</Mark>
         {moving === 0 ? undefined : <Mark tone="info" icon="moving">{`${moving} on the way`}</Mark>}
+        {waiting === 0 ? undefined : <Mark tone="warn" icon="paused">{waiting === 1 ? "1 waits for a person" : `${waiting} wait for a person`}</Mark>}
         {behind === 0 ? undefined : <Mark tone="warn">{`${behind} behind`}</Mark>}
         {blocked === 0 ? undefined : <Mark tone="bad">{`${blocked} blocked`}</Mark>}
         <span class="muted">of {countOf(total, "part")}</span>
       </div>
       <div class="ladder-bar" aria-hidden="true">
-        <i style={{ width: `${(there / total) * 100}%` }} data-state="there" />
-        <i style={{ width: `${(moving / total) * 100}%` }} data-state="moving" />
-        <i style={{ width: `${(behind / total) * 100}%` }} data-state="behind" />
-        <i style={{ width: `${(blocked / total) * 100}%` }} data-state="blocked" />
+        {states.map((state) => (count(state) === 0 ? undefined : <i key={state} style={{ width: `${(count(state) / total) * 100}%` }} data-state={state} />))}
       </div>
       {name === "" ? undefined : (
         <a class="small nowrap" href={linkTo(["rollouts", "MeshUpgrade", name])}>

@@ -3,13 +3,15 @@ import { test } from "node:test";
 import type { LadderProxy, LadderRevision, LadderRung } from "../../../api/dashboard/index.ts";
 import { groupRungs, ladderColumns, rejections, rungSentence, rungState } from "./rung-state.ts";
 
-const rung = (more: Partial<LadderRung> = {}): LadderRung => ({ kind: "namespace", namespace: "", name: "shop", at: { "1-31-0": 1 }, pods: { "1-31-0": 4 }, wanted: "1-31-0", goingTo: "", blockedBy: [], ...more });
+const rung = (more: Partial<LadderRung> = {}): LadderRung => ({ kind: "namespace", namespace: "", name: "shop", at: { "1-31-0": 1 }, pods: { "1-31-0": 4 }, wanted: "1-31-0", goingTo: "", blockedBy: [], waitsFor: [], ...more });
 const revision = (name: string, version: string): LadderRevision => ({ name, version, tags: [], podsReady: 1, pods: 1, root: "", proxies: 0 });
 
 test("what blocks is said before where it goes", () => {
   assert.equal(rungState(rung()), "there");
   assert.equal(rungState(rung({ goingTo: "1-31-1" })), "moving");
   assert.equal(rungState(rung({ goingTo: "1-31-1", blockedBy: ["pod a"] })), "blocked");
+  assert.equal(rungState(rung({ goingTo: "1-31-1", waitsFor: ["waits until a person approves it"] })), "waiting");
+  assert.equal(rungState(rung({ goingTo: "1-31-1", blockedBy: ["pod a"], waitsFor: ["waits until a person approves it"] })), "blocked");
   assert.equal(rungState(rung({ wanted: "1-31-1" })), "behind");
   assert.equal(rungState(rung({ wanted: "", at: {}, pods: {} })), "outside");
 });

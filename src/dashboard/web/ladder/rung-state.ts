@@ -1,10 +1,11 @@
 import type { LadderProxy, LadderRevision, LadderRung } from "../../../api/dashboard/index.ts";
 
-export type RungState = "blocked" | "moving" | "behind" | "there" | "outside";
+export type RungState = "blocked" | "waiting" | "moving" | "behind" | "there" | "outside";
 
-/** `behind`: its labels ask for another revision than its pods have, and nothing leads it there; `there`: it is where it is wanted; `outside`: it is in no mesh. */
-export function rungState({ kind, at, goingTo, blockedBy, wanted }: LadderRung): RungState {
+/** `waiting`: on its way, as soon as a person lets it go on; `behind`: its labels ask for another revision than its pods have, and nothing leads it there; `there`: it is where it is wanted; `outside`: it is in no mesh. */
+export function rungState({ kind, at, goingTo, blockedBy, waitsFor, wanted }: LadderRung): RungState {
   if (blockedBy.length > 0) return "blocked";
+  if (waitsFor.length > 0) return "waiting";
   if (goingTo !== "") return "moving";
   const somewhere = Object.values(at).some((share) => share > 0);
   if (kind === "namespace" && somewhere && wanted !== "" && (at[wanted] ?? 0) < 1) return "behind";
@@ -62,9 +63,9 @@ export function rejections(proxies: Readonly<Record<string, LadderProxy>>): read
 }
 
 /** In one sentence, for who does not see the bars: `20 pods, 50 % on 1-31-0 and 50 % on 1-31-1, going to 1-31-1, blocked by …`. */
-export function rungSentence({ at, pods, goingTo, blockedBy }: LadderRung): string {
+export function rungSentence({ at, pods, goingTo, blockedBy, waitsFor }: LadderRung): string {
   const parts = Object.entries(at)
     .filter(([, share]) => share > 0)
     .map(([revision, share]) => `${Math.round(share * 100)} % on ${revision}${pods[revision] === undefined ? "" : ` (${pods[revision]} pods)`}`);
-  return [parts.length === 0 ? "on no revision" : parts.join(" and "), ...(goingTo === "" ? [] : [`going to ${goingTo}`]), ...(blockedBy.length === 0 ? [] : [`blocked by ${blockedBy.join("; ")}`])].join(", ");
+  return [parts.length === 0 ? "on no revision" : parts.join(" and "), ...(goingTo === "" ? [] : [`going to ${goingTo}`]), ...(blockedBy.length === 0 ? [] : [`blocked by ${blockedBy.join("; ")}`]), ...waitsFor].join(", ");
 }

@@ -152,6 +152,23 @@ test("a session that has ended is said, and no further connection is tried until
   assert.equal(rig.opened.length, 2);
 });
 
+test("a server that ends the session is asked who looks now: a login is wanted, or the page goes on as everybody", async () => {
+  const rig = new Rig();
+  rig.connection.follow(["ladder"]);
+  await rig.pass(20);
+  const loggedOut: LiveMessage = { type: "logged-out", problem: { code: "logged-out", message: "the session has ended" }, atMs: 1 };
+  rig.tell(loggedOut);
+  await rig.pass(20);
+  assert.deepEqual([rig.opened.length, rig.opened[0]?.closed], [2, true], "as who the server takes the page for now");
+  assert.ok(!rig.states.some(({ kind }) => kind === "logged-out"));
+  rig.ended = { code: "logged-out", message: "Log in." };
+  rig.tell(loggedOut);
+  await rig.pass(20);
+  await rig.pass(60_000);
+  assert.equal(rig.state?.kind, "logged-out");
+  assert.equal(rig.opened.length, 2);
+});
+
 test("another user's connection begins anew: nothing that was shown before is built upon", async () => {
   const rig = new Rig();
   rig.connection.follow(["ladder"]);

@@ -149,7 +149,9 @@ export class LiveConnection {
       return;
     }
     if (message.type === "logged-out") {
-      this.#loggedOut(message.problem);
+      // Where everybody may read, the page goes on without a login.
+      this.#drop();
+      void this.#retry();
       return;
     }
     this.#failures = 0;

@@ -65,11 +65,11 @@ function Freezes({ freezes }: { readonly freezes: readonly FreezeRow[] }): JSX.E
       <ul>
         {freezes.map(({ name, reason, active, endsAtMs, nextAtMs }) => (
           <li key={name}>
+            <strong>{name}</strong>
             <Mark tone={active ? "warn" : "idle"} icon={active ? "paused" : "idle"}>
-              {active ? "holds now" : "does not hold"}
-            </Mark>{" "}
-            <strong>{name}</strong> <span class="muted">{reason}</span>{" "}
-            <span class="muted small nowrap">
+              {active ? "holds rollouts now" : "not in force"}
+            </Mark>
+            <span class="muted nowrap">
               {active && endsAtMs !== undefined ? (
                 <>
                   until <Moment atMs={endsAtMs} />
@@ -81,6 +81,7 @@ function Freezes({ freezes }: { readonly freezes: readonly FreezeRow[] }): JSX.E
                 </>
               ) : undefined}
             </span>
+            {reason === "" ? undefined : <span class="muted">{reason}</span>}
           </li>
         ))}
       </ul>

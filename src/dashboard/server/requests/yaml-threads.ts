@@ -1,0 +1,133 @@
+import { Worker } from "node:worker_threads";
+import { manifestOf, type Manifest, type ManifestDocuments } from "../../../analyze/index.ts";
+import { systemClock, type Clock } from "../../../base/index.ts";
+import { refusal } from "../problem.ts";
+
+/** What a thread answers. */
+export type ReadYamlReply = { readonly documents: ManifestDocuments } | { readonly fault: string };
+
+export interface YamlThreadsOptions {
+  /** Texts that are read at once. */
+  readonly threads: number;
+  /** A text that takes longer is refused; {@link readLimitMs} when absent. */
+  readonly limitMs?: number;
+  readonly clock?: Clock;
+}
+
+/** Manifests of a megabyte are read in less. */
+const readLimitMs = 5_000;
+/** Texts that wait for a thread. */
+const maxWaiting = 16;
+/** An editor asks with every pause in the typing: its thread stays for so long. */
+const idleMs = 30_000;
+/** Of a thread, in MiB. */
+const threadMemory = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32 } as const;
+
+const threadFile = import.meta.url.endsWith(".ts") ? "./read-yaml.worker.ts" : "./read-yaml.worker.js";
+
+/**
+ * Reads YAML that somebody sent, in threads that are ended when they take too long or too much memory: few kilobytes can be written so that
+ * reading them takes minutes, and the server has others to serve.
+ */
+export class YamlThreads {
+  readonly #options: YamlThreadsOptions;
+  readonly #clock: Clock;
+  readonly #idle: { readonly thread: YamlThread; readonly end: Disposable }[] = [];
+  readonly #waiting: (() => void)[] = [];
+  #running = 0;
+
+  constructor(options: YamlThreadsOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  /** The objects of the text. Throws `unavailable` where many wait, `too-long` where reading it was ended. */
+  async read(text: string): Promise<Manifest> {
+    if (this.#running >= this.#options.threads) {
+      if (this.#waiting.length >= maxWaiting) throw refusal("unavailable", "many YAMLs are being read", "try again in some seconds");
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    } else this.#running += 1;
+    try {
+      const reply = await this.#reply(text);
+      if ("documents" in reply) return manifestOf("yaml", reply.documents);
+      return { resources: [], faults: [{ file: "yaml", message: `this cannot be read as YAML: ${reply.fault}` }] };
+    } finally {
+      // A place goes to who waits longest.
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#running -= 1;
+      else next();
+    }
+  }
+
+  async #reply(text: string): Promise<ReadYamlReply> {
+    const kept = this.#idle.pop();
+    kept?.end[Symbol.dispose]();
+    const thread = kept?.thread.hasEnded === false ? kept.thread : new YamlThread();
+    // How long a thread takes to begin is not the text's fault.
+    const isReady = await thread.ready;
+    const limit = this.#clock.after(this.#options.limitMs ?? readLimitMs, () => void thread.end());
+    const reply = isReady ? await thread.ask(text) : undefined;
+    limit[Symbol.dispose]();
+    if (reply === undefined) {
+      await thread.end();
+      throw refusal("too-long", "reading this YAML takes more time or memory than is given for it", "leave out aliases, deep nesting and very many keys, or send it in parts");
+    }
+    this.#keep(thread);
+    return reply;
+  }
+
+  #keep(thread: YamlThread): void {
+    const end = this.#clock.after(idleMs, () => {
+      this.#idle.splice(this.#idle.findIndex((one) => one.thread === thread), 1);
+      void thread.end();
+    });
+    this.#idle.push({ thread, end });
+  }
+}
+
+/** Reads one text after the other. */
+class YamlThread {
+  readonly #worker = new Worker(new URL(threadFile, import.meta.url), { resourceLimits: threadMemory, execArgv: ["--disable-warning=ExperimentalWarning"] });
+  #settle: ((reply: ReadYamlReply | undefined) => void) | undefined;
+  hasEnded = false;
+  /** False: it has ended before it began. */
+  readonly ready: Promise<boolean>;
+
+  constructor() {
+    const worker = this.#worker;
+    const settle = (reply: ReadYamlReply | undefined): void => {
+      this.#settle?.(reply);
+      this.#settle = undefined;
+    };
+    this.ready = new Promise((resolve) => {
+      worker.on("message", (message: ReadYamlReply | "ready") => {
+        if (message === "ready") resolve(true);
+        else settle(message);
+      });
+      // A thread without memory ends by an error.
+      for (const ended of ["error", "exit"] as const) {
+        worker.on(ended, () => {
+          this.hasEnded = true;
+          resolve(false);
+          settle(undefined);
+        });
+      }
+    });
+  }
+
+  /** Undefined where the thread ended before it had read it. */
+  async ask(text: string): Promise<ReadYamlReply | undefined> {
+    if (this.hasEnded) return undefined;
+    this.#worker.ref();
+    const reply = await new Promise<ReadYamlReply | undefined>((resolve) => {
+      this.#settle = resolve;
+      this.#worker.postMessage(text);
+    });
+    this.#worker.unref();
+    return reply;
+  }
+
+  async end(): Promise<void> {
+    await this.#worker.terminate();
+  }
+}

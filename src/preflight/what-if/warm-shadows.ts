@@ -1,0 +1,69 @@
+import { messageOf, type Clock, type Logger } from "../../base/index.ts";
+import type { KubeConfig } from "../../kube/index.ts";
+import type { ReleaseRunner } from "../release/release-runner.ts";
+import type { ShadowPilots } from "../shadow/compare-proxies.ts";
+
+/** Control planes that nobody has asked for so long are ended: they take some 200 MB. */
+export const warmIdleMs = 120_000;
+
+export interface WarmShadowsOptions {
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** What control planes were started with. They follow the cluster by themselves; nobody's are used for another. */
+export interface WarmKey {
+  readonly kubeConfig: KubeConfig;
+  /** Release, revision, mesh configuration and environment. */
+  readonly text: string;
+}
+
+interface WarmPair {
+  readonly key: WarmKey;
+  readonly pilots: ShadowPilots;
+  readonly runner: ReleaseRunner;
+}
+
+/** A pair of control planes that is kept for the next question, one at most. Used by one question at a time. */
+export class WarmShadows {
+  readonly #options: WarmShadowsOptions;
+  #kept: WarmPair | undefined;
+  #idle: Disposable | undefined;
+
+  constructor(options: WarmShadowsOptions) {
+    this.#options = options;
+  }
+
+  /** The pair that is kept where it is of this key and lives; any other is ended. Whoever takes it gives it back by `keep`, or ends it. */
+  async take({ kubeConfig, text }: WarmKey): Promise<WarmPair | undefined> {
+    const kept = this.#kept;
+    this.#kept = undefined;
+    this.#idle?.[Symbol.dispose]();
+    if (kept === undefined) return undefined;
+    const { from, to } = kept.pilots;
+    if (kept.key.kubeConfig === kubeConfig && kept.key.text === text && !from.hasEnded && !to.hasEnded) return kept;
+    await this.end(kept);
+    return undefined;
+  }
+
+  async keep(pair: WarmPair): Promise<void> {
+    const before = this.#kept;
+    this.#kept = pair;
+    this.#idle?.[Symbol.dispose]();
+    this.#idle = this.#options.clock.after(warmIdleMs, () => void this.close());
+    if (before !== undefined) await this.end(before);
+  }
+
+  async end({ pilots: { from, to }, runner }: WarmPair): Promise<void> {
+    await Promise.all([from.stop(), to.stop()]);
+    await runner.close().catch((error: unknown) => this.#options.log.warn("files of a control plane could not be removed", { error: messageOf(error) }));
+  }
+
+  /** Ends what is kept. */
+  async close(): Promise<void> {
+    this.#idle?.[Symbol.dispose]();
+    const kept = this.#kept;
+    this.#kept = undefined;
+    if (kept !== undefined) await this.end(kept);
+  }
+}
