@@ -16,7 +16,7 @@ type TestResult = Extract<TestEvent, { type: "test:pass" | "test:fail" }>;
 const slowFileMs = 3_000;
 const slowTestMs = 5_000;
 const maxOutputCharacters = 64 << 10;
-const maxFailureCharacters = 8 << 10;
+const maxFailureCharacters = 16 << 10;
 
 class FileRun {
   readonly counts: FileCounts;
@@ -85,7 +85,10 @@ function isSet(value: string | boolean | undefined): boolean {
 function textOf(error: Error): string {
   const cause: unknown = error.cause ?? error;
   const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
-  return text.slice(0, maxFailureCharacters);
+  if (text.length <= maxFailureCharacters) return text;
+  // What a failed proof printed says at its end what failed.
+  const part = maxFailureCharacters / 2;
+  return `${text.slice(0, part)}\n… ${text.length - 2 * part} characters …\n${text.slice(-part)}`;
 }
 
 function indent(text: string): string {

@@ -11,6 +11,7 @@ import { requestDelay, weightDelays } from "./dashboard-proof/freshness.ts";
 import { giveOrders, giveUpgradeOrders, pausedCanary, upgradeName } from "./dashboard-proof/orders.ts";
 import { ServedPage } from "./dashboard-proof/served-page.ts";
 import { openViews, views, type ProofView } from "./dashboard-proof/views.ts";
+import { runWithLab } from "./run-with-lab.ts";
 import { LoadReports } from "./upgrade-proof/load-totals.ts";
 import { ProofLab } from "./upgrade-proof/proof-lab.ts";
 import { revisions, type Proof } from "./upgrade-proof/proof.ts";
@@ -177,5 +178,10 @@ function entered(base: string, cookies: Cookies): (page: Page) => Promise<string
   };
 }
 
+/** Says to a process that it is the one that starts the lab. */
+const startsLab = "SERIN_PROOF_STARTS_LAB";
+
 if (flags.help) process.stdout.write(help);
-else process.exitCode = await main();
+// A lab that is kept outlives who made it.
+else if (flags.keep || process.env[startsLab] === "1") process.exitCode = await main();
+else process.exitCode = await runWithLab(["env", `${startsLab}=1`, process.execPath, import.meta.filename, ...process.argv.slice(2)]);

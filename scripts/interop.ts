@@ -15,7 +15,7 @@ interface Part {
   readonly name: string;
   readonly title: string;
   /** The variable that names the peer, which no package client brings. */
-  readonly peer?: "ISTIOD" | "ZTUNNEL";
+  readonly peer?: "ISTIOD" | "ISTIOCTL" | "ZTUNNEL";
 }
 
 /** The quick ones first. */
@@ -25,6 +25,7 @@ const parts: readonly Part[] = [
   { name: "ztunnel", title: "real ztunnel", peer: "ZTUNNEL" },
   { name: "networks", title: "two clusters, two networks" },
   { name: "envoy", title: "stock Envoy in a lab" },
+  { name: "istioctl", title: "real istioctl", peer: "ISTIOCTL" },
   { name: "charts", title: "Helm 3 and 4" },
   { name: "kube-apiserver", title: "real API server" },
   { name: "istiod", title: "real istiod in a lab", peer: "ISTIOD" },

@@ -9,8 +9,8 @@ import { revisions, versions, type Proof } from "../upgrade-proof/proof.ts";
 import { canaryName } from "./views.ts";
 
 const stepTimeoutMs = 90_000;
-/** Of a MeshUpgrade: workloads restart, and a ztunnel leaves with its last connection. */
-const waveTimeoutMs = 420_000;
+/** Of a MeshUpgrade: its probes take pods of every kind, workloads restart, and a ztunnel leaves with its last connection. */
+const waveTimeoutMs = 900_000;
 const seenTimeoutMs = 10_000;
 
 export const upgradeName = "by-page";
@@ -114,7 +114,7 @@ export async function giveUpgradeOrders(proof: Proof, page: Page, base: string, 
   await proof.lab.api.client.delete(canaryKind, canaryName, namespaces.shop).catch(() => undefined);
   await proof.lab.api.apply([pausedUpgrade(proof, whole)]);
   try {
-    await reached(proof, upgradeOrders(whole), `the wave ${firstWave} waits`, waitsIn(firstWave));
+    await reached(proof, upgradeOrders(whole), `the wave ${firstWave} waits`, waitsIn(firstWave), undefined);
   } catch (error) {
     return [error instanceof Error ? error.message : String(error)];
   }
@@ -145,8 +145,9 @@ async function giveOrder(proof: Proof, page: Page, ordered: Ordered, { button, w
   if (!/What will change/i.test(said)) throw new Error(`its dialog does not say what will change: ${said}`);
   if (!ordered.command.test(said)) throw new Error(`its dialog does not say the command: ${said}`);
   if (why !== undefined) await dialog.getByRole("textbox").fill(why);
+  const before = (await objectOf(proof, ordered))?.status;
   await dialog.getByRole("button", { name: button, exact: true }).click();
-  await reached(proof, ordered, `${button} is carried out`, until);
+  await reached(proof, ordered, `${button} is carried out`, until, before);
   await page.locator("#content").filter({ hasText: shows }).waitFor({ timeout: seenTimeoutMs });
   if (why === undefined) return;
   const approvals = JSON.stringify((await objectOf(proof, ordered))?.spec ?? {});
@@ -157,7 +158,7 @@ async function objectOf({ lab }: Proof, { kind, name, namespace }: Ordered): Pro
   return kind.kind === "Canary" ? await lab.api.client.get(canaryKind, name, namespace) : await lab.api.client.get(meshUpgradeKind, name);
 }
 
-async function reached(proof: Proof, ordered: Ordered, what: string, until: Order["until"]): Promise<void> {
+async function reached(proof: Proof, ordered: Ordered, what: string, until: Order["until"], before: RolloutStatus | undefined): Promise<void> {
   let last = "";
   try {
     await proof.lab.api.until(
@@ -169,7 +170,9 @@ async function reached(proof: Proof, ordered: Ordered, what: string, until: Orde
         if (until(found.status, found.spec)) return true;
         proof.signal.throwIfAborted();
         // Nobody has ordered that, and nothing comes after it.
-        if (ordered.kind.kind === "MeshUpgrade" && found.status.cause !== undefined && (found.status.phase === "RolledBack" || found.status.phase === "Stuck")) throw new Error(`${what}: it ended`);
+        // What had ended before the order has not begun anew yet.
+        const { cause } = found.status;
+        if (ordered.kind.kind === "MeshUpgrade" && cause !== undefined && cause !== before?.cause && (found.status.phase === "RolledBack" || found.status.phase === "Stuck")) throw new Error(`${what}: it ended`);
         return undefined;
       },
       ordered.timeoutMs,

@@ -17,14 +17,14 @@ export interface ProofView {
 export const canaryName = "productpage";
 
 export const views: readonly ProofView[] = [
-  { name: "overview", link: "overview", shows: [/bookinfo/, /demo-b/, /\d\/s/] },
+  { name: "overview", link: "overview", shows: [/bookinfo/, /demo-b/, /\d\/s/, /Slowest 1 %\s*[\d.]+ m?s/] },
   { name: "graph", link: "graph?window=60", shows: [/\d/] },
   { name: "graph-table", link: `graph?window=60&ns=${namespaces.shop}&as=table`, shows: [/productpage/] },
   { name: "ladder", link: "ladder", shows: [/1-31-0/, /ztunnel/, /bookinfo/] },
   { name: "rollouts", link: "rollouts", shows: [new RegExp(canaryName)] },
   { name: "rollout", link: `rollouts/Canary/${namespaces.shop}/${canaryName}`, shows: [/HTTPRoute/, /request-success-rate/] },
   { name: "workloads", link: "workloads", shows: [/reviews-v2/, /app-b/] },
-  { name: "workload", link: `workloads/${namespaces.sidecarServers}/app-b`, shows: [/app-b/, /Pods/i] },
+  { name: "workload", link: `workloads/${namespaces.sidecarServers}/app-b`, shows: [/app-b/, /Pods/i, /p99\s*[\d.]+ m?s/] },
   { name: "services", link: "services", shows: [/reviews/, /app-b/] },
   { name: "service", link: `services/${namespaces.shop}/reviews`, shows: [/reviews/] },
   { name: "config", link: "config", shows: [/VirtualService/, /HTTPRoute/] },

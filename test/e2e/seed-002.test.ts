@@ -1,9 +1,12 @@
 // The walkthrough "Canary Deployment with Istio on EKS" (seed 002), every command in its order. Lines that download something or
 // create the cluster are replaced, and say so.
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import type { Page } from "playwright-core";
+import { ServedPage } from "../../scripts/dashboard-proof/served-page.ts";
+import { casesInChromium, launchChromium } from "../support/chromium.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayLoad } from "../support/gateway-load.ts";
 import { kubectls, kubectlVersion, type Kubectl } from "../support/kubectls.ts";
@@ -117,6 +120,47 @@ const canaryBounds = { least: 69, most: 133 };
 
 const wholeName = "nginx.default.svc.cluster.local";
 
+const pageTimeoutMs = 60_000;
+/** Of the last minute, which the 1,000 requests from outside are in part of. */
+const measuredBounds = { least: 5, most: 16 };
+
+/** As the guide's last picture: the graph of apps with versions, with the distribution of traffic on its edges. */
+async function lookAtCanary(page: Page, url: string): Promise<void> {
+  page.setDefaultTimeout(pageTimeoutMs);
+  const complaints: string[] = [];
+  page.on("console", (message) => void (message.type() === "error" && complaints.push(message.text())));
+  page.on("pageerror", ({ message }) => complaints.push(message));
+  await page.goto(url);
+  await page.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
+  await page.getByRole("table", { name: "Namespaces" }).getByRole("link", { name: "default", exact: true }).first().waitFor();
+  await page.getByRole("link", { name: "Graph", exact: true }).first().click();
+  const drawing = page.getByRole("application", { name: /Traffic graph: \d+ nodes/ });
+  await drawing.waitFor();
+  await page.getByRole("combobox", { name: "On edges" }).selectOption({ label: "Weight: configured → measured" });
+  assert.equal(await page.getByRole("combobox", { name: "Show" }).locator("option:checked").textContent(), "Apps with versions");
+  await page.getByRole("button", { name: "Table", exact: true }).click();
+  const edges = page.getByRole("table", { name: "Edges of the graph" });
+  let said = "";
+  await eventually(
+    "the edges to both versions say their weights",
+    async () => {
+      said = await edges.innerText();
+      const measured = /istio-ingressgateway → nginx v2[^]*?10 % → (\d+(?:\.\d+)?) %/.exec(said)?.[1];
+      return /istio-ingressgateway → nginx v1[^]*?90 % → \d/.test(said) && measured !== undefined && Number(measured) >= measuredBounds.least && Number(measured) <= measuredBounds.most;
+    },
+    pageTimeoutMs,
+  ).catch((error: unknown) => assert.fail(`${String(error)}\n${said}`));
+  await edges.getByRole("button", { name: "istio-ingressgateway → nginx v2" }).first().click();
+  const panel = page.getByRole("complementary", { name: "Details of what is chosen" });
+  await panel.getByRole("heading", { name: "Weights" }).waitFor();
+  assert.match(await panel.innerText(), /nginx-virtual-svc/);
+  // The same in the drawing, where the edge stays chosen.
+  await page.getByRole("button", { name: "Graph", exact: true }).click();
+  await drawing.waitFor();
+  await page.getByText("Arranging…").waitFor({ state: "detached" });
+  assert.deepEqual(complaints, []);
+}
+
 function walkthrough(kubectl: Kubectl): void {
   const guide = new Walkthrough("dev-cluster", kubectl);
   const ok = async (line: string, input?: string): Promise<string> => await guide.ok(line, input);
@@ -166,7 +210,7 @@ function walkthrough(kubectl: Kubectl): void {
     await ok("istioctl manifest generate --set profile=default > generated-manifest.yaml");
     const applied = await ok("kubectl apply -f generated-manifest.yaml");
     assert.match(applied, /deployment.apps\/istiod (configured|unchanged)/);
-    await ok("kubectl -n istio-system rollout status deployment/istiod --timeout=60s && kubectl -n istio-system rollout status deployment/istio-ingressgateway --timeout=60s");
+    await ok("kubectl -n istio-system rollout status deployment/istiod --timeout=180s && kubectl -n istio-system rollout status deployment/istio-ingressgateway --timeout=180s");
     assert.match(await ok("kubectl -n istio-system get svc istio-ingressgateway"), /LoadBalancer\s+\S+\s+\d+\.\d+\.\d+\.\d+\s+15021:\d+\/TCP,80:\d+\/TCP,443:\d+\/TCP/);
   });
 
@@ -177,13 +221,13 @@ function walkthrough(kubectl: Kubectl): void {
   step("the addons come up", async () => {
     // Replaces https://raw.githubusercontent.com/istio/istio/1.10.3/samples/addons/….
     for (const addon of ["prometheus", "grafana", "kiali"]) await ok(`kubectl apply -f samples/addons/${addon}.yaml`);
-    for (const addon of ["prometheus", "grafana", "kiali"]) await ok(`kubectl -n istio-system rollout status deployment/${addon} --timeout=60s`);
+    for (const addon of ["prometheus", "grafana", "kiali"]) await ok(`kubectl -n istio-system rollout status deployment/${addon} --timeout=180s`);
   });
 
   step("v1 answers a client in the mesh", async () => {
     await apply("nginx-v1.yaml", deployment("v1"));
     await apply("service.yaml", service);
-    await ok("kubectl rollout status deployment/nginx-v1 --timeout=60s");
+    await ok("kubectl rollout status deployment/nginx-v1 --timeout=180s");
     assert.match(await ok("kubectl get pods -l app=nginx --no-headers"), /\s2\/2\s+Running/);
     // `kubectl run -it` wants a terminal: script(1) is one.
     const session = await ok(`script -qec "kubectl run -it test-connection --image=radial/busyboxplus:curl -- sh" /dev/null <<'EOF'
@@ -192,13 +236,13 @@ exit
 EOF`);
     assert.match(session, /You're at the root of nginx server v1/);
     assert.match(session, /\[ root@test-connection:\/ \]\$/);
-    await ok("kubectl wait --for=condition=Ready pod/test-connection --timeout=60s");
+    await ok("kubectl wait --for=condition=Ready pod/test-connection --timeout=180s");
     assert.deepEqual(await asks(20, "curl -s nginx"), { v1: 20, v2: 0 });
   });
 
   step("v2 shares the requests in round robin once it is there", async () => {
     await apply("nginx-v2.yaml", deployment("v2"));
-    await ok("kubectl rollout status deployment/nginx-v2 --timeout=60s");
+    await ok("kubectl rollout status deployment/nginx-v2 --timeout=180s");
     await eventually("the client sees both", async () => (await asks(10, "curl -s nginx")).v2 > 0);
     const { v1, v2 } = await asks(200, "curl -s nginx");
     assert.ok(v1 >= 70 && v2 >= 70, `${v1} and ${v2} of 200`);
@@ -226,6 +270,24 @@ EOF`);
     assert.equal(await ok(`curl -s -o /dev/null -w '%{http_code}' http://${await addressOf()}`), "404", "only the host nginx is routed");
   });
 
+  casesInChromium("Kiali of the guide", () => {
+    step("on the page that `istioctl dashboard kiali` opens, the gateway's edges to both versions say 90 and 10 %, and what was measured", async () => {
+      await underLoad(async () => {
+        const istioctl = join(guide.lab.directory, "istioctl");
+        symlinkSync(guide.lab.serin, istioctl);
+        const served = await ServedPage.start({ serin: istioctl, spawn: (command) => guide.lab.spawn(command) }, ["kiali"]);
+        const browser = await launchChromium();
+        try {
+          assert.match(served.url, /^http:\/\/localhost:\d+\/kiali/);
+          await lookAtCanary(await browser.newPage({ viewport: { width: 1280, height: 800 } }), served.url);
+        } finally {
+          await browser.close();
+          await served.stop();
+        }
+      });
+    });
+  });
+
   step("the new version takes everything, step by step, and no request fails", async () => {
     await underLoad(async () => {
       for (const weight of [50, 100]) {
@@ -238,8 +300,8 @@ EOF`);
 
   step("sidecars are restarted under load, and no request fails", async () => {
     await underLoad(async () => {
-      await ok("kubectl rollout restart deployment/nginx-v2 && kubectl rollout status deployment/nginx-v2 --timeout=60s");
-      await ok("kubectl -n istio-system rollout restart deployment/istio-ingressgateway && kubectl -n istio-system rollout status deployment/istio-ingressgateway --timeout=60s");
+      await ok("kubectl rollout restart deployment/nginx-v2 && kubectl rollout status deployment/nginx-v2 --timeout=180s");
+      await ok("kubectl -n istio-system rollout restart deployment/istio-ingressgateway && kubectl -n istio-system rollout status deployment/istio-ingressgateway --timeout=180s");
     });
   });
 

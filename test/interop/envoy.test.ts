@@ -59,7 +59,7 @@ describe("a stock Envoy 1.40", () => {
     await ok("serin install --set profile=demo -y");
     await ok(`kubectl label namespace default istio-injection=enabled`);
     await ok(`kubectl apply -f ${samples}/bookinfo/platform/kube/bookinfo.yaml -f ${samples}/bookinfo/networking/bookinfo-gateway.yaml -f ${samples}/bookinfo/networking/destination-rule-all-mtls.yaml -f ${samples}/curl/curl.yaml -f ${samples}/helloworld/helloworld.yaml`);
-    await ok("kubectl wait pod --all --for=condition=ready --timeout=90s");
+    await ok("kubectl wait pod --all --for=condition=ready --timeout=200s");
     gateway = await ok("kubectl -n istio-system get service istio-ingressgateway -o jsonpath='{.status.loadBalancer.ingress[0].ip}'");
     for (let asked = 0; asked < 20; asked += 1) assert.equal(await status(`http://${gateway}/productpage`), "200");
     assert.match(await ok("kubectl exec deploy/reviews-v1 -c istio-proxy -- curl -s localhost:15000/server_info"), /1\.40\.\d+\/Clean\/RELEASE\/BoringSSL/);
@@ -86,7 +86,7 @@ describe("a stock Envoy 1.40", () => {
 
   step("speaks mutual TLS with Serin's proxy, both ways", async () => {
     await ok(`kubectl patch deployment reviews-v2 -p '{"spec":{"template":{"metadata":{"annotations":{"sidecar.istio.io/proxyImage":"docker.io/serin/proxyv2:1"}}}}}'`);
-    await ok("kubectl rollout status deployment/reviews-v2 --timeout=60s");
+    await ok("kubectl rollout status deployment/reviews-v2 --timeout=200s");
     assert.match(await ok("kubectl exec deploy/reviews-v2 -c istio-proxy -- curl -s localhost:15000/server_info"), /serin/i);
     const page = await ok(`curl -s 'http://${gateway}/productpage?[1-30]'`);
     // The stars are ratings', asked for by reviews-v2 through Serin's proxy.
@@ -110,7 +110,7 @@ describe("a stock Envoy 1.40", () => {
     assert.equal(await https(gateway, "m.example.com"), "000", "without a client's certificate");
     assert.equal(await status(`-H 'host: redirect.example.com' http://${gateway}/`), "301");
     assert.equal(await status(`http://${gateway}:31400/productpage`), "200", "as bytes");
-    await ok("kubectl wait pod -l gateway.networking.k8s.io/gateway-name=gwapi --for=condition=ready --timeout=60s");
+    await ok("kubectl wait pod -l gateway.networking.k8s.io/gateway-name=gwapi --for=condition=ready --timeout=200s");
     const deployed = await ok("kubectl get gateway gwapi -o jsonpath='{.status.addresses[0].value}'");
     await eventually("the Gateway serves HTTPS", async () => (await https(deployed, "a.example.com")) === "200");
     assert.equal(await status(`-H 'x: yes' http://${deployed}/productpage`), "200");
@@ -122,7 +122,7 @@ describe("a stock Envoy 1.40", () => {
     await ok("serin install --set profile=ambient -y");
     await ok("kubectl create namespace amb; kubectl label namespace amb istio.io/dataplane-mode=ambient istio.io/use-waypoint=waypoint");
     await ok(`kubectl apply -n amb -f ${samples}/helloworld/helloworld.yaml -f ${samples}/curl/curl.yaml -f ${here}/waypoint.yaml`);
-    await ok("kubectl -n amb wait pod --all --for=condition=ready --timeout=90s");
+    await ok("kubectl -n amb wait pod --all --for=condition=ready --timeout=200s");
     await eventually("the waypoint answers", async () => await shows("kubectl -n amb exec deploy/curl -- curl -si -m 5 http://helloworld:5000/hello", /x-waypoint: yes[^]*Hello version/));
     assert.match(await ok("kubectl -n amb exec deploy/curl -- curl -si -m 5 -X DELETE http://helloworld:5000/hello"), /403 Forbidden/);
     assert.deepEqual(await rejections(), {});

@@ -89,7 +89,7 @@ function conformance(): void {
     await ok("serin install --set profile=ambient -y");
     const listener = { name: "mesh", port: 15_008, protocol: "HBONE", allowedRoutes: { namespaces: { from: "All" } } };
     const waypoint = { apiVersion: "gateway.networking.k8s.io/v1", kind: "Gateway", metadata: { name: "waypoint", namespace: "waypoints" }, spec: { gatewayClassName: "istio-waypoint", listeners: [listener] } };
-    await ok(`kubectl create namespace waypoints && kubectl apply -f - <<< '${JSON.stringify(waypoint)}' && kubectl -n waypoints wait gateway/waypoint --for=condition=Programmed --timeout=120s`);
+    await ok(`kubectl create namespace waypoints && kubectl apply -f - <<< '${JSON.stringify(waypoint)}' && kubectl -n waypoints wait gateway/waypoint --for=condition=Programmed --timeout=200s`);
     const labels = { "istio.io/dataplane-mode": "ambient", "istio.io/use-waypoint": "waypoint", "istio.io/use-waypoint-namespace": "waypoints" };
     // Routes of the clients' namespace are no matter of a waypoint of another: upstream leaves them out, too.
     const features = meshFeatures.filter((name) => name !== "MeshConsumerRoute");

@@ -83,14 +83,14 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
     await ok("serin install --set profile=minimal --set revision=serin-1 -y");
     for (const revision of ["up-1", "up-2"]) {
       await ok(`${helm} template istiod ${charts}/istio-control/istio-discovery -n istio-system --set revision=${revision},global.hub=upstream,global.tag=1,pilot.autoscaleEnabled=false | kubectl apply -n istio-system -f -`);
-      await ok(`kubectl -n istio-system rollout status deployment/istiod-${revision} --timeout=120s`);
+      await ok(`kubectl -n istio-system rollout status deployment/istiod-${revision} --timeout=200s`);
     }
   });
 
   step("injects and serves Serin's sidecars: both sides prove who they are", async () => {
     await ok("kubectl create namespace shop; kubectl label namespace shop istio.io/rev=up-1; kubectl create namespace outside");
     await ok(`kubectl -n shop apply -f ${samples}/httpbin/httpbin.yaml -f ${samples}/curl/curl.yaml && kubectl -n outside apply -f ${samples}/curl/curl.yaml`);
-    for (const namespace of ["shop", "outside"]) await ok(`kubectl -n ${namespace} wait pod --all --for=condition=ready --timeout=120s`);
+    for (const namespace of ["shop", "outside"]) await ok(`kubectl -n ${namespace} wait pod --all --for=condition=ready --timeout=200s`);
     await revisionIs("up-1");
   });
 

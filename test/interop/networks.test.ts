@@ -17,6 +17,13 @@ const shellKubectl = kubectl;
 const url = "http://httpbin:8000/hostname";
 const apply = (...objects: readonly object[]): string => `kubectl apply -f - <<'EOF'\n${JSON.stringify({ apiVersion: "v1", kind: "List", items: objects })}\nEOF`;
 
+/** What came of a request: the waypoint that says in a header that it had it (empty: none), and the pod that answered it (empty: none did). */
+interface Answer {
+  readonly code: string;
+  readonly waypoint: string;
+  readonly pod: string;
+}
+
 /** A cluster that is a network, by its name. */
 class Side {
   readonly name: string;
@@ -91,7 +98,7 @@ class Side {
       spec: { gatewayClassName: "istio-east-west", listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE", tls: { mode: "Terminate", options: { "gateway.istio.io/tls-terminate-mode": "ISTIO_MUTUAL" } } }] },
     };
     await this.ok(apply(crossNetwork, eastWest));
-    await this.ok("kubectl -n istio-system wait gateway.gateway.networking.k8s.io/eastwest --for=condition=Programmed --timeout=60s");
+    await this.ok("kubectl -n istio-system wait gateway.gateway.networking.k8s.io/eastwest --for=condition=Programmed --timeout=200s");
     for (const [service, address] of [["eastwest", this.ambientGateway], ["istio-eastwestgateway", this.sidecarGateway]] as const) {
       assert.equal(await this.ok(`kubectl -n istio-system get service ${service} -o jsonpath='{.status.loadBalancer.ingress[0].ip}'`), address);
     }
@@ -101,7 +108,7 @@ class Side {
   async applications(): Promise<void> {
     await this.ok("kubectl create namespace shop; kubectl label namespace shop istio.io/dataplane-mode=ambient; kubectl create namespace cart; kubectl label namespace cart istio-injection=enabled");
     for (const namespace of ["shop", "cart"]) await this.ok(`kubectl -n ${namespace} apply -f ${samples}/httpbin/httpbin.yaml -f ${samples}/curl/curl.yaml; kubectl -n ${namespace} label service httpbin istio.io/global=true`);
-    for (const namespace of ["shop", "cart"]) await this.ok(`kubectl -n ${namespace} rollout status deploy/httpbin deploy/curl --timeout=90s`);
+    for (const namespace of ["shop", "cart"]) await this.ok(`kubectl -n ${namespace} rollout status deploy/httpbin deploy/curl --timeout=200s`);
   }
 
   /** The names of the pods that answer so many requests, each over a connection of its own. */
@@ -112,12 +119,42 @@ class Side {
     return new Set(names);
   }
 
+  /** What comes of requests to the ambient service, each over a connection of its own. */
+  async answers(method: string, requests = 10): Promise<readonly Answer[]> {
+    const output = await this.ok(`kubectl -n shop exec deploy/curl -- sh -c 'for i in $(seq ${requests}); do curl -sS -m 10 -X ${method} -w "\\nanswer %{http_code} %header{x-waypoint}\\n" ${url}; done'`);
+    const answers = output.split(/^answer /m);
+    return answers.slice(1).map((answer, index) => {
+      const [code = "", waypoint = ""] = answer.split("\n", 1)[0]?.split(" ") ?? [];
+      return { code, waypoint, pod: /"hostname": "([^"]+)"/.exec(answers[index] ?? "")?.[1] ?? "" };
+    });
+  }
+
+  /** Gives the ambient service a waypoint, which marks its answers, and denies its clients to delete. */
+  async guard(): Promise<void> {
+    const waypoint = { apiVersion: "gateway.networking.k8s.io/v1", kind: "Gateway", metadata: { name: "waypoint", namespace: "shop" }, spec: { gatewayClassName: "istio-waypoint", listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE" }] } };
+    const mark = { type: "ResponseHeaderModifier", responseHeaderModifier: { set: [{ name: "x-waypoint", value: this.name }] } };
+    const route = {
+      apiVersion: "gateway.networking.k8s.io/v1",
+      kind: "HTTPRoute",
+      metadata: { name: "httpbin", namespace: "shop" },
+      spec: { parentRefs: [{ group: "", kind: "Service", name: "httpbin" }], rules: [{ filters: [mark], backendRefs: [{ name: "httpbin", port: 8000 }] }] },
+    };
+    const policy = {
+      apiVersion: "security.istio.io/v1",
+      kind: "AuthorizationPolicy",
+      metadata: { name: "httpbin", namespace: "shop" },
+      spec: { targetRefs: [{ group: "", kind: "Service", name: "httpbin" }], action: "DENY", rules: [{ from: [{ source: { principals: ["cluster.local/ns/shop/sa/curl"] } }], to: [{ operation: { methods: ["DELETE"] } }] }] },
+    };
+    await this.ok(apply(waypoint, route, policy));
+    await this.ok("kubectl -n shop wait gateway.gateway.networking.k8s.io/waypoint --for=condition=Programmed --timeout=200s && kubectl -n shop label service httpbin istio.io/use-waypoint=waypoint");
+  }
+
   async server(namespace: string): Promise<string> {
     return await this.ok(`kubectl -n ${namespace} get pod -l app=httpbin -o jsonpath='{.items[0].metadata.name}'`);
   }
 
   async scale(namespace: string, replicas: number): Promise<void> {
-    await this.ok(`kubectl -n ${namespace} scale deploy/httpbin --replicas=${replicas} && kubectl -n ${namespace} rollout status deploy/httpbin --timeout=60s`);
+    await this.ok(`kubectl -n ${namespace} scale deploy/httpbin --replicas=${replicas} && kubectl -n ${namespace} rollout status deploy/httpbin --timeout=200s`);
     await eventually(`${this.name} has ${replicas} of ${namespace}`, async () => (await this.ok(`kubectl -n ${namespace} get pod -l app=httpbin -o name`)).split("\n").filter((line) => line !== "").length === replicas);
   }
 }
@@ -218,4 +255,31 @@ describe("two networks", () => {
       });
     });
   }
+
+  /** As `code waypoint pod`, each once. */
+  const answersOf = async (side: Side, method: string): Promise<string> => [...new Set((await side.answers(method)).map(({ code, waypoint, pod }) => `${code} ${waypoint} ${pod}`.trim()))].toSorted().join(", ");
+  const becomes = async (title: string, look: () => Promise<string>, wanted: string): Promise<void> => {
+    let found = "";
+    await eventually(title, async () => (found = await look()) === wanted).catch((error: unknown) => assert.equal(found, wanted, String(error)));
+  };
+
+  step("ambient: where the far cluster's service has a waypoint, what comes from here goes through it, and it knows who asks", async () => {
+    await east.guard();
+    const [near, far] = await servers("shop");
+    await becomes("the own cluster's clients go through it", async () => (await answersOf(east, "GET")), [`200 east ${near}`, `200 east ${far}`].toSorted().join(", "));
+    // The waypoint balances over both networks itself, so that what came from here may also end here; nothing of the far pod goes past it.
+    const ways = async (): Promise<string> => (await answersOf(west, "GET")).replace(`, 200 east ${near}`, "").replace(`200 east ${near}, `, "");
+    await becomes("what goes to the other cluster goes through it", ways, [`200  ${near}`, `200 east ${far}`].toSorted().join(", "));
+    await west.scale("shop", 0);
+    await becomes("all goes through it", async () => await answersOf(west, "GET"), `200 east ${far}`);
+    assert.equal(await answersOf(west, "DELETE"), "403");
+    await west.scale("shop", 1);
+  });
+
+  step("ambient: of two waypoints the client's own applies, once", async () => {
+    await west.guard();
+    const both = await servers("shop");
+    await becomes("the own one marks both clusters' answers", async () => await answersOf(west, "GET"), both.map((pod) => `200 west ${pod}`).toSorted().join(", "));
+    assert.equal(await answersOf(west, "DELETE"), "403");
+  });
 });

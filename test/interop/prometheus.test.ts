@@ -13,6 +13,7 @@ import { labelsOf, metricName } from "../../src/promql/index.ts";
 import { root } from "../support/lab-cluster.ts";
 import { difference } from "./prometheus/answers.ts";
 import { lineOf, meshHistory } from "./prometheus/history.ts";
+import { edgeFigures, queryOfCheck, ScrapedMesh } from "./prometheus/scraped-mesh.ts";
 import { queries } from "./prometheus/queries.ts";
 
 const prometheus = "/usr/bin/prometheus";
@@ -137,4 +138,42 @@ test("both scrape: what a target says comes to the same, one that sends garbage 
     }
   }
   assert.deepEqual(differences, []);
+});
+
+const windowSeconds = 60;
+/** A rate of scrapes is of what lies between them, and extrapolated to the window's ends. */
+const mostApart = 0.05;
+
+test("what a Prometheus has scraped of proxies is the same by its URL as of the proxies themselves: the dashboard's edges, and the answer of a check's query", { skip, timeout: timeoutMs }, async () => {
+  await using mesh = await ScrapedMesh.start();
+  const config = join(directory, "mesh.yml");
+  // JSON is YAML.
+  writeFileSync(config, JSON.stringify({ global: { scrape_interval: "1s", scrape_timeout: "1s" }, scrape_configs: [{ job_name: "kubernetes-pods", honor_labels: true, static_configs: mesh.targets }] }));
+  const port = await freePort();
+  const url = await started(prometheus, [`--config.file=${config}`, `--storage.tsdb.path=${join(directory, "mesh")}`, `--web.listen-address=127.0.0.1:${port}`], port);
+  const [own, byUrl] = [mesh.reader(), mesh.reader(url)];
+  // Both have seen the whole window.
+  await systemClock.sleep((windowSeconds + 15) * 1000);
+  const [ours, theirs] = await Promise.all([own, byUrl].map(async (reader) => edgeFigures(await reader.traffic(windowSeconds))));
+  assert.deepEqual(Object.keys(ours ?? {}), ["shop/client > shop/web http"]);
+  assert.deepEqual(Object.keys(theirs ?? {}), Object.keys(ours ?? {}));
+  const apart: string[] = [];
+  for (const [edge, figures] of Object.entries(ours ?? {})) {
+    for (const [name, value] of Object.entries(figures)) {
+      const other = theirs?.[edge]?.[name] ?? 0;
+      assert.ok(value > 0, `${edge}: ${name} is ${value}`);
+      if (Math.abs(value - other) > mostApart * value) apart.push(`${edge}: ${name}: ${value} of proxies, ${other} of Prometheus`);
+    }
+  }
+  assert.deepEqual(apart, []);
+  // Counters go on: what proxies say lies between what Prometheus said before and after.
+  const expression = 'sum(istio_requests_total{reporter="source",destination_service_name="web"})';
+  const earlier = await queryOfCheck(url, expression);
+  const counted = await mesh.counted();
+  await systemClock.sleep(3000);
+  const later = await queryOfCheck(url, expression);
+  assert.ok(earlier > 1000 && earlier <= counted && counted <= later, `${earlier} and then ${later} of Prometheus, ${counted} of proxies in between`);
+  const perSecond = await queryOfCheck(url, 'sum(rate(istio_requests_total{reporter="source"}[60s]))');
+  const rate = Object.values(ours ?? {})[0]?.["requestRate"] ?? 0;
+  assert.ok(Math.abs(perSecond - rate) <= mostApart * rate, `${perSecond} a second by the check, ${rate} on the graph`);
 });

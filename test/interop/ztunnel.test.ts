@@ -11,7 +11,7 @@ import { root, type LabCluster } from "../support/lab-cluster.ts";
 import { Walkthrough } from "../support/walkthrough.ts";
 
 const given = process.env["ZTUNNEL"];
-const timeoutMs = 300_000;
+const timeoutMs = 900_000;
 const samples = join(root, "samples");
 const cached = ".cache/interop/ztunnel";
 
@@ -56,10 +56,10 @@ function labProof(program: string): void {
 
   step("is installed in the place of Serin's, and takes the pods of its node", async () => {
     await guide.ok("serin install --set profile=ambient --set values.ztunnel.image=docker.io/upstream/ztunnel:1 -y");
-    await guide.ok("kubectl -n istio-system rollout status daemonset/ztunnel --timeout=120s");
+    await guide.ok("kubectl -n istio-system rollout status daemonset/ztunnel --timeout=200s");
     await guide.ok("kubectl create namespace shop; kubectl create namespace outside; kubectl label namespace shop istio.io/dataplane-mode=ambient");
     await guide.ok(`kubectl -n shop apply -f ${samples}/httpbin/httpbin.yaml -f ${samples}/curl/curl.yaml && kubectl -n outside apply -f ${samples}/curl/curl.yaml`);
-    for (const namespace of ["shop", "outside"]) await guide.ok(`kubectl -n ${namespace} wait pod --all --for=condition=ready --timeout=120s`);
+    for (const namespace of ["shop", "outside"]) await guide.ok(`kubectl -n ${namespace} wait pod --all --for=condition=ready --timeout=200s`);
     assert.deepEqual([await status("shop"), await status("outside")], ["200", "200"]);
   });
 
@@ -114,10 +114,10 @@ function mixedProof(program: string): void {
     const template = { metadata: { labels: marked(spec.template.metadata.labels) }, spec: { ...spec.template.spec, nodeSelector: { ...nodeSelector, ztunnel: "upstream" }, containers: containers.map((container) => ({ ...container, image: "docker.io/upstream/ztunnel:1" })) } };
     await apply({ apiVersion: "apps/v1", kind: "DaemonSet", metadata: { name: `${name}-upstream`, namespace, labels }, spec: { ...spec, selector: { matchLabels: marked(spec.selector.matchLabels) }, template } });
     await guide.ok(`kubectl -n istio-system patch daemonset ztunnel -p '{"spec":{"template":{"spec":{"nodeSelector":{"ztunnel":"own"}}}}}'`);
-    for (const daemonSet of ["ztunnel", "ztunnel-upstream"]) await guide.ok(`kubectl -n istio-system rollout status daemonset/${daemonSet} --timeout=120s`);
+    for (const daemonSet of ["ztunnel", "ztunnel-upstream"]) await guide.ok(`kubectl -n istio-system rollout status daemonset/${daemonSet} --timeout=200s`);
     await guide.ok("kubectl create namespace shop && kubectl label namespace shop istio.io/dataplane-mode=ambient");
     for (const kind of kinds) await apply(...application(`client-${kind}`, kind, { image: "curlimages/curl", command: ["/bin/sleep", "infinity"] }), ...application(`server-${kind}`, kind, { image: "docker.io/mccutchen/go-httpbin:v2.15.0" }));
-    await guide.ok("kubectl -n shop wait deploy --all --for=condition=Available --timeout=120s");
+    await guide.ok("kubectl -n shop wait deploy --all --for=condition=Available --timeout=200s");
   }, { timeout: timeoutMs });
   after(async () => await guide.lab.delete());
 

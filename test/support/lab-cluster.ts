@@ -29,7 +29,8 @@ export interface LabClusterOptions {
   readonly releaseRoot?: string;
 }
 
-const defaultTimeoutMs = 120_000;
+/** Longer than a cluster waits for itself, and than tests let kubectl wait. */
+const defaultTimeoutMs = 400_000;
 
 export class LabCluster {
   readonly name: string;
@@ -58,7 +59,8 @@ export class LabCluster {
 
   /** Creates the cluster; the config is kind's YAML. */
   async create(config?: string): Promise<Ran> {
-    return await this.run([this.serin, "cluster", "create", ...(config === undefined ? ["--name", this.name] : ["--config", "-"])], config === undefined ? {} : { input: config });
+    const words = config === undefined ? ["--name", this.name] : ["--config", "-"];
+    return await this.run([this.serin, "cluster", "create", ...words], config === undefined ? {} : { input: config });
   }
 
   /** Runs a program on the machine, outside of the lab. */

@@ -1,6 +1,7 @@
 // What a stock Envoy is started with so that it is a proxy of the mesh: the clusters by which Istio's configuration names
-// the control plane and the agent, and nothing else.
-import type { ProxySettings } from "../../../src/proxy/index.ts";
+// the control plane and the agent, the buckets that its pod asks for, and nothing else.
+import { createLogger } from "../../../src/base/index.ts";
+import { podHistogramBuckets, type ProxySettings } from "../../../src/proxy/index.ts";
 
 /** Of what a proxy is told, that which its Envoy is told. */
 export type BootstrapSettings = Pick<ProxySettings, "role" | "instanceIp" | "podName" | "podNamespace" | "domain" | "workloadName" | "metadata" | "xdsUrl" | "xdsRootFile" | "clusterId"> & { readonly ports: Pick<ProxySettings["ports"], "admin"> };
@@ -21,6 +22,7 @@ const socketLevel = 1;
 const markOption = 36;
 
 export function envoyBootstrap({ settings, secretSocket, token, mark }: BootstrapOptions): Json {
+  const buckets = podHistogramBuckets(settings.metadata, createLogger({ scope: "envoy-agent" }));
   const { hostname, port } = new URL(settings.xdsUrl);
   return {
     node: {
@@ -30,6 +32,7 @@ export function envoyBootstrap({ settings, secretSocket, token, mark }: Bootstra
     },
     admin: { address: address("127.0.0.1", settings.ports.admin) },
     bootstrapExtensions: [{ name: "envoy.bootstrap.internal_listener", typedConfig: { "@type": "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener" } }],
+    ...(buckets.length === 0 ? {} : { statsConfig: { histogramBucketSettings: buckets.map(({ prefix, bounds }) => ({ match: { prefix }, buckets: [...bounds] })) } }),
     // Upstream's proxy is told the same: a missing host is no reason to leave a cluster out.
     layeredRuntime: { layers: [{ name: "static", staticLayer: { "re2.max_program_size.error_level": 32_768 } }] },
     ...(mark === undefined ? {} : { clusterManager: { upstreamBindConfig: { socketOptions: [{ level: socketLevel, name: markOption, intValue: mark, state: "STATE_PREBIND" }] } } }),

@@ -1,8 +1,8 @@
 // Serin's control plane and upstream's as plain processes beside a plain API server.
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
+import { freePort } from "../../../src/net/testing/index.ts";
 import { serin } from "../../support/lab-cluster.ts";
 
 export interface ControlPlanePorts {
@@ -30,20 +30,8 @@ export interface ControlPlaneOptions {
 }
 
 const address = "127.0.0.1";
-const readyTimeoutMs = 60_000;
+const readyTimeoutMs = 180_000;
 const lookMs = 50;
-
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports = await Promise.all(
-    servers.map(async (server) => {
-      await new Promise<void>((resolve) => server.listen(0, address, resolve));
-      return (server.address() as AddressInfo).port;
-    }),
-  );
-  await Promise.all(servers.map(async (server) => await new Promise((resolve) => server.close(resolve))));
-  return ports;
-}
 
 export async function startSerinPilot(options: ControlPlaneOptions): Promise<RunningControlPlane> {
   return await start(serin, ["pilot", "discovery"], options, { POD_NAME: "istiod-serin-1" });
@@ -65,7 +53,7 @@ export async function startIstiod(program: string, options: ControlPlaneOptions)
 async function start(program: string, words: readonly string[], options: ControlPlaneOptions, env: NodeJS.ProcessEnv): Promise<RunningControlPlane> {
   const { directory, kubeconfig, meshConfig } = options;
   mkdirSync(directory, { recursive: true });
-  const [http = 0, grpc = 0, freeSecure = 0, webhooks = 0, monitoring = 0, control = 0] = await freePorts(6);
+  const [http = 0, grpc = 0, freeSecure = 0, webhooks = 0, monitoring = 0, control = 0] = await Promise.all(Array.from({ length: 6 }, async () => await freePort()));
   const secure = options.securePort ?? freeSecure;
   const flags = { httpAddr: http, grpcAddr: grpc, secureGRPCAddr: secure, httpsAddr: webhooks, monitoringAddr: monitoring };
   const args = [...words, ...Object.entries(flags).map(([name, port]) => `--${name}=${address}:${port}`), `--ctrlz_port=${control}`, `--meshConfig=${meshConfig}`, `--networksConfig=${networksFileOf(meshConfig)}`];

@@ -11,7 +11,8 @@ export type Json = JsonValue;
 /** Resources of a type by name. */
 export type Dump = Readonly<Record<string, ReadonlyMap<string, Json>>>;
 
-const version = "1.31.0";
+/** That the proxies say they are of. */
+export const proxyVersion = "1.31.0";
 const answerMs = 60_000;
 
 const schemas: Readonly<Record<string, { readonly url: string; readonly schema: DescMessage }>> = {
@@ -26,7 +27,7 @@ const schemas: Readonly<Record<string, { readonly url: string; readonly schema: 
 
 /** Asks the plaintext port. */
 export async function dumpNode(port: number, node: MeshNode): Promise<Dump> {
-  const client = new DiscoveryTestClient("delta", `127.0.0.1:${port}`, nodeId(node), { metadata: nodeMetadata(node, version) as Record<string, string>, userAgentName: node.role === "ztunnel" ? "" : "envoy" });
+  const client = new DiscoveryTestClient("delta", `127.0.0.1:${port}`, nodeId(node), { metadata: nodeMetadata(node, proxyVersion) as Record<string, string>, userAgentName: node.role === "ztunnel" ? "" : "envoy" });
   try {
     return node.role === "ztunnel" ? await dumpAmbient(client) : await dumpProxy(client);
   } finally {

@@ -7,7 +7,7 @@ import { CertificateManager, formatIdentity, IstioCertificateClient } from "../.
 import { root } from "../../support/lab-cluster.ts";
 import { envoyBootstrap } from "../envoy/envoy-bootstrap.ts";
 import { serveSecrets } from "../envoy/secret-service.ts";
-import { freePorts } from "./control-planes.ts";
+import { freePort } from "../../../src/net/testing/index.ts";
 import { nodeId, nodeMetadata, type MeshNode } from "./nodes.ts";
 import type { TestMesh } from "./test-mesh.ts";
 
@@ -49,7 +49,7 @@ export async function certificateAuthorityOf(mesh: TestMesh, node: MeshNode): Pr
 export async function startEnvoy(mesh: TestMesh, node: MeshNode, options: EnvoyOptions = {}): Promise<EnvoyProcess> {
   const directory = join(mesh.directory, `envoy-${node.role}`);
   mkdirSync(directory, { recursive: true });
-  const [admin = 0] = await freePorts(1);
+  const admin = await freePort();
   const token = await mesh.objects.token(node.namespace, node.account, node.pod);
   const files = { token: join(directory, "token"), root: join(directory, "root.pem"), bootstrap: join(directory, "bootstrap.json"), secrets: join(directory, "sds") };
   writeFileSync(files.token, token);

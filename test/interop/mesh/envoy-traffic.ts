@@ -162,10 +162,12 @@ function trafficObjects() {
 class Traffic {
   readonly #apps: Apps;
   readonly #client: CertificateManager;
+  readonly #sidecar: EnvoyProcess;
 
-  constructor(apps: Apps, client: CertificateManager) {
+  constructor(apps: Apps, client: CertificateManager, sidecar: EnvoyProcess) {
     this.#apps = apps;
     this.#client = client;
+    this.#sidecar = sidecar;
   }
 
   readonly cases: Readonly<Record<string, () => Promise<void>>> = {
@@ -192,6 +194,10 @@ class Traffic {
     "sidecar: mutual TLS, with a certificate of our authority": async () => {
       await eventually(async () => assert.equal((await ask({ ...sidecarAddress, path: "/ratings", headers: { host: "ratings" } })).body, "ratings-v1"));
       assert.equal(this.#apps.seen.findLast(({ path }) => path === "/ratings")?.peer, "spiffe://cluster.local/ns/shop/sa/client");
+    },
+    "sidecar: histograms with the buckets of the pod's annotation": async () => {
+      const answer = (await this.#sidecar.ask("/stats?format=json&filter=server.initialization_time_ms&histogram_buckets=cumulative")) as { readonly stats: readonly { readonly histograms: readonly { readonly buckets: readonly { readonly upper_bound: number }[] }[] }[] };
+      assert.deepEqual(answer.stats[0]?.histograms[0]?.buckets.map((bucket) => bucket.upper_bound), [1, 5, 50]);
     },
     "gateway: weights": async () => {
       const asks = async (): Promise<Answer> => await ask({ ...gatewayAddress, path: "/", headers: { host: "a.example.com" } });
@@ -285,9 +291,11 @@ async function main(args: readonly string[]): Promise<number> {
     await withoutTunnels(mesh);
     const [client] = await startApps(mesh, apps);
     assert.ok(client);
-    envoys.push(...(await Promise.all([startEnvoy(mesh, sidecarNode, { metadata: { ENABLE_HBONE: "false" } }), startEnvoy(mesh, routerNode), startEnvoy(mesh, waypointNode)])));
+    const ofSidecar = { ENABLE_HBONE: "false", ANNOTATIONS: { "sidecar.istio.io/statsHistogramBuckets": '{"server":[50,1,5,5]}' } };
+    const started = await Promise.all([startEnvoy(mesh, sidecarNode, { metadata: ofSidecar }), startEnvoy(mesh, routerNode), startEnvoy(mesh, waypointNode)]);
+    envoys.push(...started);
     if (args.includes("--verbose")) process.stderr.write("three Envoys are there\n");
-    const { cases } = new Traffic(apps, client);
+    const { cases } = new Traffic(apps, client, started[0]);
     for (const [title, body] of Object.entries(cases)) {
       count += 1;
       const known = failures.length;

@@ -29,7 +29,8 @@ const etcdUrl = "http://127.0.0.1:2379";
 const etcdPeerUrl = "http://127.0.0.1:2380";
 /** Beside the port that the supervisor keeps open over a restart. */
 const ownPort = 16_443;
-const readyTimeoutMs = 60_000;
+/** A bound only: beside other work the original takes a while to start. */
+const readyTimeoutMs = 240_000;
 const lookMs = 100;
 
 export async function run({ args, release }: RoleContext): Promise<number> {

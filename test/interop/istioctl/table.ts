@@ -1,0 +1,43 @@
+// Tables that a command line writes.
+
+/** A cell's text by its column's title; empty where the cell is. */
+export type Row = Readonly<Record<string, string>>;
+
+interface Column {
+  readonly title: string;
+  readonly index: number;
+}
+
+// oxlint-disable-next-line no-control-regex -- what terminals take for colours
+const colours = /\u001b\[[0-9;]*m/g;
+
+/**
+ * The rows below the line that begins with the first title, up to an empty line; none where there is no such line. Of one title alone the others
+ * are taken from that line, where they are two spaces apart.
+ */
+export function tableIn(output: string, first: string, ...more: readonly string[]): readonly Row[] {
+  const lines = output.replaceAll(colours, "").split("\n");
+  const at = lines.findIndex((line) => line.startsWith(first));
+  if (at === -1) return [];
+  const header = lines[at] ?? "";
+  const columns = more.length === 0 ? apartIn(header) : namedIn(header, [first, ...more]);
+  const end = lines.findIndex((line, index) => index > at && line.trim() === "");
+  return lines.slice(at + 1, end === -1 ? undefined : end).map((line) => {
+    const characters = Array.from(line);
+    return Object.fromEntries(columns.map(({ title, index }, place) => [title, characters.slice(index, columns[place + 1]?.index).join("").trim()]));
+  });
+}
+
+function apartIn(header: string): readonly Column[] {
+  return [...header.matchAll(/\S+(?: \S+)*/g)].map(({ 0: title, index }) => ({ title, index }));
+}
+
+function namedIn(header: string, titles: readonly string[]): readonly Column[] {
+  let from = 0;
+  return titles.map((title) => {
+    const index = header.indexOf(title, from);
+    if (index === -1) throw new Error(`the table has no column "${title}": ${header}`);
+    from = index + title.length;
+    return { title, index };
+  });
+}

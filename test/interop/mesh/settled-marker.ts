@@ -1,0 +1,96 @@
+// How a comparison knows that both control planes have taken what was applied before it.
+import { fromBinary } from "@bufbuild/protobuf";
+import type { UntypedObject } from "../../../src/api/index.ts";
+import { DiscoveryTestClient } from "../../../src/controlplane/serve/testing/discovery-client.ts";
+import { ClusterLoadAssignmentSchema, type LbEndpoint } from "../../../src/wire/envoy/index.ts";
+import { typeUrls } from "../../../src/wire/xds/index.ts";
+import { nodeId, nodeMetadata, type MeshNode } from "./nodes.ts";
+import type { ObjectStore } from "./object-store.ts";
+
+const namespace = "settled";
+const markerHost = "settled.interop";
+const cluster = `outbound|80||${markerHost}`;
+const asker: MeshNode = { role: "sidecar", namespace, pod: "asker-1", account: "asker", address: "10.244.1.250", labels: { app: "asker" } };
+/** Some configurations take the marker's namespace out of what is looked at. */
+const patienceMs = 10_000;
+
+/** Whether a resource is told of because of the marker: its differences are none of the comparison's. */
+export function isOfMarker(resource: string): boolean {
+  return resource.includes(markerHost) || resource.includes(`/${namespace}/`);
+}
+
+/** A ServiceEntry that changes last: who tells of its latest address has had the time to take what came before it, though each kind has a watch of its own. */
+export class SettledMarker {
+  readonly #objects: ObjectStore;
+  readonly #watches: readonly AddressWatch[];
+  #count = 0;
+
+  private constructor(objects: ObjectStore, watches: readonly AddressWatch[]) {
+    this.#objects = objects;
+    this.#watches = watches;
+  }
+
+  /** `ports`: of the control planes' discovery in plain text. */
+  static async create(objects: ObjectStore, ports: readonly number[], version: string): Promise<SettledMarker> {
+    await objects.create({ apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } });
+    return new SettledMarker(objects, ports.map((port) => new AddressWatch(port, version)));
+  }
+
+  /** Resolves when all control planes have taken a change that is made now, or when that takes too long. */
+  async passed(): Promise<void> {
+    this.#count += 1;
+    const address = `198.18.${this.#count >> 8}.${this.#count & 255}`;
+    const object: UntypedObject & { readonly spec: object } = { apiVersion: "networking.istio.io/v1", kind: "ServiceEntry", metadata: { name: "settled", namespace }, spec: { hosts: [markerHost], exportTo: ["."], location: "MESH_EXTERNAL", resolution: "STATIC", ports: [{ number: 80, name: "http", protocol: "HTTP" }], endpoints: [{ address }] } };
+    await this.#objects.create(object);
+    await Promise.all(this.#watches.map(async (watch) => await watch.until(address, patienceMs)));
+  }
+
+  close(): void {
+    for (const watch of this.#watches) watch.close();
+  }
+}
+
+class AddressWatch {
+  readonly #client: DiscoveryTestClient<"delta">;
+  #told: readonly string[] = [];
+  #heard: (() => void) | undefined;
+
+  constructor(port: number, version: string) {
+    this.#client = new DiscoveryTestClient("delta", `127.0.0.1:${port}`, nodeId(asker), { metadata: nodeMetadata(asker, version) as Record<string, string>, userAgentName: "envoy" });
+    this.#client.send({ typeUrl: typeUrls.endpoint, resourceNamesSubscribe: [cluster] });
+    void this.#listen().catch(() => undefined);
+  }
+
+  async until(address: string, timeoutMs: number): Promise<void> {
+    const deadline = Date.now() + timeoutMs;
+    while (!this.#told.includes(address)) {
+      const leftMs = deadline - Date.now();
+      if (leftMs <= 0) return;
+      const timer = setTimeout(() => this.#heard?.(), leftMs);
+      await new Promise<void>((resolve) => (this.#heard = resolve));
+      clearTimeout(timer);
+    }
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+
+  async #listen(): Promise<void> {
+    for (;;) {
+      const response = await this.#client.next();
+      this.#client.send({ typeUrl: response.typeUrl, responseNonce: response.nonce });
+      for (const { resource } of response.resources) {
+        if (resource === undefined) continue;
+        const { endpoints } = fromBinary(ClusterLoadAssignmentSchema, resource.value);
+        this.#told = endpoints.flatMap(({ lbEndpoints }) => lbEndpoints.map(({ hostIdentifier }) => addressIn(hostIdentifier)));
+      }
+      this.#heard?.();
+    }
+  }
+}
+
+function addressIn(identifier: LbEndpoint["hostIdentifier"]): string {
+  const address = identifier.case === "endpoint" ? identifier.value.address?.address : undefined;
+  return address?.case === "socketAddress" ? address.value.address : "";
+}
