@@ -35,3 +35,14 @@ test("a series is known again in another order and place, and differs from those
   assert.equal(new Set(ids).size, lines.length);
   assert.deepEqual(read(lines.toReversed().join("\n")).ids.toReversed(), ids);
 });
+
+test("lines that are made to be read again and again are read once: without an end, with one name that never ends, with quotes that never close", () => {
+  const size = 300_000;
+  const reader = new ExpositionReader(() => true);
+  const lines = ["a{\n".repeat(size), `a{${"x".repeat(size)}} 1`, `a{${',x="\\"'.repeat(size / 6)}} 1`, `a{${',x="\\"'.repeat(1000)}} 1`];
+  const found = lines.flatMap((text) => {
+    reader.begin(Buffer.from(text));
+    return reader.next() ? [parseSeries(reader.series())] : [];
+  });
+  assert.deepEqual(found.map(({ name, labels }) => ({ name, labels })), [{ name: "a", labels: {} }]);
+});

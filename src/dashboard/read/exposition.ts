@@ -2,7 +2,8 @@
  * Reads what is needed of a proxy's metrics text, fast: most of a scrape is of other metrics, and what is needed has mostly been
  * seen in the scrape before. No texts are made of its bytes, but of what has not been seen, and nothing else is allotted: of hundreds
  * of proxies a second it would be garbage faster than it is collected. A line is known by a number of 53 bits made of its name and
- * labels. Lines that are no samples, and values that are no finite numbers, are left out.
+ * labels. Lines that are no samples, values that are no finite numbers, and names and labels that are longer than any proxy's, are left
+ * out. Whoever may start a pod may answer anything here: nothing takes longer than the answer is long.
  */
 export class ExpositionReader {
   /** Of the sample that `next` has found. */
@@ -32,7 +33,7 @@ export class ExpositionReader {
       if (end < 0) end = bytes.length;
       if (bytes[at] !== hash && this.#wanted(bytes, at)) {
         const from = endOfName(bytes, at, end);
-        if (from > at) {
+        if (from > at && from - at <= maxSeriesBytes) {
           this.value = readValue(bytes, from, end);
           if (Number.isFinite(this.value)) {
             this.#start = at;
@@ -71,8 +72,8 @@ export class ExpositionReader {
 /** Where name and labels end: after the last brace, as values of labels may hold braces too. -1 for a line without a value. */
 function endOfName(bytes: Buffer, from: number, end: number): number {
   for (let at = end - 1; at > from; at -= 1) if (bytes[at] === brace) return at + 1 < end ? at + 1 : -1;
-  const at = bytes.indexOf(space, from);
-  return at < end ? at : -1;
+  for (let at = from; at < end; at += 1) if (bytes[at] === space) return at;
+  return -1;
 }
 
 /** Most values are whole numbers of few digits. A timestamp may follow. */
@@ -97,7 +98,10 @@ const zero = "0".charCodeAt(0);
 const brace = "}".charCodeAt(0);
 const hash = "#".charCodeAt(0);
 const exactDigits = 15;
-const labelPattern = /([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"/g;
+/** Of a name with its labels: those of a proxy have some hundred. */
+const maxSeriesBytes = 8192;
+/** Where the last one ended: what is none ends the search. */
+const labelPattern = /[{,]\s*([a-zA-Z_]\w*)="([^"\\]*(?:\\.[^"\\]*)*)"\s*/y;
 
 export interface SeriesName {
   readonly name: string;
@@ -125,6 +129,10 @@ export function parseSeries(series: string): SeriesName {
   const brace = series.indexOf("{");
   if (brace < 0) return { name: series.trim(), labels: {} };
   const labels: Record<string, string> = {};
-  for (const [, name = "", value = ""] of series.slice(brace).matchAll(labelPattern)) labels[name] = value === "" ? "" : value.includes("\\") ? value.replaceAll(/\\(.)/g, (_, character: string) => (character === "n" ? "\n" : character)) : shared(value);
+  labelPattern.lastIndex = brace;
+  for (let found = labelPattern.exec(series); found !== null; found = labelPattern.exec(series)) {
+    const [, name = "", value = ""] = found;
+    labels[name] = value === "" ? "" : value.includes("\\") ? value.replaceAll(/\\(.)/g, (_, character: string) => (character === "n" ? "\n" : character)) : shared(value);
+  }
   return { name: series.slice(0, brace), labels };
 }

@@ -12,6 +12,8 @@ export interface SlotRecord {
 }
 
 const startBytes = 256;
+/** Of 53 bits, seven a byte. */
+const maxNumberBytes = 8;
 
 /** Appends records; `finish` gives them as they are kept. */
 export class SlotWriter {
@@ -35,12 +37,13 @@ export class SlotWriter {
   }
 
   #number(value: number): void {
-    if (this.#length + 10 > this.#buffer.length) {
+    if (this.#length + maxNumberBytes > this.#buffer.length) {
       const larger = new Uint8Array(this.#buffer.length * 2);
       larger.set(this.#buffer);
       this.#buffer = larger;
     }
-    let rest = Math.max(0, Math.round(value));
+    // What is more is no count; and nothing is longer than there is room for.
+    let rest = Math.min(Number.MAX_SAFE_INTEGER, Math.max(0, Math.round(value)));
     while (rest >= 0x80) {
       this.#buffer[this.#length++] = (rest % 0x80) | 0x80;
       rest = Math.floor(rest / 0x80);

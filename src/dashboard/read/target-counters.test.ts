@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { TargetCounters } from "./target-counters.ts";
+import { TrafficHistory } from "./traffic-history.ts";
 
 const labels = 'reporter="source",source_workload="client",source_workload_namespace="shop",destination_workload="web",destination_workload_namespace="shop",response_code="200",request_protocol="http"';
 const scrape = (requests: number, buckets: readonly (readonly [string, number])[] = []): Buffer => Buffer.from(text(requests, buckets));
@@ -57,4 +58,22 @@ test("series that a proxy has taken away are forgotten, and the others go on", (
   assert.deepEqual(counters.take(scrape(12), false).map(({ requests }) => requests), [2]);
   // As one that was not there before.
   assert.deepEqual(counters.take(Buffer.from(`${other(5)}${text(12)}`), false).map(({ requests }) => requests), [5]);
+});
+
+test("counts that are beyond all numbers are taken without an end of the server", () => {
+  const history = new TrafficHistory();
+  history.begin(0);
+  const counters = new TargetCounters();
+  const huge = ["sent", "received"].map((way) => `istio_tcp_${way}_bytes_total{${labels}} 1.7e308\n`).join("");
+  for (const gain of counters.take(Buffer.from(`${huge}${text(1, [["nothing", 5], ["5", 1e300], ["+Inf", 1.7e308]])}`), true)) history.add(gain);
+  history.close(1000);
+  assert.deepEqual(history.counted(0, 1000).map(({ byteRate, requestRate }) => [byteRate, requestRate]), [[Number.MAX_SAFE_INTEGER, 1]]);
+});
+
+test("a target's labels are kept within a bound", () => {
+  const counters = new TargetCounters();
+  const long = "x".repeat(8000);
+  const lines = Array.from({ length: 1500 }, (_, index) => `istio_requests_total{source_workload="${long}${index}"} 1\n`);
+  const gained = counters.take(Buffer.from(lines.join("")), true).length;
+  assert.ok(gained > 900 && gained < 1100, `${gained} of 1500`);
 });

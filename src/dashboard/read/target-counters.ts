@@ -4,6 +4,8 @@ import type { Gain } from "./traffic-history.ts";
 
 /** Series that are kept of one target; further ones are left out. */
 export const maxSeriesOfTarget = 40_000;
+/** Characters of their labels; those of all series of a large mesh have some millions. */
+const maxLabelsOfTarget = 8 << 20;
 /** Of all its histograms' buckets. */
 const maxBounds = 64;
 
@@ -52,6 +54,8 @@ export class TargetCounters {
   #seen = new Uint8Array(startCounters);
   #count = 0;
   #groups: Group[] = [];
+  /** Of all groups' keys. */
+  #labelsLength = 0;
   #bounds: number[] = [];
   /** Indices of bounds, by what they are. */
   #ascending: number[] = [];
@@ -109,6 +113,7 @@ export class TargetCounters {
         }
         if (this.#count >= maxSeriesOfTarget) continue;
         place = this.#add(reader.id, series);
+        if (place === undefined) continue;
         places?.set(reader.id, place);
       }
       expected = place + 1;
@@ -146,13 +151,16 @@ export class TargetCounters {
     return places;
   }
 
-  #add(id: number, series: string): number {
+  /** Its place; undefined where there is no room for its labels. */
+  #add(id: number, series: string): number | undefined {
     const { name, labels } = parseSeries(series);
     const { le, ...others } = labels;
     const key = `${this.#app === "ztunnel" ? "connections\n" : ""}${groupKey(others)}`;
     this.#groupIndex ??= new Map(this.#groups.map((group, at) => [group.key, at] as const));
     let index = this.#groupIndex.get(key);
     if (index === undefined) {
+      if (this.#labelsLength + key.length > maxLabelsOfTarget) return undefined;
+      this.#labelsLength += key.length;
       index = this.#groups.push({ labels: trafficLabels({ ...others, app: this.#app }), key, requests: 0, bytes: 0, opened: 0, gainedIn: 0 }) - 1;
       this.#groupIndex.set(key, index);
       clearBucketGains(index, index + 1);
@@ -164,7 +172,7 @@ export class TargetCounters {
     this.#values[place] = 0;
     this.#whats[place] = name === durations ? bucketWhat : whats.indexOf(name === requests ? "requests" : name === opened ? "opened" : "bytes");
     this.#groupOf[place] = index;
-    if (name === durations) this.#boundOf[place] = this.#bound(le === undefined || le === "+Inf" ? Infinity : Number(le));
+    if (name === durations) this.#boundOf[place] = this.#bound(Number.isFinite(Number(le)) ? Number(le) : Infinity);
     return place;
   }
 
@@ -218,6 +226,7 @@ export class TargetCounters {
     const used = [...new Set(this.#groupOf.subarray(0, this.#count))].sort((a, b) => a - b);
     const moved = new Map(used.map((index, to) => [index, to] as const));
     this.#groups = this.#groups.filter((_, index) => moved.has(index));
+    this.#labelsLength = this.#groups.reduce((sum, { key }) => sum + key.length, 0);
     for (let place = 0; place < this.#count; place += 1) this.#groupOf[place] = moved.get(this.#groupOf[place] ?? 0) ?? 0;
   }
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { combineTraffic, quantileMs, trafficLabels } from "../views/index.ts";
-import { coarseSlotMs, fineMs, historyMs, TrafficHistory, type Gain } from "./traffic-history.ts";
+import { coarseSlotMs, fineMs, historyMs, maxLabelsLength, maxTrafficSeries, TrafficHistory, type Gain } from "./traffic-history.ts";
 
 const gain = (requests: number, workload = "web", durations?: Gain["durations"]): Gain => ({
   labels: trafficLabels({ reporter: "source", source_workload: "client", source_workload_namespace: "shop", destination_workload: workload, destination_workload_namespace: "shop", request_protocol: "http", response_code: "200" }),
@@ -57,4 +57,33 @@ test("quantiles come from the buckets of all parts together", () => {
 test("a window that is shorter than slots of its age is told by the slot that it is in", () => {
   const history = counting(1200, (_, one) => one.add(gain(4)));
   assert.equal(history.counted(601_000, 604_000)[0]?.requestRate, 4);
+});
+
+test("series of which nothing is kept any more make room for others", () => {
+  const history = new TrafficHistory();
+  history.begin(0);
+  for (let at = 0; at < maxTrafficSeries; at += 1) history.add(gain(1, `old-${at}`));
+  history.add(gain(1, "left-out"));
+  history.close(1000);
+  assert.deepEqual([history.seriesCount, history.dropped], [maxTrafficSeries, 1]);
+  history.add(gain(5, "old-3"));
+  history.close(historyMs + 2000);
+  history.close(historyMs + 3000);
+  assert.deepEqual([history.seriesCount, history.dropped], [1, 0]);
+  for (const name of ["new", "old-3"]) history.add(gain(7, name));
+  history.close(historyMs + 4000);
+  assert.deepEqual(history.counted(historyMs + 3000, historyMs + 4000).map(({ labels: { destination }, requestRate }) => [destination.workload, requestRate]), [["new", 7], ["old-3", 7]]);
+});
+
+test("labels are kept within a bound, and so are buckets", () => {
+  const history = new TrafficHistory();
+  history.begin(0);
+  const long = "x".repeat(1 << 20);
+  for (let at = 0; at < 40; at += 1) history.add(gain(1, `${long}${at}`));
+  // As many as fit, each with its number.
+  assert.equal(history.dropped, 40 - (maxLabelsLength / (1 << 20) - 1));
+  history.add(gain(1, "web", Array.from({ length: 5000 }, (_, at) => [at + 1, 1] as const)));
+  history.close(1000);
+  const { boundsMs = [], counts = [] } = history.counted(0, 1000).find(({ durations }) => durations !== undefined)?.durations ?? {};
+  assert.deepEqual([boundsMs.length, counts.at(-1)], [256, 5000 - 256]);
 });

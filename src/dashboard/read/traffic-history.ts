@@ -1,8 +1,14 @@
 import type { CountedTraffic, DurationCounts, TrafficLabels } from "../views/index.ts";
 import { readSlot, SlotWriter, type SlotRecord } from "./slot-records.ts";
 
-/** Combinations of labels; further ones are counted as dropped, and that is told. */
+/** Combinations of labels within two hours; further ones are counted as dropped, and that is told. */
 export const maxTrafficSeries = 50_000;
+/** Characters of all their labels. */
+export const maxLabelsLength = 24 << 20;
+/** Where there is no room, what nothing is kept of any more is looked for once in so long: it takes reading all slots. */
+export const reclaimMs = 60_000;
+/** Upper bounds of buckets, of all histograms of all proxies: those of other ones count as above all. */
+const maxBounds = 256;
 /** Of all slots; the oldest go first. */
 export const maxHistoryBytes = 32 << 20;
 export const historyMs = 2 * 3_600_000;
@@ -43,8 +49,12 @@ interface OpenSum {
  * further thought. Two hours within a bound, thinned with age.
  */
 export class TrafficHistory {
-  readonly #labels: TrafficLabels[] = [];
+  readonly #labels: (TrafficLabels | undefined)[] = [];
   readonly #ids = new Map<string, number>();
+  #labelsLength = 0;
+  /** Of series of which nothing is kept any more. */
+  #freeIds: number[] = [];
+  #reclaimedMs = 0;
   /** Bounds by the index of their bucket, in the order in which they were seen. */
   readonly #bounds: number[] = [];
   readonly #bucketOf = new Map<number, number>();
@@ -61,7 +71,7 @@ export class TrafficHistory {
   }
 
   get seriesCount(): number {
-    return this.#labels.length;
+    return this.#ids.size;
   }
 
   get storedBytes(): number {
@@ -88,11 +98,13 @@ export class TrafficHistory {
     if (requests === 0 && bytes === 0 && opened === 0 && durations === undefined) return;
     let id = this.#ids.get(key);
     if (id === undefined) {
-      if (this.#labels.length >= maxTrafficSeries) {
+      if (this.#ids.size >= maxTrafficSeries || this.#labelsLength + key.length > maxLabelsLength) {
         this.#dropped += 1;
         return;
       }
-      id = this.#labels.push(labels) - 1;
+      id = this.#freeIds.pop() ?? this.#labels.length;
+      this.#labels[id] = labels;
+      this.#labelsLength += key.length;
       this.#ids.set(key, id);
     }
     let sum = this.#open.get(id);
@@ -117,6 +129,7 @@ export class TrafficHistory {
     this.#closedMs = nowMs;
     this.#thin(nowMs);
     this.#forget(nowMs);
+    if (this.#dropped > 0 && nowMs - this.#reclaimedMs >= reclaimMs) this.#reclaim(nowMs);
   }
 
   /** All that was counted after `fromMs` up to `toMs`, as rates over that time, or over the part of it in which was counted. */
@@ -163,6 +176,7 @@ export class TrafficHistory {
   #bucket(upToMs: number): number {
     let bucket = this.#bucketOf.get(upToMs);
     if (bucket === undefined) {
+      if (this.#bounds.length >= maxBounds && upToMs !== Infinity) return this.#bucket(Infinity);
       bucket = this.#bounds.push(upToMs) - 1;
       this.#bucketOf.set(upToMs, bucket);
     }
@@ -206,6 +220,23 @@ export class TrafficHistory {
       gone += 1;
     }
     if (gone > 0) this.#slots = this.#slots.slice(gone);
+  }
+
+  /** Gives back what series have of which no slot tells any more: pods and versions come and go for as long as the server runs. */
+  #reclaim(nowMs: number): void {
+    this.#reclaimedMs = nowMs;
+    const used = new Set<number>();
+    const sink = { bucket: () => undefined, series: (id: number) => void used.add(id) };
+    for (const { bytes } of this.#slots) readSlot(bytes, sink);
+    for (const [key, id] of this.#ids) {
+      if (used.has(id)) continue;
+      this.#ids.delete(key);
+      this.#labels[id] = undefined;
+      this.#labelsLength -= key.length;
+      this.#freeIds.push(id);
+      // What comes now has room again.
+      this.#dropped = 0;
+    }
   }
 }
 
