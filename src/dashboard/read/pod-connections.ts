@@ -1,7 +1,7 @@
 import { connect, isIPv6, type Socket } from "node:net";
 import { messageOf, transientError, type Clock } from "../../base/index.ts";
 import { bodyFramings, ChunkedScanner, headIncomplete, headRefused, keepsAlive, MessageHead, responseFraming, scanResponseHead, type BodyFraming } from "../../wire/http1/index.ts";
-import type { AskPod, PodAnswer } from "./pod-http.ts";
+import { checkPath, type AskPod, type PodAnswer } from "./pod-http.ts";
 
 /** Longer answers are refused. */
 export const maxAnswerBytes = 16 << 20;
@@ -42,7 +42,7 @@ export class PodConnections {
 
   readonly ask: AskPod = async ({ ip, port }, path, signal, read) => {
     signal.throwIfAborted();
-    if (/[^\x21-\x7e]/.test(path)) throw transientError("pod-unreachable", `${JSON.stringify(path.slice(0, 100))} is no path of a request`);
+    checkPath(path);
     const host = `${isIPv6(ip) ? `[${ip}]` : ip}:${port}`;
     const kept = this.#idle.get(host);
     this.#idle.delete(host);

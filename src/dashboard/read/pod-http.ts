@@ -19,9 +19,20 @@ export interface PodAnswer {
   readonly text: string;
 }
 
+/**
+ * Throws where a path is none that a pod is asked for. Who may start a pod writes it (`prometheus.io/path`), and it is asked for with the server's
+ * rights: it must lead to that pod and nowhere else, whoever on the way takes `..` for the folder above.
+ */
+export function checkPath(path: string): void {
+  const [way = ""] = path.split(/[?#]/);
+  if (/^\/[\x21-\x7e]*$/.test(path) && !way.replaceAll(/%2e/gi, ".").split(/[/\\]|%2f|%5c/i).includes("..")) return;
+  throw transientError("pod-unreachable", `${JSON.stringify(path.slice(0, 100))} is no path of a request`);
+}
+
 /** Through the API server, which takes `get` on `pods/proxy`: for a server outside of the cluster. */
 export function askPodByApiServer(client: KubeClient): AskPod {
   return async ({ namespace, pod, port }, path, signal, read) => {
+    checkPath(path);
     const answer = await client.raw("GET", `/api/v1/namespaces/${namespace}/pods/${pod}:${port}/proxy${path}`, { accept: "*/*", signal });
     if (answer.status === 403) throw transientError("forbidden", `pods of ${namespace} may not be asked through the API server: it takes "get" on pods/proxy`);
     if (read === undefined || answer.status !== 200) return answer;
