@@ -33,10 +33,10 @@ test("a chart is one query a metric over its whole range, each value at its poin
   const traffic = new PrometheusTraffic({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, clock: systemClock, onCounted: () => undefined });
   try {
     const steps = { firstMs: 1_800_000_000_123, stepMs: 15_000.4, points: 4, windowMs: 15_000, of: "requests" } as const;
-    const counted = await traffic.steps(steps);
-    assert.deepEqual(counted.map((part) => part.map(({ requestRate }) => requestRate)), [[2], [], [], [5]]);
+    const rates = await traffic.steps(steps, (counted) => counted.map(({ requestRate }) => requestRate));
+    assert.deepEqual(rates, [[2], [], [], [5]]);
     assert.deepEqual([asked.length, asked[0]?.path, asked[0]?.query.includes("istio_requests_total[60s]")], [1, "/api/v1/query_range", true]);
-    await Promise.all([traffic.measure(60, 0), traffic.measure(60, 1_800_000_000_000), traffic.steps({ ...steps, of: "durations" })]);
+    await Promise.all([traffic.measure(60, 0), traffic.measure(60, 1_800_000_000_000), traffic.steps({ ...steps, of: "durations" }, () => undefined)]);
     assert.equal(asked.length, lastOfAll);
     const processes = { ...steps, of: "cpuSeconds", subjects: [{ workload: "shop/web", namespace: "shop", pods: ["web-1", "web.2", 'x"}'] }, { workload: "bank/pay", namespace: "bank", pods: ["pay-1"] }] } as const;
     assert.deepEqual(await traffic.processes(processes), [2, null, null, 5]);

@@ -152,8 +152,9 @@ export class PrometheusTraffic implements TrafficSource {
   }
 
   /** One query a metric, over the whole range. */
-  async steps({ firstMs, stepMs, points, windowMs, of }: TrafficSteps): Promise<readonly (readonly CountedTraffic[])[]> {
-    return await this.#counted(Math.max(leastWindowSeconds, Math.round(windowMs / 1000)), { firstMs, stepMs: Math.max(1, Math.round(stepMs)), points }, familiesOf[of]);
+  async steps<Value>({ firstMs, stepMs, points, windowMs, of }: TrafficSteps, valueOf: (counted: readonly CountedTraffic[]) => Value): Promise<readonly Value[]> {
+    const counted = await this.#counted(Math.max(leastWindowSeconds, Math.round(windowMs / 1000)), { firstMs, stepMs: Math.max(1, Math.round(stepMs)), points }, familiesOf[of]);
+    return counted.map(valueOf);
   }
 
   async processes({ subjects, of, firstMs, stepMs, points, windowMs }: ProcessSteps): Promise<readonly (number | null)[]> {

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { SourceState } from "../../api/dashboard/index.ts";
 import { combineTraffic, type CountedTraffic, type MeasuredTraffic } from "../views/index.ts";
 import { TrafficScraper, type TrafficScraperOptions } from "./traffic-scraper.ts";
@@ -53,13 +54,22 @@ export class ScrapedTraffic implements TrafficSource {
     return traffic;
   }
 
-  async steps({ firstMs, stepMs, points, windowMs }: TrafficSteps): Promise<readonly (readonly CountedTraffic[] | undefined)[]> {
+  async steps<Value>({ firstMs, stepMs, points, windowMs }: TrafficSteps, valueOf: (counted: readonly CountedTraffic[]) => Value, signal?: AbortSignal): Promise<readonly (Value | undefined)[]> {
     const { history } = this.#scraper;
     const { oldestMs = Infinity, latestMs = 0 } = history;
-    return Array.from({ length: points }, (_, index) => {
+    const values: (Value | undefined)[] = [];
+    for (let index = 0; index < points; index += 1) {
       const toMs = Math.round(firstMs + index * stepMs);
-      return toMs <= oldestMs || toMs - windowMs >= latestMs ? undefined : history.counted(toMs - windowMs, toMs);
-    });
+      if (toMs <= oldestMs || toMs - windowMs >= latestMs) {
+        values.push(undefined);
+        continue;
+      }
+      values.push(valueOf(history.counted(toMs - windowMs, toMs)));
+      // A point of a large mesh takes milliseconds, and others wait.
+      await setImmediate();
+      signal?.throwIfAborted();
+    }
+    return values;
   }
 
   async processes({ subjects, of, firstMs, stepMs, points, windowMs }: ProcessSteps): Promise<readonly (number | null)[]> {

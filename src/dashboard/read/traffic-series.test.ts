@@ -22,7 +22,7 @@ const sent: readonly Sent[] = [
 function series(steps: readonly (readonly CountedTraffic[] | undefined)[]): TrafficSeries {
   const traffic: TrafficSource = {
     measure: async () => await Promise.reject(new Error("not asked")),
-    steps: async () => await Promise.resolve(steps),
+    steps: async (_, valueOf) => await Promise.resolve(steps.map((counted) => (counted === undefined ? undefined : valueOf(counted)))),
     processes: async ({ subjects, of, points }) => await Promise.resolve(Array.from({ length: points }, () => (of === "memoryBytes" ? subjects.length : null))),
     version: 0,
     source: () => ({ name: "metrics", ok: true }),

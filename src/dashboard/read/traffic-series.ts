@@ -22,7 +22,7 @@ export class TrafficSeries implements Measurements {
     this.#options = options;
   }
 
-  async series(request: SeriesRequest, reader: ViewReader): Promise<SeriesAnswer> {
+  async series(request: SeriesRequest, reader: ViewReader, signal?: AbortSignal): Promise<SeriesAnswer> {
     const { clock, traffic } = this.#options;
     const toMs = request.toMs === 0 ? clock.nowMs() : request.toMs;
     const stepMs = (toMs - request.fromMs) / (request.points - 1);
@@ -35,8 +35,9 @@ export class TrafficSeries implements Measurements {
       const subjects = subject.workloads.map((key) => ({ workload: key, namespace: key.slice(0, key.indexOf("/")), pods: (workloads.get(key)?.pods ?? []).map(({ metadata: { name = "" } }) => name) }));
       return { timesMs, values: await traffic.processes({ subjects, of: measure, firstMs: request.fromMs, stepMs, points: request.points, windowMs }) };
     }
-    const counted = await traffic.steps({ firstMs: request.fromMs, stepMs, points: request.points, windowMs, of: quantiles[measure] !== undefined ? "durations" : measure === "byteRate" ? "bytes" : "requests" });
-    return { timesMs, values: counted.map((part) => (part === undefined ? null : valueOf(measure, combineTraffic(part).filter(subject.concerns)))) };
+    const steps = { firstMs: request.fromMs, stepMs, points: request.points, windowMs, of: quantiles[measure] !== undefined ? "durations" : measure === "byteRate" ? "bytes" : "requests" } as const;
+    const values = await traffic.steps(steps, (counted) => valueOf(measure, combineTraffic(counted).filter(subject.concerns)), signal);
+    return { timesMs, values: values.map((value) => value ?? null) };
   }
 
   /** Which edges are meant, and which workloads. */

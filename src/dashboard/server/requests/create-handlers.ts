@@ -42,21 +42,24 @@ export function createHandlers(options: HandlersOptions): RequestHandlers {
   const apply = lazy(async () => (await import("./apply-objects.ts")).applyObjects({ ...options, yaml: await yaml() }));
   const action = lazy(async () => (await import("./give-order.ts")).giveOrder(options));
   return {
-    "GET /api/series": async (fields, identity) => {
+    "GET /api/series": async (fields, identity, signal) => {
       const toMs = fields.integer("toMs", 0, Number.MAX_SAFE_INTEGER, 0);
       const endMs = toMs === 0 ? clock.nowMs() : toMs;
+      const fromMs = fields.integer("fromMs", 0, Number.MAX_SAFE_INTEGER, Math.max(0, endMs - defaultRangeMs));
+      if (fromMs >= endMs) throw refusal("invalid", "fromMs: must be before toMs");
+      // Proxies are asked once a second.
+      const mostPoints = Math.max(2, Math.floor((endMs - fromMs) / 1000) + 1);
       const request = {
         measure: fields.oneOf("measure", seriesMeasures),
         namespace: fields.text("namespace"),
         workload: fields.text("workload"),
         service: fields.text("service"),
         backend: fields.text("backend"),
-        fromMs: fields.integer("fromMs", 0, Number.MAX_SAFE_INTEGER, endMs - defaultRangeMs),
+        fromMs,
         toMs,
-        points: fields.integer("points", 2, maxPoints, defaultPoints),
+        points: Math.min(mostPoints, fields.integer("points", 2, maxPoints, defaultPoints)),
       };
-      if (request.fromMs >= endMs) throw refusal("invalid", "fromMs: must be before toMs");
-      return await measurements.series(request, await readerOf(identity, "graph"));
+      return await measurements.series(request, await readerOf(identity, "graph"), signal);
     },
     "GET /api/logs": async (...given) => await (await logs())(...given),
     "GET /api/proxy": async (...given) => await (await proxy())(...given),

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Duplex } from "node:stream";
+import type { SeriesAnswer, SeriesRequest } from "../../../api/dashboard/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
 import { silentLogger, systemClock } from "../../../base/index.ts";
 import type { OwnCredentials } from "../access/identity.ts";
@@ -218,4 +219,18 @@ test("objects are followed by those who may get them, workloads by those who may
     await assert.rejects(checkTopic(parseTopic(refused), limited), { code: "forbidden" }, refused);
   }
   await assert.rejects(checkTopic(parseTopic("config?apiVersion=v1&kind=Secret&namespace=prod&name=shop"), limited), { code: "not-found" });
+});
+
+test("a chart has no more points than seconds, and a moment long ago has its range as well", async () => {
+  const asked: SeriesRequest[] = [];
+  const series = async (request: SeriesRequest): Promise<SeriesAnswer> => {
+    asked.push(request);
+    return await Promise.resolve({ timesMs: [], values: [] });
+  };
+  const handlers = createHandlers({ measurements: { series }, audit: new AuditLog({ clock, log: silentLogger }), clock, log: silentLogger, istioNamespace: "istio-system", releaseDirectory: "/", env: {}, ended: new AbortController().signal });
+  const ask = async (fields: object): Promise<unknown> => await handlers["GET /api/series"](RequestFields.ofJson(JSON.stringify({ measure: "requestRate", ...fields })), syntheticIdentity(), new AbortController().signal);
+  await ask({ fromMs: clock.nowMs() - 5_000, points: 1_000 });
+  await ask({ fromMs: clock.nowMs() - 1, points: 1_000 });
+  await ask({ toMs: 5_000, points: 100 });
+  assert.deepEqual(asked.map(({ fromMs, points }) => [fromMs, points]), [[clock.nowMs() - 5_000, 6], [clock.nowMs() - 1, 2], [0, 6]]);
 });
