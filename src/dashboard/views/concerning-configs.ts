@@ -2,24 +2,16 @@ import { matchesLabels, type UntypedObject } from "../../api/index.ts";
 import type { Inventory, Workload } from "./inventory.ts";
 import { isVisible, type VisibleNamespaces } from "./view-input.ts";
 
-interface LooseSpec {
-  readonly host?: string;
-  readonly hosts?: readonly unknown[];
-  readonly selector?: { readonly matchLabels?: Record<string, string> } & Record<string, unknown>;
-  readonly workloadSelector?: { readonly labels?: Record<string, string> };
-  readonly targetRef?: Reference;
-  readonly targetRefs?: readonly Reference[];
-  readonly parentRefs?: readonly Reference[];
-  readonly rules?: readonly { readonly backendRefs?: readonly Reference[] }[];
-  readonly http?: readonly { readonly route?: readonly { readonly destination?: { readonly host?: string } }[] }[];
-  readonly tcp?: LooseSpec["http"];
-  readonly tls?: LooseSpec["http"];
+/** Of an object as somebody wrote it: any field may be of any form. */
+type Fields = Readonly<Record<string, unknown>>;
+
+function fieldsOf(value: unknown): Fields {
+  return typeof value === "object" && value !== null ? (value as Fields) : {};
 }
 
-interface Reference {
-  readonly kind?: string;
-  readonly name?: string;
-  readonly namespace?: string;
+/** Elements that are no objects are left out. */
+function listOf(value: unknown): readonly Fields[] {
+  return Array.isArray(value) ? (value as readonly unknown[]).filter((one): one is Fields => typeof one === "object" && one !== null) : [];
 }
 
 const bySelector = new Set(["AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication", "Telemetry", "WasmPlugin", "Sidecar", "EnvoyFilter", "ProxyConfig", "TrafficExtension"]);
@@ -36,28 +28,29 @@ export function configsOfService(key: string, inventory: Inventory, visible: Vis
 
 function selects(object: UntypedObject, workload: Workload): boolean {
   if (!bySelector.has(object.kind ?? "") || object.metadata.namespace !== workload.namespace) return false;
-  const spec = (object["spec"] ?? {}) as LooseSpec;
-  if (spec.targetRef !== undefined || (spec.targetRefs?.length ?? 0) > 0) return false;
-  const labels = spec.workloadSelector?.labels ?? spec.selector?.matchLabels ?? {};
+  const { targetRef, targetRefs, workloadSelector, selector } = fieldsOf(object["spec"]);
+  if (targetRef !== undefined || listOf(targetRefs).length > 0) return false;
+  const labels = fieldsOf(fieldsOf(workloadSelector)["labels"] ?? fieldsOf(selector)["matchLabels"]) as Readonly<Record<string, string>>;
   return Object.keys(labels).length === 0 || matchesLabels(labels, workload.labels);
 }
 
 /** Whether it routes to the Service, or says how it is reached. */
 function concernsService({ kind, metadata, ...rest }: UntypedObject, key: string): boolean {
-  const spec = (rest["spec"] ?? {}) as LooseSpec;
+  const spec = fieldsOf(rest["spec"]);
   const home = metadata.namespace ?? "";
   const isHost = (host: unknown): boolean => typeof host === "string" && serviceKeyOf(host, home) === key;
-  const isReference = ({ kind: of = "Service", name = "", namespace = home }: Reference): boolean => of === "Service" && `${namespace}/${name}` === key;
+  const isOneHost = (hosts: unknown): boolean => Array.isArray(hosts) && hosts.some(isHost);
+  const isReference = ({ kind: of = "Service", name = "", namespace = home }: Fields): boolean => of === "Service" && `${String(namespace)}/${String(name)}` === key;
   switch (kind) {
     case "DestinationRule":
-      return isHost(spec.host);
+      return isHost(spec["host"]);
     case "ServiceEntry":
-      return spec.hosts?.some(isHost) === true;
+      return isOneHost(spec["hosts"]);
     case "VirtualService":
-      return spec.hosts?.some(isHost) === true || [...(spec.http ?? []), ...(spec.tcp ?? []), ...(spec.tls ?? [])].some(({ route = [] }) => route.some(({ destination }) => isHost(destination?.host)));
+      return isOneHost(spec["hosts"]) || ["http", "tcp", "tls"].flatMap((section) => listOf(spec[section])).some(({ route }) => listOf(route).some(({ destination }) => isHost(fieldsOf(destination)["host"])));
     default: {
-      const named = [...(spec.targetRefs ?? []), ...(spec.targetRef === undefined ? [] : [spec.targetRef]), ...(spec.parentRefs ?? []).filter(({ kind: of }) => of === "Service")];
-      const backends = Array.isArray(spec.rules) && kind?.endsWith("Route") === true ? spec.rules.flatMap(({ backendRefs = [] }) => backendRefs) : [];
+      const named = [...listOf(spec["targetRefs"]), ...listOf([spec["targetRef"]]), ...listOf(spec["parentRefs"]).filter(({ kind: of }) => of === "Service")];
+      const backends = kind?.endsWith("Route") === true ? listOf(spec["rules"]).flatMap(({ backendRefs }) => listOf(backendRefs)) : [];
       return [...named, ...backends].some(isReference);
     }
   }
