@@ -1,12 +1,14 @@
 import { userError } from "../base/index.ts";
 import { podAnnotations } from "./annotations.ts";
-import { parseProxyConfig } from "./mesh.ts";
+import { proxyConfigIssues } from "./mesh.ts";
 
 /** Answers what a value should have been; undefined when it is right. */
 type Check = (value: string) => string | undefined;
 
 const maxPort = 65_535;
 const maxUint32 = 2 ** 32 - 1;
+/** Of a bad value, so much is said back. */
+const maxQuoted = 200;
 
 const isNumber =
   (maximum: number): Check =>
@@ -14,7 +16,7 @@ const isNumber =
     /^\d+$/.test(value.trim()) && Number(value) <= maximum ? undefined : `a number from 0 to ${maximum}`;
 const isPort = isNumber(maxPort);
 const isTruth: Check = (value) => (/^(1|0|t|f|true|false)$/i.test(value) ? undefined : "true or false");
-const isQuantity: Check = (value) => (/^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+|[numkKMGTPE]|[KMGTPE]i)?$/.test(value) ? undefined : "a quantity such as 100m or 128Mi");
+const isQuantity: Check = (value) => (/^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+|[numkKMGTPE]|[KMGTPE]i)?$/.test(value) ? undefined : "a quantity such as 100m or 128Mi");
 const arePorts: Check = (value) => (value.trim() === "" || value.split(",").every((port) => isPort(port) === undefined) ? undefined : "port numbers with commas between them, such as 80,443");
 const arePortsOrAll: Check = (value) => (value === "*" ? undefined : arePorts(value));
 const isRange: Check = (value) => (/^(\d{1,3}(\.\d{1,3}){3}\/\d{1,2}|[0-9a-fA-F:.]+\/\d{1,3})$/.test(value) ? undefined : "an IP range");
@@ -30,9 +32,12 @@ const isJsonObject: Check = (value) => {
   }
 };
 const isProxyConfig: Check = (value) => {
-  parseProxyConfig(value);
-  return undefined;
+  const { errors } = proxyConfigIssues(value);
+  return errors.length === 0 ? undefined : `a proxy config (${errors.join("; ")})`;
 };
+const maxTemplates = 20;
+/** Each is rendered and laid on the pod. */
+const areTemplates: Check = (value) => (value.split(",").length <= maxTemplates ? undefined : `at most ${maxTemplates} names`);
 
 const checks: Readonly<Record<string, Check>> = {
   [podAnnotations.interceptionMode]: isMode,
@@ -54,14 +59,15 @@ const checks: Readonly<Record<string, Check>> = {
   [podAnnotations.userVolume]: isJsonObject,
   [podAnnotations.userVolumeMount]: isJsonObject,
   [podAnnotations.proxyConfig]: isProxyConfig,
+  [podAnnotations.templates]: areTemplates,
 };
 
 /** Throws a user error that names every annotation whose value cannot be used, and what it should be. */
 export function checkAnnotations(annotations: Readonly<Record<string, string>>): void {
   const faults: string[] = [];
   for (const [name, value] of Object.entries(annotations)) {
-    const expected = checks[name]?.(value);
-    if (expected !== undefined) faults.push(`annotation ${name} must be ${expected}, got "${value}"`);
+    const expected = Object.hasOwn(checks, name) ? checks[name]?.(value) : undefined;
+    if (expected !== undefined) faults.push(`annotation ${name} must be ${expected}, got "${value.length > maxQuoted ? `${value.slice(0, maxQuoted)}…` : value}"`);
   }
   if (faults.length > 0) throw userError("annotation-invalid", faults.join("; "));
 }

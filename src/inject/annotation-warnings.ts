@@ -1,6 +1,7 @@
 import type { Pod } from "../api/kubernetes/index.ts";
 import { nearestName } from "../base/index.ts";
 import { podAnnotations, podLabels } from "./annotations.ts";
+import { proxyConfigIssues } from "./mesh.ts";
 
 /** Whose prefix says that they are for the mesh's proxy. */
 const ownPrefixes = ["sidecar.istio.io/", "traffic.sidecar.istio.io/", "status.sidecar.istio.io/", "readiness.status.sidecar.istio.io/", "proxy.istio.io/", "inject.istio.io/"];
@@ -27,15 +28,24 @@ export const annotationsWithoutEffect: Readonly<Record<string, string>> = {
 const read: ReadonlySet<string> = new Set(Object.values(podAnnotations));
 const known: readonly string[] = [...read, ...Object.keys(annotationsWithoutEffect)];
 
+/** Each unknown name is compared with all that are known. */
+const maxUnknown = 20;
+
 /** What of a pod has no effect, or another than it seems to have; for who creates it. */
 export function injectionWarnings({ metadata, spec }: Pod): string[] {
   const { annotations = {}, labels = {} } = metadata;
   const warnings: string[] = [];
-  for (const name of Object.keys(annotations)) {
-    const reason = annotationsWithoutEffect[name];
+  let unknown = 0;
+  for (const [name, value] of Object.entries(annotations)) {
+    if (name === podAnnotations.proxyConfig) warnings.push(...proxyConfigIssues(value).warnings.map((warning) => `annotation ${name}: ${warning}`));
+    const reason = Object.hasOwn(annotationsWithoutEffect, name) ? annotationsWithoutEffect[name] : undefined;
     if (reason !== undefined) warnings.push(`annotation ${name} ${reason}`);
-    else if (!read.has(name) && ownPrefixes.some((prefix) => name.startsWith(prefix))) warnings.push(`annotation ${name} is not known and has no effect${suggestion(name)}`);
+    else if (!read.has(name) && ownPrefixes.some((prefix) => name.startsWith(prefix))) {
+      unknown += 1;
+      if (unknown <= maxUnknown) warnings.push(`annotation ${name} is not known and has no effect${suggestion(name)}`);
+    }
   }
+  if (unknown > maxUnknown) warnings.push(`${unknown - maxUnknown} more annotations are not known and have no effect`);
   const asked = labels[podLabels.inject] ?? annotations[podAnnotations.inject] ?? "";
   if (asked !== "" && asked !== "true" && asked !== "false") warnings.push(`${podLabels.inject} must be true or false, got "${asked}": the injection policy decides`);
   const policy = spec?.dnsPolicy ?? "ClusterFirst";

@@ -20,7 +20,17 @@ export function customTemplate(name: string, text: string, input: TemplateInput)
   if (foreign !== undefined) throw failed(`gives "${foreign}"; only metadata and spec are laid on pods`);
   const ownMetadata = Object.keys(treeAt(value, "metadata") ?? {}).find((key) => key !== "labels" && key !== "annotations");
   if (ownMetadata !== undefined) throw failed(`gives metadata.${ownMetadata}; only labels and annotations are laid on pods`);
-  return { labels: textMapAt(value, "metadata", "labels"), annotations: textMapAt(value, "metadata", "annotations"), spec: treeAt(value, "spec") ?? {} };
+  const spec = treeAt(value, "spec") ?? {};
+  for (const field of namedLists) if (!isNamedList(spec[field])) throw failed(`gives spec.${field} that is no list of objects with names`);
+  return { labels: textMapAt(value, "metadata", "labels"), annotations: textMapAt(value, "metadata", "annotations"), spec };
+}
+
+const namedLists = ["containers", "initContainers", "volumes", "imagePullSecrets"] as const;
+
+/** Also nothing, and an element that says what becomes of the others. */
+function isNamedList(list: unknown): boolean {
+  if (list === undefined || list === null) return true;
+  return Array.isArray(list) && list.every((element) => isTree(element) && (typeof element["name"] === "string" || element["$patch"] !== undefined));
 }
 
 /** By the names that upstream gives its templates. */
@@ -36,7 +46,7 @@ function templateData(input: TemplateInput): Tree {
     Values: input.valuesTree,
     Revision: input.revision,
     ProxyImage: proxyImage(input, values.proxy.image),
-    ProxyInitImage: proxyImage(input, values.proxyInit.image),
+    ProxyInitImage: proxyImage(input, values.proxyInit.image, ""),
     NativeSidecars: input.nativeSidecar,
     ProxyUID: proxyUser,
     ProxyGID: proxyUser,

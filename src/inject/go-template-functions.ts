@@ -48,6 +48,13 @@ function printed(format: unknown, ...values: readonly unknown[]): string {
   });
 }
 
+/** In Go a field or a key that is not there is its kind's nothing: the empty text, 0, false. */
+function isSame(left: unknown, right: unknown): boolean {
+  if (left === right) return true;
+  if (left === undefined || left === null) return right === undefined || right === null || right === "" || right === 0 || right === false;
+  return (right === undefined || right === null) && isSame(right, left);
+}
+
 function compare(left: unknown, right: unknown): number {
   const [a, b] = typeof left === "number" && typeof right === "number" ? [left, right] : [textOf(left), textOf(right)];
   return a < b ? -1 : Number(a > b);
@@ -69,11 +76,14 @@ function withoutNil(value: unknown): unknown {
 }
 
 export const templateFunctions: Readonly<Record<string, TemplateFunction>> = {
-  and: (...values) => values.find((value) => !isTrue(value)) ?? values.at(-1),
+  and: (...values) => {
+    const at = values.findIndex((value) => !isTrue(value));
+    return at < 0 ? values.at(-1) : values[at];
+  },
   or: (...values) => values.find(isTrue) ?? values.at(-1),
   not: (value) => !isTrue(value),
-  eq: (left, ...rights) => rights.some((right) => left === right),
-  ne: (left, right) => left !== right,
+  eq: (left, ...rights) => rights.some((right) => isSame(left, right)),
+  ne: (left, right) => !isSame(left, right),
   lt: (left, right) => compare(left, right) < 0,
   le: (left, right) => compare(left, right) <= 0,
   gt: (left, right) => compare(left, right) > 0,

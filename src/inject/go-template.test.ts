@@ -36,6 +36,8 @@ const cases: readonly (readonly [template: string, result: string])[] = [
   ["r:{{ toYaml .Values.resources | nindent 2 }}", "r:\n  limits:\n    cpu: \"1\""],
   ["{{ (fromJSON (index .ObjectMeta.Annotations `list`)).x }}", "1"],
   ["{{ trunc 2 .ObjectMeta.Name | upper }}{{ contains `/` `a/b` }}{{ valueOrDefault .Values.none `d` }}", "WEtrued"],
+  ["{{ if and .Values.none .Values.on }}yes{{ else }}no{{ end }}", "no"],
+  ["{{ eq (index .ObjectMeta.Labels `none`) `` }} {{ ne .Spec.NodeName `` }} {{ eq .Spec.HostNetwork false }} {{ eq .Values.none .ObjectMeta.Name }}", "true false true false"],
   ["{{ .Values.none.deeper }}", "<no value>"],
 ];
 

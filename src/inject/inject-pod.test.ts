@@ -221,3 +221,12 @@ test("the certificate authority is the control plane's Service, whose name carri
   assert.equal(addressOf('{"revision":"sample-17"}'), "istiod-sample-17.istio-system.svc:15012");
   assert.equal(addressOf("{}"), `istiod-${revision}.istio-system.svc:15012`);
 });
+
+test("what the API server or a user writes as null is as if it were not there", () => {
+  const given = { metadata: { name: "w", creationTimestamp: null, annotations: null, labels: null }, spec: { containers: [{ name: "app", env: null, ports: null, livenessProbe: null }, null], volumes: null, initContainers: null } } as unknown as Pod;
+  const outcome = inject(given);
+  assert.equal(outcome.kind, "injected");
+  if (outcome.kind !== "injected") return;
+  assert.deepEqual(names(outcome.pod.spec?.containers), ["app", "istio-proxy"]);
+  assert.equal(outcome.patch.some(({ path }) => path === "/metadata/creationTimestamp"), false);
+});

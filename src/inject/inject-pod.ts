@@ -9,7 +9,7 @@ import { injectionDecision } from "./decision.ts";
 import { gatewayTemplate } from "./gateway-template.ts";
 import type { InjectionSettings } from "./injection-settings.ts";
 import { createJsonPatch, type JsonPatchOperation } from "./json-patch.ts";
-import { findAnyContainer, findContainer, mergeStrategically, moveContainer } from "./merge-pod.ts";
+import { findAnyContainer, findContainer, mergeStrategically, moveContainer, withoutNulls } from "./merge-pod.ts";
 import { podProxyConfig, type MeshForInjection, type PodProxyConfig } from "./mesh.ts";
 import { ownerOf } from "./owner.ts";
 import { proxyConfigLayers } from "./proxy-config-layers.ts";
@@ -50,16 +50,18 @@ const templates: Readonly<Record<string, (input: TemplateInput) => InjectedPod>>
 const autoImage = "auto";
 
 /** Decides on a pod and injects it. Throws a user error, for the answer to who creates it, when its annotations cannot be used. */
-export function injectPod(request: InjectionRequest, context: InjectionContext): InjectionOutcome {
+export function injectPod(given: InjectionRequest, context: InjectionContext): InjectionOutcome {
+  const request = { ...given, pod: withoutNulls(given.pod) };
   const { pod, namespace, namespaceLabels } = request;
   const decision = injectionDecision(pod, namespace, namespaceLabels, context.settings);
   if (!decision.inject) return { kind: "skipped", reason: decision.reason };
   checkAnnotations(pod.metadata.annotations ?? {});
   const input = templateInput(request, context);
   refuseTransparentMode(input);
-  const template = renderTemplates(input, context.settings);
-  const injected = finish(pod, merge(pod, template), template, input, context);
-  return { kind: "injected", pod: injected, patch: createJsonPatch(pod, injected), warnings: injectionWarnings(pod) };
+  const rendered = renderTemplates(input, context.settings);
+  const template = rendered.reduce((merged, one) => mergeStrategically(merged, one), nothing);
+  const injected = finish(pod, merge(pod, template, rendered), template, input, context);
+  return { kind: "injected", pod: injected, patch: createJsonPatch(given.pod, injected), warnings: injectionWarnings(pod) };
 }
 
 /** Its redirect would fail in every such pod, again and again. */
@@ -85,20 +87,20 @@ function templateInput(request: InjectionRequest, { settings, mesh, revision, na
     revision,
     clusterName: request.cluster ?? settings.values.clusterName,
     network: labels[podLabels.network] ?? request.network ?? settings.values.network,
-    nativeSidecar: native === undefined ? nativeSidecars : native !== "false",
+    nativeSidecar: native === undefined || native === "" ? nativeSidecars : native !== "false",
     valuesTree: settings.tree,
   };
 }
 
-/** The templates that the pod asks for, or the configured ones, laid on one another. */
-function renderTemplates(input: TemplateInput, settings: InjectionSettings): InjectedPod {
+const nothing: InjectedPod = { labels: {}, annotations: {}, spec: {} };
+
+/** The templates that the pod asks for, or the configured ones, in the order in which they are laid on it. */
+function renderTemplates(input: TemplateInput, settings: InjectionSettings): InjectedPod[] {
   const asked = input.annotations[podAnnotations.templates]?.split(",").map((name) => name.trim()) ?? settings.defaultTemplates;
-  let merged: InjectedPod = { labels: {}, annotations: {}, spec: {} };
-  for (const name of asked.flatMap((alias) => (Object.hasOwn(settings.aliases, alias) ? settings.aliases[alias] ?? [] : [alias]))) {
+  return asked.flatMap((alias) => (Object.hasOwn(settings.aliases, alias) ? settings.aliases[alias] ?? [] : [alias])).map((name) => {
     const render = Object.hasOwn(templates, name) ? templates[name] : undefined;
-    merged = mergeStrategically(merged, render === undefined ? renderOwn(name, input, settings) : render(input));
-  }
-  return merged;
+    return render === undefined ? renderOwn(name, input, settings) : render(input);
+  });
 }
 
 /** A template that users have added to the configuration. */
@@ -110,12 +112,13 @@ function renderOwn(name: string, input: TemplateInput, settings: InjectionSettin
   throw userError("template-unknown", `annotation ${podAnnotations.templates}: there is no template "${name}"${proxyless}; known are ${known}`);
 }
 
-function merge(pod: Pod, template: InjectedPod): Pod {
+/** `template` is all that were rendered, laid on one another. Each is laid on the pod by itself: it may take away what the pod has. */
+function merge(pod: Pod, template: InjectedPod, rendered: readonly InjectedPod[]): Pod {
   const own = withMovedProxy(pod, template);
   const merged: Pod = {
     ...own,
     metadata: { ...own.metadata, labels: { ...own.metadata.labels, ...template.labels }, annotations: { ...own.metadata.annotations, ...template.annotations } },
-    spec: mergeStrategically<PodSpec>(own.spec ?? { containers: [] }, template.spec),
+    spec: rendered.reduce((spec, one) => mergeStrategically<PodSpec>(spec, one.spec), own.spec ?? { containers: [] }),
   };
   return withOwnContainers(merged, own, template);
 }
@@ -142,7 +145,7 @@ function withOwnContainers(merged: Pod, own: Pod, template: InjectedPod): Pod {
       const found = findContainer(own.spec?.[field], name);
       if (found === undefined) continue;
       const { image, ...rest } = found;
-      const overlay: Container = image === undefined || image === autoImage ? rest : found;
+      const overlay: Container = image === undefined || image === "" || image === autoImage ? rest : found;
       (overrides[field] ??= []).push(overlay);
       spec[field] = mergeStrategically({ [field]: spec[field] }, { [field]: [overlay] })[field] ?? [];
     }

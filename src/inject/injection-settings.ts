@@ -118,13 +118,19 @@ export function readInjectionSettings(sources: InjectionSources, defaults: Injec
     policy,
     defaultTemplates: templates.length === 0 ? ["sidecar"] : templates,
     aliases: Object.fromEntries(Object.keys(treeAt(config, "aliases") ?? {}).map((name) => [name, listAt(config, "aliases", name).filter((each) => typeof each === "string")])),
-    neverInjectSelector: selectorsAt(config, "neverInjectSelector"),
-    alwaysInjectSelector: selectorsAt(config, "alwaysInjectSelector"),
+    neverInjectSelector: selectorsAt(config, "neverInjectSelector").filter((selector) => selectorFault(selector) === undefined),
+    alwaysInjectSelector: selectorsAt(config, "alwaysInjectSelector").filter((selector) => selectorFault(selector) === undefined),
     injectedAnnotations: textMapAt(config, "injectedAnnotations"),
     templates: Object.fromEntries(own.flatMap(([name, text]) => (typeof text === "string" ? [[name, text]] : []))),
     values: readValues(values, defaults),
     tree: values,
     warnings: [
+      ...(["neverInjectSelector", "alwaysInjectSelector"] as const).flatMap((field) =>
+        selectorsAt(config, field).flatMap((selector, index) => {
+          const fault = selectorFault(selector);
+          return fault === undefined ? [] : [`${field}[${index}] ${fault}: it selects nothing`];
+        }),
+      ),
       ...own.filter(([, text]) => typeof text !== "string").map(([name]) => `templates.${name} is no text and has no effect`),
       ...(textAt(values, "global", "caName") === "GkeWorkloadCertificate" ? ["values: global.caName GkeWorkloadCertificate is not supported and has no effect: certificates are the mesh's own"] : []),
     ],
@@ -146,6 +152,23 @@ function parseTree(text: string | undefined, key: string): Tree {
 
 function selectorsAt(config: Tree, field: string): LabelSelector[] {
   return listAt(config, field).filter(isTree) as LabelSelector[];
+}
+
+const operators: ReadonlySet<unknown> = new Set(["In", "NotIn", "Exists", "DoesNotExist"]);
+
+/** What is wrong with a selector: one that is read otherwise than it is meant would select other pods. */
+function selectorFault({ matchLabels, matchExpressions }: { readonly matchLabels?: unknown; readonly matchExpressions?: unknown }): string | undefined {
+  if ((matchLabels ?? undefined) !== undefined && !(isTree(matchLabels) && Object.values(matchLabels).every((value) => typeof value === "string"))) return "has matchLabels that are no texts by name";
+  if ((matchExpressions ?? undefined) === undefined) return undefined;
+  if (!Array.isArray(matchExpressions)) return "has matchExpressions that are no list";
+  for (const expression of matchExpressions as readonly unknown[]) {
+    if (!isTree(expression) || typeof expression["key"] !== "string") return "has an expression without a key";
+    const { operator, values } = expression;
+    if (!operators.has(operator)) return `has the operator ${JSON.stringify(operator)}; known are In, NotIn, Exists and DoesNotExist`;
+    const listed = Array.isArray(values) && values.length > 0;
+    if (operator === "In" || operator === "NotIn" ? !listed : listed) return `has the operator ${String(operator)} ${listed ? "with" : "without"} values`;
+  }
+  return undefined;
 }
 
 function readValues(values: Tree, defaults: InjectionDefaults): InjectionValues {

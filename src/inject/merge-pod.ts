@@ -1,59 +1,106 @@
 import type { Container, Pod } from "../api/kubernetes/index.ts";
-import { isTree } from "./tree.ts";
+import { userError } from "../base/index.ts";
+import { isTree, type Tree } from "./tree.ts";
 
 /** By which field the elements of a pod's lists are told apart; lists that are not here are replaced as a whole. */
-const mergeKeys: Readonly<Record<string, readonly string[]>> = {
-  containers: ["name"],
-  initContainers: ["name"],
-  volumes: ["name"],
-  env: ["name"],
-  ports: ["containerPort", "protocol"],
-  volumeMounts: ["mountPath"],
-  volumeDevices: ["devicePath"],
-  imagePullSecrets: ["name"],
-  ephemeralContainers: ["name"],
-  hostAliases: ["ip"],
-  resourceClaims: ["name"],
-  schedulingGates: ["name"],
-  topologySpreadConstraints: ["topologyKey"],
-  sysctls: ["name"],
-};
+const mergeKeys: ReadonlyMap<string, readonly string[]> = new Map([
+  ["containers", ["name"]],
+  ["initContainers", ["name"]],
+  ["volumes", ["name"]],
+  ["env", ["name"]],
+  // A strategic merge patch knows the number alone, and loses one of 443/TCP and 443/UDP.
+  ["ports", ["containerPort", "protocol"]],
+  ["volumeMounts", ["mountPath"]],
+  ["volumeDevices", ["devicePath"]],
+  ["imagePullSecrets", ["name"]],
+  ["ephemeralContainers", ["name"]],
+  ["hostAliases", ["ip"]],
+  ["resourceClaims", ["name"]],
+  ["schedulingGates", ["name"]],
+  ["topologySpreadConstraints", ["topologyKey"]],
+  // A strategic merge patch replaces them, so that a gateway's own would be lost.
+  ["sysctls", ["name"]],
+]);
 
-/** Lays `over` on `base` as a strategic merge patch would: objects field by field, keyed lists element by element. */
+/** What a map or an element says of itself: merge (also when it says nothing), replace or delete. */
+const directive = "$patch";
+const retained = "$retainKeys";
+
+/**
+ * Lays `over` on `base` as a strategic merge patch would: objects field by field, keyed lists element by element; a null
+ * takes its field away. Throws a user error for a directive that is not known.
+ */
 export function mergeStrategically<Value>(base: Value, over: unknown): Value {
   return merge(base, over, "") as Value;
 }
 
 function merge(base: unknown, over: unknown, field: string): unknown {
   if (over === undefined) return base;
-  if (isTree(base) && isTree(over)) {
-    const merged: Record<string, unknown> = { ...base };
-    for (const [key, value] of Object.entries(over)) merged[key] = merge(base[key], value, key);
-    return merged;
+  if (isTree(over)) return mergeTrees(isTree(base) ? base : {}, over);
+  if (!Array.isArray(over)) return over;
+  const keys = mergeKeys.get(field);
+  return keys === undefined ? withoutNulls(over) : mergeLists(Array.isArray(base) ? base : [], over, keys, field);
+}
+
+function mergeTrees(base: Tree, over: Tree): Tree | undefined {
+  const asked = over[directive];
+  if (asked === "delete") return undefined;
+  if (asked !== undefined && asked !== "replace" && asked !== "merge") throw userError("template-failed", `gives the directive ${directive}: ${JSON.stringify(asked)}; known are merge, replace and delete`);
+  const merged = new Map(asked === "replace" ? [] : Object.entries(base));
+  for (const [key, value] of Object.entries(over)) {
+    if (key === directive || key === retained) continue;
+    if (key.startsWith("$")) throw userError("template-failed", `gives the directive ${key}, which is not supported`);
+    const result = value === null ? undefined : merge(merged.get(key), value, key);
+    if (result === undefined) merged.delete(key);
+    else merged.set(key, result);
   }
-  const keys = mergeKeys[field];
-  if (keys !== undefined && Array.isArray(base) && Array.isArray(over)) return mergeLists(base, over, keys, field);
-  return over;
+  const kept = over[retained];
+  if (Array.isArray(kept)) for (const key of merged.keys()) if (!kept.includes(key)) merged.delete(key);
+  return Object.fromEntries(merged);
 }
 
 function mergeLists(base: readonly unknown[], over: readonly unknown[], keys: readonly string[], field: string): unknown[] {
-  const merged = [...base];
+  const replaces = over.some((element) => isTree(element) && element[directive] === "replace" && keys.every((key) => element[key] === undefined));
+  const merged = new Map<string, unknown>();
+  // Elements that have no key of their own stay, each for itself.
+  let unkeyed = 0;
+  const put = (element: unknown): string => {
+    const key = keyOf(element, keys) ?? `${(unkeyed += 1)}`;
+    const own = merged.has(key) ? `${key} ${(unkeyed += 1)}` : key;
+    merged.set(own, element);
+    return own;
+  };
+  if (!replaces) for (const element of base) put(element);
   for (const element of over) {
-    const at = merged.findIndex((candidate) => isSame(candidate, element, keys));
-    if (at < 0) merged.push(element);
+    if (element === null || (isTree(element) && element[directive] === "replace" && keys.every((key) => element[key] === undefined))) continue;
+    const key = keyOf(element, keys) ?? put(undefined);
     // A variable has either a value or a source; both would be refused.
-    else merged[at] = field === "env" ? element : merge(merged[at], element, "");
+    const result = merge(field === "env" ? undefined : merged.get(key), element, "");
+    if (result === undefined) merged.delete(key);
+    else merged.set(key, result);
   }
-  return merged;
+  return [...merged.values()];
 }
 
-function isSame(a: unknown, b: unknown, keys: readonly string[]): boolean {
-  if (!isTree(a) || !isTree(b)) return false;
-  return keys.every((key) => (a[key] ?? defaultOf(key)) === (b[key] ?? defaultOf(key)));
+/** Undefined for what is no object, or has none of the keys. */
+function keyOf(element: unknown, keys: readonly string[]): string | undefined {
+  if (!isTree(element) || keys.every((key) => element[key] === undefined)) return undefined;
+  return JSON.stringify(keys.map((key) => element[key] ?? defaultOf(key)));
 }
 
 function defaultOf(key: string): unknown {
   return key === "protocol" ? "TCP" : undefined;
+}
+
+/** The same without nulls, which say no more than what is not there: YAML and encoders of Go write them. */
+export function withoutNulls<Value>(value: Value): Value {
+  return dropNulls(value) as Value;
+}
+
+function dropNulls(value: unknown): unknown {
+  if (Array.isArray(value)) return value.filter((element) => element !== null).map(dropNulls);
+  if (!isTree(value)) return value;
+  return Object.fromEntries(Object.entries(value).flatMap(([key, item]) => (item === null ? [] : [[key, dropNulls(item)]])));
 }
 
 export function findContainer(containers: readonly Container[] | undefined, name: string): Container | undefined {

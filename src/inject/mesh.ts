@@ -1,4 +1,5 @@
 import { parse } from "yaml";
+import { parseMeshConfig } from "../api/istio/index.ts";
 import { messageOf, userError } from "../base/index.ts";
 import { flagAt, isTree, numberAt, textAt, textMapAt, treeAt, type Tree } from "./tree.ts";
 
@@ -70,8 +71,12 @@ export function podProxyConfig(mesh: MeshForInjection, layers: readonly Tree[]):
   };
 }
 
+/** A config is some lines; what is longer only keeps the webhook busy. */
+const maxProxyConfigCharacters = 32_768;
+
 /** The value of `proxy.istio.io/config`. */
 export function parseProxyConfig(text: string): Tree {
+  if (text.length > maxProxyConfigCharacters) throw userError("annotation-invalid", `annotation proxy.istio.io/config must be at most ${maxProxyConfigCharacters} characters, got ${text.length}: set what many pods share in defaultConfig of the mesh config`);
   let value: unknown;
   try {
     value = parse(text);
@@ -81,4 +86,16 @@ export function parseProxyConfig(text: string): Tree {
   if (value === null) return {};
   if (!isTree(value)) throw userError("annotation-invalid", "annotation proxy.istio.io/config must be an object, such as holdApplicationUntilProxyStarts: true");
   return value;
+}
+
+export interface ProxyConfigIssues {
+  readonly errors: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+/** What of an annotation's value cannot be meant, and what has no effect; each begins with its field. Throws as {@link parseProxyConfig} does. */
+export function proxyConfigIssues(text: string): ProxyConfigIssues {
+  const { errors, warnings } = parseMeshConfig({ defaultConfig: parseProxyConfig(text) });
+  const line = ({ path, message }: { readonly path: string; readonly message: string }): string => `${path.replace(/^defaultConfig\.?/, "")} ${message}`.trim();
+  return { errors: errors.map(line), warnings: warnings.map(line) };
 }

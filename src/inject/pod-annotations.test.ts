@@ -128,3 +128,63 @@ test("Multus is told of our network once", () => {
   assert.deepEqual(JSON.parse(networks('[{"name":"a"}]') ?? ""), [{ name: "a" }, { name: "istio-cni", namespace: "default" }]);
   assert.equal(networks("default/istio-cni"), "default/istio-cni");
 });
+
+test("a proxy config of a pod is read as the mesh's is: its faults refuse the pod, and what has no effect is told", () => {
+  const config = (value: string): Record<string, string> => ({ [podAnnotations.proxyConfig]: value });
+  const found = outcome(config("holdApplicationUntilProxyStart: true\nstatNameLength: 9"));
+  assert.deepEqual(found.kind === "injected" ? found.warnings : [], ["annotation proxy.istio.io/config: holdApplicationUntilProxyStart is not known here and has no effect; did you mean holdApplicationUntilProxyStarts?"]);
+  assert.throws(() => outcome(config("statusPort: abc\ninterceptionMode: SOME")), /config must be a proxy config \(statusPort must be .*; interceptionMode must be one of/);
+  assert.throws(() => outcome(config(`# ${"x".repeat(40_000)}`)), /must be at most 32768 characters, got 40002/);
+});
+
+test("annotations that only keep the webhook busy are refused, or told of in one line", () => {
+  assert.throws(() => outcome({ [podAnnotations.proxyCpu]: `${"1".repeat(20_000)}x` }), (error: Error) => /proxyCPU must be a quantity/.test(error.message) && error.message.length < 1000);
+  assert.throws(() => outcome({ [podAnnotations.templates]: Array.from({ length: 21 }, () => "sidecar").join(",") }), /templates must be at most 20 names/);
+  const found = outcome(Object.fromEntries(Array.from({ length: 50 }, (_, index) => [`sidecar.istio.io/none${index}`, ""])));
+  assert.deepEqual(found.kind === "injected" ? [found.warnings.length, found.warnings.at(-1)] : [], [21, "30 more annotations are not known and have no effect"]);
+});
+
+test("an annotation may have a name that JavaScript knows otherwise", () => {
+  const found = outcome({ constructor: "x", toString: "y", valueOf: "z" });
+  assert.deepEqual(found.kind === "injected" ? found.warnings : [], []);
+});
+
+test("a user's template may take away what the pod has, and is told where it is no pod", () => {
+  const asked = { [podAnnotations.templates]: "sidecar,extra" };
+  const config = (spec: string): string => JSON.stringify({ templates: { extra: `spec:\n${spec}` } });
+  const pod = injected(asked, { config: config("  hostname:\n  volumes:\n  - {name: istio-data, $patch: delete}"), pod: { hostname: "mine" } });
+  assert.equal(pod.spec?.hostname, undefined);
+  assert.equal(pod.spec?.volumes?.some(({ name }) => name === "istio-data"), false);
+  for (const wrong of ["  containers: {a: b}", "  volumes: text", "  containers:\n  -", "  containers: [{image: a}]"]) assert.throws(() => outcome(asked, { config: config(wrong) }), /"extra" .* gives spec\.(containers|volumes) that is no list of objects with names/, wrong);
+});
+
+test("labels and annotations that say nothing count as none", () => {
+  const pod = injected({ [podAnnotations.nativeSidecar]: "" }, { labels: { app: "", version: "", "security.istio.io/tlsMode": "", "service.istio.io/workload-name": "" } });
+  const { labels = {} } = pod.metadata;
+  assert.deepEqual([labels["service.istio.io/canonical-name"], labels["service.istio.io/canonical-revision"], labels["security.istio.io/tlsMode"]], ["web", "latest", "istio"]);
+  assert.deepEqual([proxy(pod).env?.find(({ name }) => name === "ISTIO_META_WORKLOAD_NAME")?.value, proxy(pod).restartPolicy], ["web", undefined]);
+});
+
+test("the image type of a proxy config is the proxy's; the annotation's is also the redirect's", () => {
+  const byConfig = injected({ [podAnnotations.proxyConfig]: "image: {imageType: distroless}" });
+  assert.deepEqual([proxy(byConfig).image, container(byConfig, "istio-init").image], ["hub/proxyv2:1-distroless", "hub/proxyv2:1"]);
+  const byAnnotation = injected({ [podAnnotations.proxyImageType]: "debug" });
+  assert.deepEqual([proxy(byAnnotation).image, container(byAnnotation, "istio-init").image], ["hub/proxyv2:1-debug", "hub/proxyv2:1-debug"]);
+});
+
+test("a gateway is given no mount of a volume that it has not", () => {
+  const pod = injected({ [podAnnotations.templates]: "gateway", [podAnnotations.userVolume]: '{"v":{"emptyDir":{}}}', [podAnnotations.userVolumeMount]: '{"v":{"mountPath":"/v"}}' });
+  assert.deepEqual([pod.spec?.volumes?.some(({ name }) => name === "v"), proxy(pod).volumeMounts?.some(({ name }) => name === "v")], [false, false]);
+});
+
+test("a selector of the configuration that cannot be read selects nothing, and is told", () => {
+  const bad = [{ matchExpressions: [{ key: "app", operator: "Exist" }] }, { matchExpressions: [null] }, { matchLabels: { app: 1 } }, { matchExpressions: [{ key: "app", operator: "In" }] }];
+  const config = JSON.stringify({ neverInjectSelector: bad });
+  assert.equal(outcome({}, { config, labels: { app: "web" } }).kind, "injected");
+  assert.deepEqual(readInjectionSettings({ config }, defaults).warnings, [
+    'neverInjectSelector[0] has the operator "Exist"; known are In, NotIn, Exists and DoesNotExist: it selects nothing',
+    "neverInjectSelector[1] has an expression without a key: it selects nothing",
+    "neverInjectSelector[2] has matchLabels that are no texts by name: it selects nothing",
+    "neverInjectSelector[3] has the operator In without values: it selects nothing",
+  ]);
+});

@@ -14,12 +14,12 @@ export function annotationOr(input: TemplateInput, name: string, fallback: strin
   return input.annotations[name] ?? fallback;
 }
 
-/** `<hub>/<image>:<tag>[-<type>]`; what has a slash is an image in full. */
-export function proxyImage(input: TemplateInput, image: string): string {
-  const { values, annotations, proxyConfig } = input;
+/** `<hub>/<image>:<tag>[-<type>]`; what has a slash is an image in full. The type that a proxy config names is the proxy's, not the redirect's. */
+export function proxyImage(input: TemplateInput, image: string, configType = input.proxyConfig.imageType): string {
+  const { values, annotations } = input;
   const wanted = annotations[podAnnotations.proxyImage] ?? image;
   if (wanted.includes("/")) return wanted;
-  const type = annotations[podAnnotations.proxyImageType] ?? (proxyConfig.imageType === "" ? values.variant : proxyConfig.imageType);
+  const type = annotations[podAnnotations.proxyImageType] ?? (configType === "" ? values.variant : configType);
   return `${values.hub}/${image}:${imageTagOfType(values.tag, type)}`;
 }
 
@@ -44,11 +44,16 @@ export function proxyResources(input: TemplateInput): Resources {
   return { ...(hasRequests ? { requests } : {}), ...(hasLimits ? { limits } : {}) };
 }
 
+/** The first of these labels that says something. */
+export function labelOf({ labels }: TemplateInput, ...names: readonly string[]): string | undefined {
+  return names.map((name) => labels[name]).find((value) => value !== undefined && value !== "");
+}
+
 /** Labels that group a pod's telemetry under one service. */
 export function canonicalLabels(input: TemplateInput): Record<string, string> {
-  const { labels, owner } = input;
-  const name = labels[podLabels.canonicalName] ?? labels["app.kubernetes.io/name"] ?? labels["app"] ?? owner.name;
-  const revision = labels[podLabels.canonicalRevision] ?? labels["app.kubernetes.io/version"] ?? labels["version"] ?? "latest";
+  const { owner } = input;
+  const name = labelOf(input, podLabels.canonicalName, "app.kubernetes.io/name", "app") ?? owner.name;
+  const revision = labelOf(input, podLabels.canonicalRevision, "app.kubernetes.io/version", "version") ?? "latest";
   return {
     [podLabels.canonicalName]: name.slice(0, maxLabelCharacters).replaceAll(/^[-_.]+|[-_.]+$/g, ""),
     [podLabels.canonicalRevision]: revision,
@@ -104,7 +109,8 @@ export function proxyContainer(input: TemplateInput, { type, securityContext }: 
       { name: "istio-token", mountPath: "/var/run/secrets/tokens" },
       ...(values.mountMtlsCerts ? [{ name: "istio-certs", mountPath: "/etc/certs/", readOnly: true }] : []),
       { name: "istio-podinfo", mountPath: "/etc/istio/pod" },
-      ...userVolumeMounts(annotations),
+      // Its volumes are of the sidecar's template alone, too.
+      ...(type === "sidecar" ? userVolumeMounts(annotations) : []),
     ],
   };
 }
@@ -123,9 +129,9 @@ export function imagePullPolicy(input: TemplateInput): Pick<Container, "imagePul
 }
 
 function proxyEnvironment(input: TemplateInput, type: "sidecar" | "router"): EnvVar[] {
-  const { values, proxyConfig, mesh, owner, namespace, labels, annotations } = input;
+  const { values, proxyConfig, mesh, owner, namespace, annotations } = input;
   const trustDomain = mesh.trustDomain === "" ? values.trustDomain : mesh.trustDomain;
-  const workload = type === "sidecar" ? (labels[podLabels.workloadName] ?? owner.name) : owner.name;
+  const workload = type === "sidecar" ? (labelOf(input, podLabels.workloadName) ?? owner.name) : owner.name;
   const mode = type === "sidecar" ? annotationOr(input, podAnnotations.interceptionMode, proxyConfig.interceptionMode) : proxyConfig.interceptionMode;
   return [
     ...(mesh.inboundToLocalhost && type === "sidecar" ? [{ name: "REWRITE_PROBE_LEGACY_LOCALHOST_DESTINATION", value: "true" }] : []),

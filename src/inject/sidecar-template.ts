@@ -1,6 +1,6 @@
 import type { Container, SecurityContext } from "../api/kubernetes/index.ts";
 import { podAnnotations, podLabels } from "./annotations.ts";
-import { annotationOr, canonicalLabels, commonAnnotations, imagePullPolicy, metadataVariables, proxyContainer, proxyImage, proxyResources, proxyVolumes, readinessProbe, startupProbe } from "./proxy-container.ts";
+import { annotationOr, canonicalLabels, commonAnnotations, imagePullPolicy, labelOf, metadataVariables, proxyContainer, proxyImage, proxyResources, proxyVolumes, readinessProbe, startupProbe } from "./proxy-container.ts";
 import { proxyUser, type InjectedPod, type TemplateInput } from "./template-input.ts";
 
 /** Not the application's traffic: Envoy's metrics and the readiness of the proxy. */
@@ -8,13 +8,13 @@ const proxyPorts = "15090,15021";
 
 /** The template `sidecar`: the redirect's init container and the proxy. */
 export function sidecarTemplate(input: TemplateInput): InjectedPod {
-  const { values, labels, proxyConfig, nativeSidecar } = input;
+  const { values, proxyConfig, nativeSidecar } = input;
   const proxy = sidecarContainer(input);
   const init = interceptionMode(input) === "NONE" ? [] : [initContainer(input)];
   return {
     labels: {
-      [podLabels.tlsMode]: labels[podLabels.tlsMode] ?? "istio",
-      ...(proxyConfig.proxyMetadata["ISTIO_META_ENABLE_HBONE"] === "true" ? { [podLabels.tunnel]: labels[podLabels.tunnel] ?? "http" } : {}),
+      [podLabels.tlsMode]: labelOf(input, podLabels.tlsMode) ?? "istio",
+      ...(proxyConfig.proxyMetadata["ISTIO_META_ENABLE_HBONE"] === "true" ? { [podLabels.tunnel]: labelOf(input, podLabels.tunnel) ?? "http" } : {}),
       ...canonicalLabels(input),
     },
     annotations: { ...commonAnnotations(input), ...(values.cni.enabled ? cniAnnotations(input) : {}) },
@@ -94,7 +94,7 @@ function initContainer(input: TemplateInput): Container {
   const environment = metadataVariables(proxyConfig.proxyMetadata);
   return {
     name: cni.enabled ? "istio-validation" : "istio-init",
-    image: proxyImage(input, values.proxyInit.image),
+    image: proxyImage(input, values.proxyInit.image, ""),
     ...imagePullPolicy(input),
     args: redirectArguments(input),
     ...(environment.length === 0 ? {} : { env: environment }),
