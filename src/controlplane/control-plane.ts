@@ -164,7 +164,7 @@ export class ControlPlane {
     const injection = this.#injection(configFile);
     // What takes the API server longest is asked for first.
     this.#startReading(start, { configFile, networksFile }, stopped.signal);
-    const identity = await ControlPlaneIdentity.create({ client, namespace: settings.namespace, serviceName: settings.serviceName, domain: settings.domain, trustDomain: mesh.trustDomain, selfSigned: settings.authority.selfSigned, checkIntervalMs: settings.authority.checkIntervalMs, clock, log }).catch((error: unknown) => {
+    const identity = await ControlPlaneIdentity.create({ client, namespace: settings.namespace, serviceName: settings.serviceName, domain: settings.domain, trustDomain: mesh.trustDomain, selfSigned: settings.authority.selfSigned, checkIntervalMs: settings.authority.checkIntervalMs, clock, log }, drain).catch((error: unknown) => {
       stopped.abort();
       throw error;
     });

@@ -12,7 +12,7 @@ const namespace = "istio-system";
 const client = new FakeKubeClient();
 const stopped = new AbortController();
 const options = { client, namespace, domain: "cluster.local", trustDomain: "cluster.local", clock: systemClock, log: silentLogger };
-const revisions = [await ControlPlaneIdentity.create({ ...options, serviceName: "istiod" }), await ControlPlaneIdentity.create({ ...options, serviceName: "istiod-next" })];
+const revisions = [await ControlPlaneIdentity.create({ ...options, serviceName: "istiod" }, stopped.signal), await ControlPlaneIdentity.create({ ...options, serviceName: "istiod-next" }, stopped.signal)];
 const running = revisions.map((identity) => identity.run(stopped.signal));
 after(async () => {
   stopped.abort();

@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { after, test } from "node:test";
 import { configMapKind, namespaceKind, secretKind, validatingWebhookConfigurationKind } from "../api/kubernetes/index.ts";
-import { silentLogger, systemClock, type Clock } from "../base/index.ts";
+import { silentLogger, systemClock, transientError, userError, type Clock } from "../base/index.ts";
 import { createSelfSignedAuthority } from "./ca/index.ts";
 import { runRootCertificateController } from "./gateways/index.ts";
+import type { KubeClient } from "../kube/index.ts";
 import { ControlPlaneIdentity } from "./serving-certificate.ts";
 import { FakeKubeClient } from "./testing/fake-kube-client.ts";
 import { namespace } from "./testing/model-fixture.ts";
@@ -20,7 +21,7 @@ const clock: Clock & { aheadMs: number } = {
 };
 const client = new FakeKubeClient();
 const stopped = new AbortController();
-const identity = await ControlPlaneIdentity.create({ client, namespace: "istio-system", serviceName: "istiod", domain: "cluster.local", trustDomain: "cluster.local", clock, log: silentLogger });
+const identity = await ControlPlaneIdentity.create({ client, namespace: "istio-system", serviceName: "istiod", domain: "cluster.local", trustDomain: "cluster.local", clock, log: silentLogger }, stopped.signal);
 const running = identity.run(stopped.signal);
 after(async () => {
   stopped.abort();
@@ -65,4 +66,24 @@ test("another authority signs from then on, and namespaces and webhooks get its 
   assert.ok(new X509Certificate(identity.serving.certificate).checkIssued(new X509Certificate(other.certificate)));
   stopped.abort();
   await Promise.all(controllers);
+});
+
+test("a start asks again while the API server cannot be reached, and ends at what asking again does not mend", async () => {
+  const faults: (() => Error)[] = [() => transientError("unreachable", "the connection broke"), () => transientError("unreachable", "refused")];
+  const faulty: KubeClient = new Proxy(new FakeKubeClient(), {
+    get: (target, name) => {
+      const member: unknown = Reflect.get(target, name);
+      if (typeof member !== "function") return member;
+      return (...args: unknown[]): unknown => {
+        const fault = name === "get" ? faults.shift() : undefined;
+        if (fault !== undefined) throw fault();
+        return Reflect.apply(member, target, args);
+      };
+    },
+  });
+  const create = async (): Promise<ControlPlaneIdentity> => await ControlPlaneIdentity.create({ client: faulty, namespace: "istio-system", serviceName: "istiod", domain: "cluster.local", trustDomain: "cluster.local", clock, log: silentLogger }, new AbortController().signal);
+  assert.match((await create()).authority.root, /BEGIN CERTIFICATE/);
+  assert.equal(faults.length, 0);
+  faults.push(() => userError("forbidden", "secrets is forbidden"));
+  await assert.rejects(create(), /secrets is forbidden/);
 });

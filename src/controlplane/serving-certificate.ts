@@ -1,6 +1,6 @@
 import { secretKind } from "../api/kubernetes/index.ts";
 import type { AuthorityStage } from "../api/serin/index.ts";
-import { messageOf } from "../base/index.ts";
+import { messageOf, toSerinError } from "../base/index.ts";
 import { authoritySecretNames, CertificateAuthority, loadAuthority, type AuthoritySecretOptions, type AuthorityState, type ServingCertificate } from "./ca/index.ts";
 import { createInformer, structurallyEqual } from "../kube/index.ts";
 
@@ -14,7 +14,7 @@ export interface IdentityOptions extends AuthoritySecretOptions {
 const servingLifetimeMs = 90 * 86_400_000;
 const defaultCheckMs = 60_000;
 /** After what could not be read. */
-const retryMs = 2000;
+const retryMs = 1000;
 
 /** The mesh's authority, and the certificate by which this control plane is known; both are looked after while it runs. */
 export class ControlPlaneIdentity {
@@ -38,8 +38,9 @@ export class ControlPlaneIdentity {
     return this.#state.stage;
   }
 
-  static async create(options: IdentityOptions): Promise<ControlPlaneIdentity> {
-    const state = await loadAuthority(options);
+  /** Asks again while the API server cannot be reached; throws what asking again does not mend, and the last fault once it is aborted. */
+  static async create(options: IdentityOptions, signal: AbortSignal): Promise<ControlPlaneIdentity> {
+    const state = await loadedAuthority(options, signal);
     const authority = await CertificateAuthority.load(state.material, options.clock);
     return new ControlPlaneIdentity(options, state, authority, await authority.issueServing(dnsNames(options), servingLifetimeMs));
   }
@@ -96,6 +97,19 @@ export class ControlPlaneIdentity {
     this.#renewAtMs = halfOf(serving, options);
     log.info(changed ? "took over a changed authority" : "renewed the serving certificate");
     for (const listener of this.#listeners) listener();
+  }
+}
+
+async function loadedAuthority(options: IdentityOptions, signal: AbortSignal): Promise<AuthorityState> {
+  for (;;) {
+    try {
+      return await loadAuthority(options);
+    } catch (error) {
+      if (toSerinError(error).kind !== "transient" || signal.aborted) throw error;
+      options.log.warn("the mesh's authority could not be read, and is asked for again", { error: messageOf(error) });
+      await options.clock.sleep(retryMs, signal).catch(() => undefined);
+      if (signal.aborted) throw error;
+    }
   }
 }
 
