@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { silentLogger, systemClock } from "../../base/index.ts";
 import type { Problem, TopicName, Topics } from "../../api/dashboard/index.ts";
 import { httpRouteKind } from "../../api/gateway/index.ts";
+import { istioGatewayKind } from "../../api/istio/index.ts";
 import { namespaceKind, podKind, serviceKind } from "../../api/kubernetes/index.ts";
 import { canaryKind, freezeKind, meshUpgradeKind, rolloutJournalKind } from "../../api/serin/index.ts";
 import { namespace, pod, service } from "../views/testing/small-mesh.ts";
@@ -124,4 +125,24 @@ test("a kind that may not be read is told as what is missing, and the rest is sh
   const { head, tables } = await reading.see("workloads", { namespaces: "" }, () => true);
   assert.match(head.sources.find(({ name }) => name === "rights")?.problem ?? "", /httproutes/);
   assert.ok("shop/web" in tables.workloads);
+});
+
+test("configuration that cannot be analysed is told as such, until it can", async () => {
+  using reading = new Reading();
+  await reading.first("configs", { namespaces: "" });
+  let isOdd = true;
+  // As an object would be whose form the analyzer does not expect.
+  const spec = {
+    get servers(): readonly unknown[] {
+      if (isOdd) throw new Error("odd");
+      return [];
+    },
+  };
+  const gateway = { apiVersion: "networking.istio.io/v1", kind: "Gateway", metadata: { name: "odd", namespace: "shop" }, spec };
+  reading.cluster.set(istioGatewayKind, gateway);
+  const { head } = await reading.see("configs", { namespaces: "" }, (view) => view.head.sources.some(({ name }) => name === "analysis"));
+  assert.match(head.sources.find(({ name }) => name === "analysis")?.problem ?? "", /cannot be analysed, so that messages are missing: odd/);
+  isOdd = false;
+  reading.cluster.set(istioGatewayKind, gateway);
+  await reading.see("configs", { namespaces: "" }, (view) => view.head.sources.every(({ ok }) => ok));
 });

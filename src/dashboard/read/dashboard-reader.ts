@@ -1,4 +1,4 @@
-import { userError, type Clock, type Logger } from "../../base/index.ts";
+import { messageOf, userError, type Clock, type Logger } from "../../base/index.ts";
 import type { SourceState, TopicName, Topics, View } from "../../api/dashboard/index.ts";
 import { rolloutOffers } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
@@ -83,6 +83,8 @@ class Reader implements DashboardReader {
   #inventoriesVersion = -1;
   #messages: ConfigMessages = noMessages;
   #messagesVersion = 0;
+  /** Why there are no newer ones. */
+  #messagesProblem: string | undefined;
   #pilotsVersion = 0;
   #analysisTimer: Disposable | undefined;
   #isRunning = false;
@@ -167,11 +169,13 @@ class Reader implements DashboardReader {
     if (this.views.isWanted("messages")) {
       try {
         this.#messages = configMessagesOf(this.#mesh.objects(), this.#mesh.unread);
-        this.#messagesVersion += 1;
-        this.views.changed();
+        this.#messagesProblem = undefined;
       } catch (error) {
-        log.error("the configuration could not be analysed", { error: error instanceof Error ? error.message : String(error) });
+        this.#messagesProblem = messageOf(error);
+        log.error("the configuration could not be analysed", { error: this.#messagesProblem });
       }
+      this.#messagesVersion += 1;
+      this.views.changed();
     }
     const restMs = Math.max(analysisDelayMs, (clock.steadyMs() - startedMs) * analysisRestFactor);
     this.#analysisTimer = clock.after(restMs, () => {
@@ -202,7 +206,12 @@ class Reader implements DashboardReader {
 
   #sources(name: TopicName): SourceState[] {
     const inputs = inputsOf(name, {});
-    return [...this.#mesh.sources(), ...(inputs.includes("traffic") ? [this.#traffic.source()] : []), ...(inputs.includes("pilots") ? this.#pilots.sources() : [])];
+    return [...this.#mesh.sources(), ...(inputs.includes("traffic") ? [this.#traffic.source()] : []), ...(inputs.includes("pilots") ? this.#pilots.sources() : []), ...(inputs.includes("messages") ? this.#analysisSource() : [])];
+  }
+
+  /** That nothing is found must not be taken for that nothing was looked at. */
+  #analysisSource(): SourceState[] {
+    return this.#messagesProblem === undefined ? [] : [{ name: "analysis", ok: false, problem: `the configuration cannot be analysed, so that messages are missing: ${this.#messagesProblem}; serin analyze tells more` }];
   }
 
   async #viewOf(name: TopicName, parameters: Topics[TopicName]["parameters"], reader: ViewReader, input: ViewInput): Promise<View> {

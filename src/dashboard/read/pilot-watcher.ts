@@ -107,7 +107,7 @@ export class PilotWatcher {
       if (answer.status === 401 || answer.status === 403) throw new Error(`it tells of its proxies only to who comes from within its pod (status ${answer.status}): serin dashboard --local, by a user who may forward its ports, shows them`);
       if (answer.status !== 200) throw new Error(`it answers ${answer.status}`);
       const { text } = answer;
-      if (text !== pilot.answer) pilot.proxies = isOwn ? (JSON.parse(text) as readonly ConnectedProxy[]) : syncedProxies(text, pilot.revision);
+      if (text !== pilot.answer) pilot.proxies = isOwn ? connectedProxies(text) : syncedProxies(text, pilot.revision);
       pilot.answer = text;
       pilot.asOfMs = clock.nowMs();
       pilot.problem = undefined;
@@ -120,18 +120,38 @@ export class PilotWatcher {
   async #askRoot(pilot: Pilot, signal: AbortSignal): Promise<void> {
     const { status, text } = await this.#options.ask(pilot.address, "/debug/serin/roots", signal);
     pilot.rootAtMs = this.#options.clock.steadyMs();
-    if (status === 200) pilot.root = (JSON.parse(text) as RootsReport).signing;
+    if (status === 200) pilot.root = textOf((JSON.parse(text) as RootsReport | null)?.signing);
   }
+}
+
+/** What stands for an answer: any pod may carry the label of a control plane, and views take what is told for what it should be. */
+function listIn(text: string): readonly Readonly<Record<string, unknown>>[] {
+  const answer = JSON.parse(text) as unknown;
+  if (answer === null) return [];
+  if (!Array.isArray(answer)) throw new Error("its answer is no list of proxies");
+  return (answer as readonly unknown[]).filter((one): one is Readonly<Record<string, unknown>> => typeof one === "object" && one !== null);
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+function connectedProxies(text: string): ConnectedProxy[] {
+  return listIn(text).map((proxy) => {
+    const states = Object.entries((proxy["types"] ?? {}) as Readonly<Record<string, Readonly<Record<string, unknown>> | null>>);
+    const types = Object.fromEntries(states.map(([url, state]) => [url, { sent: textOf(state?.["sent"]), acked: textOf(state?.["acked"]), nacked: textOf(state?.["nacked"]), reason: typeof state?.["reason"] === "string" ? state["reason"] : null }]));
+    const [id, type, namespace, node] = ["id", "type", "namespace", "node"].map((name) => textOf(proxy[name])) as [string, string, string, string];
+    return { id, type, namespace, node, version: textOf(proxy["version"]), revision: textOf(proxy["revision"]), connectedAt: textOf(proxy["connectedAt"]), types };
+  });
 }
 
 /** Upstream's form: `<type>_sent` and `<type>_acked` are nonces; it names no reason of a rejection. */
 function syncedProxies(text: string, revision: string): ConnectedProxy[] {
-  const answer = JSON.parse(text) as readonly Readonly<Record<string, string | undefined>>[];
-  return answer.map((proxy) => {
-    const id = proxy["proxy"] ?? "";
+  return listIn(text).map((proxy) => {
+    const id = textOf(proxy["proxy"]);
     const words = Object.keys(proxy).flatMap((key) => (key.endsWith("_sent") ? [key.slice(0, -"_sent".length)] : []));
-    const types = Object.fromEntries(words.map((word) => [upstreamTypes[word] ?? word, { sent: proxy[`${word}_sent`] ?? "", acked: proxy[`${word}_acked`] ?? "", nacked: "", reason: null }]));
-    return { id, type: proxy["proxy_type"] ?? "", namespace: id.slice(id.lastIndexOf(".") + 1), node: "", version: proxy["istio_version"] ?? "", revision, connectedAt: "", types };
+    const types = Object.fromEntries(words.map((word) => [upstreamTypes[word] ?? word, { sent: textOf(proxy[`${word}_sent`]), acked: textOf(proxy[`${word}_acked`]), nacked: "", reason: null }]));
+    return { id, type: textOf(proxy["proxy_type"]), namespace: id.slice(id.lastIndexOf(".") + 1), node: "", version: textOf(proxy["istio_version"]), revision, connectedAt: "", types };
   });
 }
 
