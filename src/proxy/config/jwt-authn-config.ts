@@ -41,6 +41,7 @@ export function compileJwtAuthn(message: JwtAuthentication, where: string, notes
   const named = new Map(Object.entries(message.requirementMap).map(([name, requirement]) => [name, compileRequirement(requirement, providers, `${where}: requirement ${name}`, notes)]));
   return {
     rules: message.rules.map((rule, index) => compileRule(rule, providers, named, `${where}: rule ${index}`, notes)),
+    providers: [...providers.values()],
     named,
     bypassesPreflights: message.bypassCorsPreflight,
     stripsFailure: message.stripFailureResponse,
@@ -49,8 +50,12 @@ export function compileJwtAuthn(message: JwtAuthentication, where: string, notes
 
 export function compileJwtPerRoute(message: JwtPerRouteConfig, where: string, notes: ConfigNotes): JwtRouteSettings {
   checkFields(JwtPerRouteConfigSchema, message, where, notes, { used: ["disabled", "requirementName"] });
+  refuseUnknown(JwtPerRouteConfigSchema, message, where);
   const specifier = message.requirementSpecifier;
-  return new JwtRouteSettings(specifier.case === "requirementName" ? specifier.value : undefined);
+  if (specifier.case === "requirementName" && specifier.value !== "") return new JwtRouteSettings(specifier.value);
+  // What says neither must not turn the filter off.
+  if (specifier.case !== "disabled" || !specifier.value) throw invalid(where, "either disabled must be true, or requirementName must name a requirement");
+  return new JwtRouteSettings(undefined);
 }
 
 function compileRule(message: RequirementRule, providers: Providers, named: ReadonlyMap<string, JwtRequirement>, where: string, notes: ConfigNotes): JwtRule {
@@ -125,6 +130,7 @@ function compileProvider(name: string, message: JwtProviderMessage, where: strin
 
 function compileClaim(message: JwtClaimToHeader, where: string, notes: ConfigNotes): { readonly header: string; readonly path: readonly string[] } {
   checkFields(JwtClaimToHeaderSchema, message, `${where}: claimToHeaders`, notes, { used: ["headerName", "claimName"] });
+  if (message.headerName === "" || message.claimName === "") throw invalid(`${where}: claimToHeaders`, "headerName and claimName must be set");
   return { header: message.headerName.toLowerCase(), path: message.claimName.split(".") };
 }
 

@@ -12,6 +12,7 @@ import type { ConnectionInfo } from "../connection-info.ts";
 import { partialBodyField, type AskAuthorization, type AuthorizationAnswer, type FieldEdit } from "./ext-authz-filter.ts";
 import type { CallCluster, ClusterAnswer } from "./call-cluster.ts";
 import type { FilterRequest, RequestBodyStart } from "./http-filter.ts";
+import { queryAfterEdits } from "./jwt-location.ts";
 
 export interface GrpcAuthorizationOptions {
   readonly cluster: string;
@@ -89,10 +90,12 @@ function endsOf(connection: ConnectionInfo, options: GrpcAuthorizationOptions): 
 }
 
 function requestOf(request: FilterRequest, body: RequestBodyStart | undefined, options: GrpcAuthorizationOptions): NonNullable<Attributes["request"]> {
-  const path = request.query === "" ? request.path : `${request.path}?${request.query}`;
+  const query = queryAfterEdits(request);
+  const path = query === "" ? request.path : `${request.path}?${query}`;
   const headers: Record<string, string> = { ":method": request.method, ":path": path, ":authority": request.authority, ":scheme": request.scheme };
   for (const [name, value] of request.headers()) {
-    if (name === "host" || !options.told(name)) continue;
+    // A filter's edit of the target is in the path already.
+    if (name === "host" || name.startsWith(":") || !options.told(name)) continue;
     headers[name] = headers[name] === undefined ? value : `${headers[name]},${value}`;
   }
   // A client's own would be taken for ours.

@@ -3,6 +3,7 @@ import type { StringMatcher } from "../routing/matchers.ts";
 import { partialBodyField, type AskAuthorization, type AuthorizationAnswer } from "./ext-authz-filter.ts";
 import type { CallCluster, ClusterAnswer } from "./call-cluster.ts";
 import type { FilterRequest } from "./http-filter.ts";
+import { queryAfterEdits } from "./jwt-location.ts";
 
 export interface HttpAuthorizationOptions {
   readonly cluster: string;
@@ -31,12 +32,13 @@ const hopFields = new Set(["connection", "content-length", "transfer-encoding", 
 /** Asks by a request like the client's, with as much of its body as is to be shown: 200 means yes. */
 export function httpAuthorization(options: HttpAuthorizationOptions): AskAuthorization {
   return async (request, { body }, signal) => {
+    const query = queryAfterEdits(request);
     const answer = await options.callCluster(
       {
         cluster: options.cluster,
         protocol: "http1",
         method: request.method,
-        path: options.pathOverride === "" ? `${options.pathPrefix}${request.path}${request.query === "" ? "" : `?${request.query}`}` : options.pathOverride,
+        path: options.pathOverride === "" ? `${options.pathPrefix}${request.path}${query === "" ? "" : `?${query}`}` : options.pathOverride,
         authority: request.authority,
         headers: [...toldFields(request, options), ...(body === undefined ? [] : [[partialBodyField, String(!body.whole)] as const])],
         body: body?.bytes ?? Buffer.alloc(0),
@@ -54,7 +56,7 @@ function toldFields(request: FilterRequest, { told, added }: HttpAuthorizationOp
   const replaced = new Set(added.map(([name]) => name));
   const fields: (readonly [string, string])[] = [];
   for (const [name, value] of request.headers()) {
-    if (hopFields.has(name) || name === partialBodyField || replaced.has(name)) continue;
+    if (hopFields.has(name) || name.startsWith(":") || name === partialBodyField || replaced.has(name)) continue;
     if (name === "authorization" || told(name)) fields.push([name, value]);
   }
   return [...fields, ...added];

@@ -3,11 +3,16 @@ import { before, describe, test } from "node:test";
 import { fromJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import { exportJWK, generateKeyPair, SignJWT, type JWK } from "jose";
 import { systemClock } from "../../base/index.ts";
-import { envoyRegistry, JwtAuthenticationSchema } from "../../wire/envoy/index.ts";
+import { envoyRegistry, ExtAuthzSchema, JwtAuthenticationSchema, JwtPerRouteConfigSchema } from "../../wire/envoy/index.ts";
+import { defaultHeadLimits, MessageHead, scanRequestHead } from "../../wire/http1/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
-import { compileJwtAuthn } from "../config/jwt-authn-config.ts";
+import { compileExtAuthz } from "../config/ext-authz-config.ts";
+import { compileJwtAuthn, compileJwtPerRoute } from "../config/jwt-authn-config.ts";
 import { testRequest, type TestRequest } from "../testing/filter-request.ts";
+import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
+import { clusterCaller } from "../upstream/cluster-call.ts";
 import type { ClusterRequest } from "./call-cluster.ts";
+import { ExtAuthzFilter } from "./ext-authz-filter.ts";
 import { standaloneServices, type FilterServices } from "./filter-services.ts";
 import type { LocalReply } from "./http-filter.ts";
 import { JwtAuthnFilter, JwtRouteSettings } from "./jwt-authn-filter.ts";
@@ -75,6 +80,9 @@ describe("refused", () => {
     ["another audience", () => rsa.sign({ aud: "b" }), { audiences: ["a"] }, "403 Audiences in Jwt are not allowed"],
     ["an audience, whatever its scheme and last slash", () => rsa.sign({ aud: ["x", "https://a.test/"] }), { audiences: ["http://a.test"] }, "passes"],
     ["no expiration where one is required", () => rsa.sign({ exp: undefined }), { requireExpiration: true }, "401 Jwt has no expiration"],
+    ["an end too far away", () => rsa.sign({ exp: nowSeconds + 3601 }), { maxLifetime: "3600s" }, "401 Jwt lifetime is too long"],
+    ["an end that is near enough by now passes, whenever it was issued", () => rsa.sign({ iat: nowSeconds - 86_400, exp: nowSeconds + 3599 }), { maxLifetime: "3600s" }, "passes"],
+    ["no end where it must be near", () => rsa.sign({ exp: undefined }), { maxLifetime: "3600s" }, "401 Jwt lifetime is too long"],
     ["another key under the same name", () => stranger.sign({}), {}, "401 Jwt verification fails"],
     ["an unknown key", async () => (await signer("RS256", "two")).sign({}), {}, "401 Jwks doesn't have key to match kid or alg from Jwt"],
     ["two sections", () => "a.b", {}, "401 Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections"],
@@ -108,6 +116,64 @@ test("what tokens claim is told by nobody else: a client's own fields of those n
   const member = testRequest("/", { headers: { ...forged, authorization: `Bearer ${await rsa.sign({ group: "clerks" })}` } });
   assert.equal(await ask(filter, member), "passes");
   assert.equal(member.fields.get("x-jwt-group"), "clerks");
+});
+
+test("where nothing is asked of a request, what tokens would claim goes no further either", async () => {
+  const provider = { claimToHeaders: [{ headerName: "x-jwt-group", claimName: "group" }], forwardPayloadHeader: "x-jwt-payload" };
+  const filter = filterFor(provider, { more: { rules: [{ match: { prefix: "/a" }, requires: { providerName: "p" } }], bypassCorsPreflight: true } });
+  const forged = { "x-jwt-group": "admin", "x-jwt-payload": "forged" };
+  const off = new Map([["envoy.filters.http.jwt_authn", new JwtRouteSettings(undefined)]]);
+  const preflight = { ...forged, origin: "https://a.test", "access-control-request-method": "GET" };
+  for (const request of [testRequest("/b", { headers: forged }), testRequest("/a", { headers: forged, filterConfigs: off }), testRequest("/a", { method: "OPTIONS", headers: preflight })]) {
+    assert.equal(await ask(filter, request), "passes");
+    assert.deepEqual([request.fields.has("x-jwt-group"), request.fields.has("x-jwt-payload")], [false, false]);
+  }
+});
+
+test("a token in the query goes no further unless it should, and the rest of the target stays as it was", async () => {
+  const token = await rsa.sign({});
+  const targetAfter = async (target: string, provider: JsonObject): Promise<string> => {
+    const bytes = Buffer.from(`GET ${target} HTTP/1.1\r\nhost: a.test\r\n\r\n`);
+    const head = new MessageHead();
+    assert.ok(scanRequestHead(head, bytes, 0, bytes.length, defaultHeadLimits) > 0);
+    const request = { ...testRequest(target), head };
+    assert.equal(said(await filterFor(provider).onRequest(request)), "passes");
+    return request.header(":path") ?? head.target();
+  };
+  assert.equal(await targetAfter(`/a%20b?x=%41+1&access_token=${token}&y`, {}), "/a%20b?x=%41+1&y");
+  assert.equal(await targetAfter(`http://b.test/?t=${token}`, { fromParams: ["t"] }), "http://b.test/");
+  assert.equal(await targetAfter(`/?t=${token}`, { fromParams: ["t"], forward: true }), `/?t=${token}`);
+});
+
+test("the upstream and an authorization service are not shown a token that was taken out of the query", async () => {
+  const harnesses: Harness[] = [];
+  const services = { ...standaloneServices(), callCluster: clusterCaller((cluster) => harnesses[0]?.clusters.get(cluster)) };
+  const asks = fromJson(ExtAuthzSchema, { transportApiVersion: "V3", httpService: { serverUri: { uri: "http://authz.test", cluster: "authz", timeout: "2s" } }, allowedHeaders: { patterns: [{ safeRegex: { regex: ".*" } }] } });
+  const filters = [filterFor({}), new ExtAuthzFilter("envoy.filters.http.ext_authz", compileExtAuthz(asks, "test", new ConfigNotes(() => undefined, services)), services.statistics, "http.in.")];
+  await using harness = await Harness.start({ filters, filtersIdle: false });
+  harnesses.push(harness);
+  const seen: (string | undefined)[] = [];
+  const authz = await harness.backend((request, response) => {
+    seen.push(`asked ${request.url ?? ""} ${Object.keys(request.headers).filter((name) => name.includes("path")).join(" ")}`);
+    response.end();
+  });
+  const app = await harness.backend((request, response) => {
+    seen.push(`served ${request.url ?? ""} of ${request.headers.host ?? ""}`);
+    response.end();
+  });
+  harness.cluster("authz", [authz.port]);
+  harness.cluster("app", [app.port]);
+  harness.table = tableOf(route(forwardTo("app")));
+  assert.equal((await harness.get(`/a?access_token=${await rsa.sign({})}&b=1`, { headers: { host: "a.test" } })).status, 200);
+  assert.deepEqual(seen, ["asked /a?b=1 ", "served /a?b=1 of a.test"]);
+  for (const cluster of harness.clusters.values()) cluster.drain();
+});
+
+test("a route that neither turns the filter off nor names a requirement is refused", () => {
+  const compile = (config: JsonObject): JwtRouteSettings => compileJwtPerRoute(fromJson(JwtPerRouteConfigSchema, config), "test", new ConfigNotes(() => undefined));
+  assert.equal(compile({ disabled: true }).requirementName, undefined);
+  assert.equal(compile({ requirementName: "r" }).requirementName, "r");
+  for (const bad of [{}, { disabled: false }, { requirementName: "" }]) assert.throws(() => compile(bad), /either disabled must be true, or requirementName must name a requirement/);
 });
 
 test("tokens are found in headers with their prefixes, in the query and in cookies, where the provider says", async () => {
@@ -150,12 +216,13 @@ describe("requirements", () => {
 });
 
 test("claims and payload become headers; a route is chosen anew when the provider says so", async () => {
-  const provider = { claimToHeaders: [{ headerName: "X-Sub", claimName: "sub" }, { headerName: "x-org", claimName: "org.name" }, { headerName: "x-evil", claimName: "evil" }, { headerName: "x-name", claimName: "name" }], forwardPayloadHeader: "x-payload", clearRouteCache: true };
-  const request = bearer(await rsa.sign({ org: { name: "acme" }, evil: "a\r\nhost: b", name: "é\u010d\u010ahost: b" }));
+  const provider = { claimToHeaders: [{ headerName: "X-Sub", claimName: "sub" }, { headerName: "x-org", claimName: "org.name" }, { headerName: "x-evil", claimName: "evil" }, { headerName: "x-name", claimName: "name" }, { headerName: "x-list", claimName: "list" }, { headerName: "x-none", claimName: "none" }], forwardPayloadHeader: "x-payload", clearRouteCache: true };
+  const request = bearer(await rsa.sign({ org: { name: "acme" }, evil: "a\r\nhost: b", name: "é\u010d\u010ahost: b", list: ["a?>"], none: "" }));
   request.fields.set("x-sub", "forged");
   assert.equal(await ask(filterFor(provider), request), "passes");
   assert.deepEqual([request.fields.get("x-sub"), request.fields.get("x-org"), request.fields.has("x-evil"), request.routesChosen], ["joe", "acme", false, 1]);
   assert.equal(Buffer.from(request.fields.get("x-name") ?? "", "latin1").toString(), "é\u010d\u010ahost: b", "a byte a character, none of which ends the line");
+  assert.deepEqual([request.fields.get("x-list"), request.fields.has("x-none")], [Buffer.from('["a?>"]').toString("base64"), false], "base64 as Envoy writes it, not that of URLs");
   assert.equal(JSON.parse(Buffer.from(request.fields.get("x-payload") ?? "", "base64url").toString()).sub, "joe");
 });
 

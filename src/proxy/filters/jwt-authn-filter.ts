@@ -5,8 +5,8 @@ import type { FilterCounter, FilterStatistics } from "./filter-statistics.ts";
 import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
 import { removeToken } from "./jwt-location.ts";
 import type { JwtProblem } from "./jwt-problem.ts";
-import type { JwtClaims } from "./jwt-provider.ts";
-import { providersOf, verifyTokens, type AcceptedToken, type JwtRequirement, type JwtVerdict } from "./jwt-requirement.ts";
+import type { JwtClaims, JwtProvider } from "./jwt-provider.ts";
+import { verifyTokens, type AcceptedToken, type JwtRequirement, type JwtVerdict } from "./jwt-requirement.ts";
 
 export interface JwtRule {
   readonly matches: RequestMatcher;
@@ -26,6 +26,8 @@ export class JwtRouteSettings {
 export interface JwtAuthnSettings {
   /** The first that matches holds; a request that none matches goes on. */
   readonly rules: readonly JwtRule[];
+  /** All of them, whether a rule asks for their tokens or not. */
+  readonly providers: readonly JwtProvider[];
   readonly named: ReadonlyMap<string, JwtRequirement>;
   readonly bypassesPreflights: boolean;
   /** A refused client is told nothing but the status. */
@@ -46,27 +48,32 @@ export class JwtAuthnFilter implements HttpFilter {
   constructor(name: string, settings: JwtAuthnSettings, statistics: FilterStatistics, statPrefix: string) {
     this.name = name;
     this.#settings = settings;
-    const requirements = [...settings.named.values(), ...settings.rules.flatMap(({ requirement }) => requirement ?? [])];
-    this.#told = new Set(requirements.flatMap(providersOf).flatMap(({ options }) => [...(options.payloadHeader === undefined ? [] : [options.payloadHeader.name]), ...options.claimHeaders.map(({ header }) => header)]));
+    this.#told = new Set(settings.providers.flatMap(({ options }) => [...(options.payloadHeader === undefined ? [] : [options.payloadHeader.name]), ...options.claimHeaders.map(({ header }) => header)]));
     this.#allowed = statistics.counter(`${statPrefix}jwt_authn.allowed`);
     this.#denied = statistics.counter(`${statPrefix}jwt_authn.denied`);
   }
 
   onRequest(request: FilterRequest): LocalReply | undefined | Promise<LocalReply | undefined> {
-    if (this.#settings.bypassesPreflights && isPreflight(request)) return undefined;
+    if (this.#settings.bypassesPreflights && isPreflight(request)) return this.#removeTold(request);
     const own = request.route?.filterConfigs.get(this.name);
     if (own instanceof JwtRouteSettings) {
-      if (own.requirementName === undefined) return undefined;
+      if (own.requirementName === undefined) return this.#removeTold(request);
       const named = this.#settings.named.get(own.requirementName);
       return named === undefined ? this.#refuse({ kind: "invalid", message: `Wrong requirement_name: ${own.requirementName}` }, request, 403) : this.#verify(named, request);
     }
     const requirement = this.#settings.rules.find(({ matches }) => matches(request))?.requirement;
-    return requirement === undefined ? undefined : this.#verify(requirement, request);
+    return requirement === undefined ? this.#removeTold(request) : this.#verify(requirement, request);
+  }
+
+  /** Of whom nothing is asked may not claim anything either. */
+  #removeTold(request: FilterRequest): undefined {
+    for (const name of this.#told) if (request.header(name) !== undefined) request.removeHeader(name);
+    return undefined;
   }
 
   async #verify(requirement: JwtRequirement, request: FilterRequest): Promise<LocalReply | undefined> {
     const verdict = await verifyTokens(requirement, request);
-    for (const name of this.#told) if (request.header(name) !== undefined) request.removeHeader(name);
+    this.#removeTold(request);
     if (verdict.problem !== undefined) {
       tellFailure(verdict, request);
       return this.#refuse(verdict.problem, request, verdict.problem.kind === "audience" ? 403 : 401);
@@ -145,12 +152,12 @@ function headerText(value: unknown): string | undefined {
   switch (typeof value) {
     case "string":
       // A claim must not begin a header of its own.
-      return /[\r\n\0]/.test(value) ? undefined : utf8HeadText(value);
+      return value === "" || /[\r\n\0]/.test(value) ? undefined : utf8HeadText(value);
     case "number":
     case "boolean":
       return String(value);
     case "object":
-      return value === null ? undefined : Buffer.from(JSON.stringify(value)).toString("base64url");
+      return value === null ? undefined : Buffer.from(JSON.stringify(value)).toString("base64");
     default:
       return undefined;
   }

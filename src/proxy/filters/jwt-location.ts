@@ -25,9 +25,27 @@ export function tokenAt(location: JwtLocation, request: FilterRequest): string |
   }
 }
 
-/** Takes the token away, so that the upstream does not see it; one in the query or a cookie stays. */
+/** Takes the token away, so that the upstream does not see it; one in a cookie stays. */
 export function removeToken(location: JwtLocation, request: FilterRequest): void {
   if (location.kind === "header") request.removeHeader(location.name);
+  if (location.kind === "query") removeParameter(location.name, request);
+}
+
+/** What the upstream will see of the query. */
+export function queryAfterEdits(request: FilterRequest): string {
+  const target = request.header(":path");
+  if (target === undefined) return request.query;
+  const mark = target.indexOf("?");
+  return mark < 0 ? "" : target.slice(mark + 1);
+}
+
+/** The rest of the target stays as the client wrote it. */
+function removeParameter(name: string, request: FilterRequest): void {
+  const target = request.header(":path") ?? request.head.target();
+  const mark = target.indexOf("?");
+  if (mark < 0) return;
+  const kept = target.slice(mark + 1).split("&").filter((pair) => !new URLSearchParams(pair).has(name));
+  request.setHeader(":path", `${target.slice(0, mark)}${kept.length === 0 ? "" : `?${kept.join("&")}`}`);
 }
 
 export function locationKey(location: JwtLocation): string {

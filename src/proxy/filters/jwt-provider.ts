@@ -25,6 +25,7 @@ export interface JwtProviderOptions {
   readonly audiences: readonly string[];
   readonly subjects: StringMatcher | undefined;
   readonly requiresExpiration: boolean;
+  /** From now to its end, whenever it was issued; it must have an end then. */
   readonly maxLifetimeSeconds: number | undefined;
   readonly clockSkewSeconds: number;
   readonly locations: readonly JwtLocation[];
@@ -84,8 +85,7 @@ export class JwtProvider {
     if (expires !== undefined && now > expires + clockSkewSeconds) return jwtProblems.expired;
     if (now + clockSkewSeconds < begins) return jwtProblems.notYetValid;
     if (maxLifetimeSeconds === undefined) return undefined;
-    const issued = numberOf(claims["iat"]) ?? now;
-    return expires === undefined || expires - issued > maxLifetimeSeconds ? jwtProblems.lifetime : undefined;
+    return expires === undefined || expires - now > maxLifetimeSeconds ? jwtProblems.lifetime : undefined;
   }
 
   async #checkSignature(token: ParsedToken): Promise<JwtProblem | undefined> {

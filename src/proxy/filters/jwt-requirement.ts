@@ -38,18 +38,6 @@ export async function verifyTokens(requirement: JwtRequirement, request: FilterR
   }
 }
 
-/** All whose tokens it may ask for. */
-export function providersOf(requirement: JwtRequirement): readonly JwtProvider[] {
-  switch (requirement.kind) {
-    case "provider":
-      return [requirement.provider];
-    case "allow-missing":
-      return requirement.providers;
-    default:
-      return requirement.requirements.flatMap(providersOf);
-  }
-}
-
 async function verifyAll(requirements: readonly JwtRequirement[], request: FilterRequest): Promise<JwtVerdict> {
   const accepted: AcceptedToken[] = [];
   for (const requirement of requirements) {
