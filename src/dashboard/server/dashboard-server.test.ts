@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect } from "node:net";
 import { test } from "node:test";
 import { brotliDecompressSync } from "node:zlib";
 import { applyLiveMessage, type Session, type View } from "../../api/dashboard/index.ts";
@@ -98,6 +100,9 @@ test("a printed address lets its browser in", async () => {
   const entered = await rig.ask("GET", "/enter?secret=synthetic-secret");
   assert.deepEqual([entered.status, entered.headers.location], [303, "/"]);
   assert.equal((await rig.session()).user, "ana@example.org");
+  // Once more, though its secret is good no more.
+  assert.equal((await rig.ask("GET", "/enter?secret=used")).status, 303);
+  assert.equal((await rig.ask("GET", "/enter?secret=used", { headers: { cookie: "" } })).status, 403);
 });
 
 test("the stream begins with the whole of each view, and goes on with the rows that change", async () => {
@@ -169,4 +174,22 @@ test("who reads without a login has so many pages open from one address, with co
   assert.equal(await page(), 503);
   await rig.logIn(syntheticToken);
   assert.equal((await rig.open("GET", "/api/live?topic=workloads")).statusCode, 200);
+});
+
+test("connections that say nothing sensible, and are never closed by who opened them, leave room for others", async () => {
+  await using rig = await DashboardRig.start();
+  const sockets = Array.from({ length: limits.connections }, () => connect({ host: "127.0.0.1", port: rig.port, allowHalfOpen: true }));
+  try {
+    await Promise.all(
+      sockets.map(async (socket) => {
+        socket.on("error", () => undefined);
+        socket.resume();
+        socket.write("nonsense\r\n\r\n");
+        await once(socket, "end");
+      }),
+    );
+    assert.equal((await rig.ask("GET", "/healthz")).status, 200);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+  }
 });

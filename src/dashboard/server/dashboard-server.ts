@@ -113,7 +113,9 @@ export class DashboardServer {
     // As long as it serves: without a listener of it, a fault of the listening socket would end the process.
     server.on("error", (error) => this.#options.log.warn("the listener is at fault", { error: describeError(error) }));
     server.on("clientError", (_error, socket) => {
-      if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+      // It is not waited for that the other end closes as well: it need not, and would hold a place for as long.
+      if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n", () => socket.destroy());
+      else socket.destroy();
     });
     return server;
   }
@@ -159,7 +161,7 @@ export class DashboardServer {
     const own = pathname.startsWith(`${root}/`) ? pathname.slice(root.length + 1) : undefined;
     if (own === undefined) throw refusal("not-found", `${pathname} is not known here`, `the page is at ${root}/`);
     if (own === "healthz") response.writeHead(200, { "content-type": "text/plain" }).end("ok\n");
-    else if (own === "enter") this.#enter(url, response);
+    else if (own === "enter") await this.#enter(url, request, response);
     else if (own === "api" || own.startsWith("api/")) await this.#api(own, url, request, response);
     else if (request.method !== "GET" && request.method !== "HEAD") throw refusal("invalid", `${request.method ?? ""} is not taken here`);
     else if (own === "console" || own.startsWith("console/")) response.writeHead(302, { location: `${root}/${url.search}` }).end();
@@ -172,9 +174,10 @@ export class DashboardServer {
     page.send(name, request, response);
   }
 
-  #enter(url: URL, response: ServerResponse): void {
+  async #enter(url: URL, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { root, access } = this.#options;
-    if (!this.#visits.enter(url.searchParams.get("secret") ?? "", response)) throw refusal("forbidden", "this address was used, or is not of this server", access.loginHint);
+    // Whoever opens the address again that let them in is in.
+    if (!this.#visits.enter(url.searchParams.get("secret") ?? "", response) && !(await this.#visits.isNamed(request))) throw refusal("forbidden", "this address was used, or is not of this server", access.loginHint);
     response.setHeader("cache-control", "no-store");
     response.writeHead(303, { location: `${root}/` }).end();
   }
@@ -191,8 +194,7 @@ export class DashboardServer {
       return;
     }
     const { identity } = visit;
-    const isNamed = identity !== undefined && identity !== this.#options.access.anonymous;
-    this.#inFlight.enter(isNamed ? `user ${identity.user}` : `address ${placeOf(request.socket.remoteAddress ?? "")}`, response);
+    this.#inFlight.enter(identity !== undefined && identity !== this.#options.access.anonymous ? `user ${identity.user}` : `address ${placeOf(request.socket.remoteAddress ?? "")}`, response);
     const left = new AbortController();
     response.on("close", () => left.abort());
     try {

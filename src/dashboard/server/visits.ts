@@ -55,6 +55,12 @@ export class Visits {
     return { id: given, isNew: false, identity: (await this.identityOf(given)) ?? access.anonymous };
   }
 
+  /** Whether the request is of somebody who is logged in. */
+  async isNamed(request: IncomingMessage): Promise<boolean> {
+    const { identity } = await this.of(request);
+    return identity !== undefined && identity !== this.#options.access.anonymous;
+  }
+
   /** Undefined where the session has ended, or its token has. */
   async identityOf(id: string): Promise<Identity | undefined> {
     const { sessions } = this.#options;

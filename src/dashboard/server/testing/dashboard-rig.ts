@@ -63,6 +63,10 @@ export class DashboardRig implements AsyncDisposable {
     return rig;
   }
 
+  get port(): number {
+    return this.#port;
+  }
+
   async stop(): Promise<void> {
     this.#ended.abort();
     await this.#running;
