@@ -1,6 +1,6 @@
 import type { ApplyAnswer } from "../../../api/dashboard/index.ts";
 import { keyOf, type KindDefinition, type UntypedObject } from "../../../api/index.ts";
-import { messageOf, type Clock, type Logger } from "../../../base/index.ts";
+import { messageOf, SerinError, toSerinError, type Clock, type Logger } from "../../../base/index.ts";
 import { EventRecorder, resourcePath, type KubeClient } from "../../../kube/index.ts";
 import type { AuditLog } from "../audit-log.ts";
 import { refusal } from "../problem.ts";
@@ -50,11 +50,17 @@ export function applyObjects({ audit, clock, log, yaml }: ApplyObjectsOptions): 
         new EventRecorder({ client, component: fieldManager, log, clock }).record(one.kind, written.object, { type: "Normal", reason: "Applied", message: `applied by ${identity.user}` });
       } catch (error) {
         if (!dryRun) audit.record({ user: identity.user, what, result: "refused", detail: messageOf(error) });
-        throw error;
+        throw dryRun || applied.length === 0 ? error : afterOthers(error, title, applied);
       }
     }
     return { applied, warnings };
   };
+}
+
+/** Nothing takes back what was written before one was refused: who applies must know what is there by now. */
+function afterOthers(error: unknown, title: string, applied: readonly string[]): SerinError {
+  const { kind, code, message, hint } = toSerinError(error);
+  return new SerinError(kind, code, `${title}: ${message} (applied before it: ${applied.join(", ")})`, { cause: error, ...(hint === undefined ? {} : { hint }) });
 }
 
 /** The YAML's objects with their kinds. Throws `invalid` with the line of what is wrong. */

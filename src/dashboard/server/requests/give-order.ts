@@ -50,8 +50,9 @@ export function giveOrder({ audit, clock, log }: GiveOrderOptions): RequestHandl
     const kind = (kindName === "Canary" ? canaryKind : meshUpgradeKind) as unknown as KindDefinition<Rollout>;
     const what = `${action} ${kindName} ${namespace === "" ? name : `${namespace}/${name}`}`;
     const { user } = identity;
+    // Whoever has not said who they are gives no order, and writes nothing into what is kept of orders.
+    const { client } = ownOf(identity);
     try {
-      const { client } = ownOf(identity);
       const rollout = await client.get(kind, name, namespace === "" ? undefined : namespace);
       if (rollout === undefined) throw refusal("not-found", `there is no ${kindName} ${name}`, "it may have been deleted");
       if (step !== "" && rollout.status?.step?.id !== step) throw refusal("conflict", `${name} is at another step by now: ${rollout.status?.step?.title ?? rollout.status?.phase ?? "none"}`, "look at what it would change now, and confirm that");
