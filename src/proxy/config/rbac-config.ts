@@ -76,6 +76,8 @@ function compileRules(message: RBAC, where: string, notes: ConfigNotes): AccessR
     const here = `${where}: policy ${name}`;
     checkFields(RbacPolicySchema, policy, here, notes, { used: ["permissions", "principals"] });
     refuseUnknown(RbacPolicySchema, policy, here);
+    needSome(policy.permissions, "permissions", here);
+    needSome(policy.principals, "principals", here);
     return {
       name,
       permissions: policy.permissions.map((permission) => compilePermission(permission, here, notes)),
@@ -85,6 +87,11 @@ function compileRules(message: RBAC, where: string, notes: ConfigNotes): AccessR
   return new AccessRules(action, policies);
 }
 
+/** Of none nobody could tell whether all or nothing is meant. */
+function needSome(list: readonly unknown[], field: string, where: string): void {
+  if (list.length === 0) throw invalid(where, `${field} must have at least one entry`);
+}
+
 function compilePermission(message: Permission, where: string, notes: ConfigNotes): AccessMatcher {
   refuseUnknown(PermissionSchema, message, where);
   const { rule } = message;
@@ -92,8 +99,10 @@ function compilePermission(message: Permission, where: string, notes: ConfigNote
     case "any":
       return () => rule.value;
     case "andRules":
+      needSome(rule.value.rules, "andRules.rules", where);
       return every(rule.value.rules.map((one) => compilePermission(one, where, notes)));
     case "orRules":
+      needSome(rule.value.rules, "orRules.rules", where);
       return some(rule.value.rules.map((one) => compilePermission(one, where, notes)));
     case "notRule":
       return not(compilePermission(rule.value, where, notes));
@@ -130,8 +139,10 @@ function compilePrincipal(message: Principal, where: string, notes: ConfigNotes)
     case "any":
       return () => identifier.value;
     case "andIds":
+      needSome(identifier.value.ids, "andIds.ids", where);
       return every(identifier.value.ids.map((one) => compilePrincipal(one, where, notes)));
     case "orIds":
+      needSome(identifier.value.ids, "orIds.ids", where);
       return some(identifier.value.ids.map((one) => compilePrincipal(one, where, notes)));
     case "notId":
       return not(compilePrincipal(identifier.value, where, notes));

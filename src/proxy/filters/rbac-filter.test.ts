@@ -41,7 +41,6 @@ describe("permissions", () => {
     ["and", { andRules: { rules: [any, { destinationPort: 9080 }] } }, true],
     ["and with one that does not", { andRules: { rules: [any, { destinationPort: 80 }] } }, false],
     ["or", { orRules: { rules: [{ destinationPort: 80 }, { destinationPort: 9080 }] } }, true],
-    ["or of nothing", { orRules: { rules: [] } }, false],
     ["a range of ports without its end", { destinationPortRange: { start: 9000, end: 9080 } }, false],
     ["a range of ports", { destinationPortRange: { start: 9080, end: 9081 } }, true],
     ["a range of addresses", { destinationIp: { addressPrefix: "10.1.0.0", prefixLen: 16 } }, true],
@@ -123,7 +122,13 @@ test("deny refuses what a policy matches and names it; allow without policies re
   assert.equal(denies.onRequest(testRequest("/")), undefined);
   assert.equal(filterOf({ rules: {} }).onRequest(testRequest())?.details, "rbac_access_denied_matched_policy[none]");
   assert.equal(filterOf({}).onRequest(testRequest()), undefined);
-  assert.equal(filterOf(policy([any], [any], "LOG")).onRequest(testRequest()), undefined);
+  const logs = filterOf(policy([{ urlPath: { path: { prefix: "/admin" } } }], [any], "LOG"));
+  const hints = ["/admin", "/"].map((path) => {
+    const request = testRequest(path);
+    assert.equal(logs.onRequest(request), undefined);
+    return request.metadata.get("envoy.common");
+  });
+  assert.deepEqual(hints, [{ access_log_hint: true }, { access_log_hint: false }], "Envoy's word to access logs");
 });
 
 test("a dry run is counted and told, and refuses nothing", () => {
@@ -157,6 +162,10 @@ test("connections are refused by the same rules, and what asks about requests ma
 
 test("a rule that is not understood is refused, not left out", () => {
   assert.throws(() => filterOf(policy([any], [{ filterState: { key: "other", stringMatch: { exact: "x" } } }])), /rules: policy p: the filterState other is not supported/);
+  assert.throws(() => filterOf(policy([])), /rules: policy p: permissions must have at least one entry/);
+  assert.throws(() => filterOf(policy([any], [])), /principals must have at least one entry/);
+  for (const none of [{ andRules: {} }, { orRules: {} }]) assert.throws(() => filterOf(policy([none])), /Rules\.rules must have at least one entry/);
+  for (const none of [{ andIds: {} }, { notId: { orIds: {} } }]) assert.throws(() => filterOf(policy([any], [none])), /Ids\.ids must have at least one entry/);
   assert.throws(() => filterOf(policy([{}])), /the permission \(none\) is not supported/);
   assert.throws(() => filterOf(policy([{ destinationIp: { addressPrefix: "nowhere" } }])), /"nowhere" is no IP address/);
 });

@@ -62,6 +62,7 @@ export class RbacFilter implements HttpFilter {
     if (shadowRules !== undefined) tell(request.metadata, "envoy.filters.http.rbac", shadowPrefix, shadowRules.decide(connection, request), this.#counters);
     if (settings.rules === undefined) return undefined;
     const verdict = settings.rules.decide(connection, request);
+    if (settings.rules.action === "log") hint(request.metadata, verdict);
     if (verdict.allowed) {
       this.#counters.allowed.increment();
       return undefined;
@@ -75,7 +76,11 @@ export class RbacFilter implements HttpFilter {
       details: `rbac_access_denied_matched_policy[${verdict.policy ?? "none"}]`,
     };
   }
+}
 
+/** Rules that log say to access logs, and to whoever else reads it, whether a policy matched. */
+function hint(metadata: Map<string, unknown>, { policy }: AccessVerdict): void {
+  metadata.set("envoy.common", { ...(metadata.get("envoy.common") as object | undefined), access_log_hint: policy !== undefined });
 }
 
 /** Tells what shadow rules decided, under the name that Envoy's filter has, whatever this one is called. */
@@ -103,7 +108,9 @@ export class NetworkRbacFilter implements NetworkFilter {
     const { rules, shadowRules, shadowPrefix } = this.#settings;
     if (shadowRules !== undefined) tell(metadata, "envoy.filters.network.rbac", shadowPrefix, shadowRules.decide(info, undefined), this.#counters);
     if (rules === undefined) return "allow";
-    const { allowed } = rules.decide(info, undefined);
+    const verdict = rules.decide(info, undefined);
+    if (rules.action === "log") hint(metadata, verdict);
+    const { allowed } = verdict;
     (allowed ? this.#counters.allowed : this.#counters.denied).increment();
     return allowed ? "allow" : "deny";
   }
