@@ -80,6 +80,16 @@ test("the client's address is the peer's where what x-forwarded-for says is no a
   assert.deepEqual(said, ["a 203.0.113.7", "a 127.0.0.1", "a 127.0.0.1", "a 2001:db8::1", "a 127.0.0.1"]);
 });
 
+test("what Envoy's filters would note beyond Istio's is told by its name", () => {
+  const grpcStats = (config: JsonObject): JsonObject => filter("envoy.filters.http.grpc_stats", "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig", config);
+  const state = (...keys: readonly string[]): JsonObject => filter("keep", "envoy.extensions.filters.http.set_filter_state.v3.Config", { onRequestHeaders: keys.map((objectKey) => ({ objectKey, formatString: { textFormatSource: { inlineString: "x" } } })) });
+  const told: string[] = [];
+  compile({ httpFilters: [grpcStats({ emitFilterState: true, statsForAllMethods: false }), state("io.istio.peer_principal", "envoy.filters.listener.original_dst.local_ip")] }, told);
+  assert.deepEqual(told, []);
+  compile({ httpFilters: [grpcStats({ statsForAllMethods: true, enableUpstreamStats: true }), state("mine")] }, told);
+  assert.deepEqual(told, ["envoy.filters.http.grpc_stats: statsForAllMethods has no effect here", "envoy.filters.http.grpc_stats: enableUpstreamStats has no effect here", "set_filter_state: mine has no effect here"]);
+});
+
 test("what stands for a plugin is told of by its name, and refuses every request", async () => {
   const closed = filter("extensions.istio.io/trafficextension/shop.a", "envoy.extensions.filters.http.rbac.v3.RBAC", { rules: {} });
   const told: string[] = [];

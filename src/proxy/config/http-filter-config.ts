@@ -3,10 +3,12 @@ import type {
   CorsPolicy as CorsPolicyMessage,
   ExtAuthz,
   ExtAuthzPerRoute,
+  GrpcStatsConfig,
   HTTPFault,
   HttpFilter as HttpFilterMessage,
   HttpRbac,
   HttpRbacPerRoute,
+  HttpSetFilterState,
   IstioStatsConfig,
   JwtAuthentication,
   JwtPerRouteConfig,
@@ -28,8 +30,9 @@ import { unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileCors } from "./cors-config.ts";
 import { compileExtAuthz, compileExtAuthzPerRoute } from "./ext-authz-config.ts";
 import { compileFault } from "./fault-config.ts";
+import { tellFilterState } from "./filter-state-config.ts";
 import { compileJwtAuthn, compileJwtPerRoute } from "./jwt-authn-config.ts";
-import { compileLocalRateLimit } from "./local-rate-limit-config.ts";
+import { compileLocalRateLimit, compileLocalRateLimitPerRoute } from "./local-rate-limit-config.ts";
 import { compileHttpRbac, compileHttpRbacPerRoute } from "./rbac-config.ts";
 import { compileStats, standardStats, type StatsRules } from "./stats-config.ts";
 import { unpack } from "./transport-config.ts";
@@ -48,9 +51,6 @@ const passiveTypes = new Set([
   "envoy.extensions.filters.http.cors.v3.Cors",
   // Names are looked up where the cluster is chosen.
   "envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig",
-  "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig",
-  // What it keeps of a tunnel's request is known of the connection.
-  "envoy.extensions.filters.http.set_filter_state.v3.Config",
   "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig",
 ]);
 
@@ -121,11 +121,28 @@ function compileFilter(name: string, any: Any, statPrefix: string, where: string
       return new LocalRateLimitFilter(name, compileLocalRateLimit(message as LocalRateLimit, where, notes), services);
     case "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb":
       return new GrpcWebFilter(name);
+    case "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig":
+      tellGrpcStats(message as GrpcStatsConfig, notes);
+      return undefined;
+    case "envoy.extensions.filters.http.set_filter_state.v3.Config":
+      tellFilterState((message as HttpSetFilterState).onRequestHeaders, notes);
+      return undefined;
     case "stats.PluginConfig":
       return undefined;
     default:
       return "unknown";
   }
+}
+
+const allowlistField = 2;
+
+/** Messages are counted by Istio's metrics; Envoy's own, by method, are not. */
+function tellGrpcStats(message: GrpcStatsConfig, notes: ConfigNotes): void {
+  const { perMethodStatSpecifier: methods, enableUpstreamStats } = message;
+  if (methods.case === "statsForAllMethods" && methods.value.value) notes.ignored("envoy.filters.http.grpc_stats: statsForAllMethods");
+  if (enableUpstreamStats) notes.ignored("envoy.filters.http.grpc_stats: enableUpstreamStats");
+  // Of it there is no type here.
+  if (message.$unknown?.some(({ no }) => no === allowlistField) === true) notes.ignored("envoy.filters.http.grpc_stats: individualMethodStatsAllowlist");
 }
 
 /** What a filter that counts Istio's metrics counts; undefined for any other. */
@@ -186,7 +203,7 @@ function compileOverride(any: Any, where: string, notes: ConfigNotes): object | 
     case "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute":
       return compileExtAuthzPerRoute(message as ExtAuthzPerRoute, where, notes);
     case "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit":
-      return compileLocalRateLimit(message as LocalRateLimit, where, notes);
+      return compileLocalRateLimitPerRoute(message as LocalRateLimit, where, notes);
     default:
       return undefined;
   }

@@ -1,7 +1,8 @@
-import { LocalRateLimitSchema, type HeaderValueOption, type LocalRateLimit } from "../../wire/envoy/index.ts";
+import { LocalRateLimitSchema, type LocalRateLimit } from "../../wire/envoy/index.ts";
 import { LocalRateLimitSettings, TokenBucket } from "../filters/local-rate-limit-filter.ts";
 import { checkFields, durationOr, invalid, type ConfigNotes } from "./config-check.ts";
 import { fractionOf } from "./fraction.ts";
+import { compileMutation } from "./header-mutation-config.ts";
 
 const tooManyRequests = 429;
 /** Shorter intervals would be another limit than they say. */
@@ -19,10 +20,16 @@ export function compileLocalRateLimit(message: LocalRateLimit, where: string, no
     // A filter that says nothing of how many requests it holds for counts none.
     enabled: fractionOf(message.filterEnabled?.defaultValue, 0),
     enforced: fractionOf(message.filterEnforced?.defaultValue, 0),
-    answerFields: message.responseHeadersToAdd.map(fieldOf),
-    unenforcedFields: message.requestHeadersToAddWhenNotEnforced.map(fieldOf),
+    answer: compileMutation(message.responseHeadersToAdd, [], "response", `${where}: responseHeadersToAdd`, notes),
+    unenforced: compileMutation(message.requestHeadersToAddWhenNotEnforced, [], "request", `${where}: requestHeadersToAddWhenNotEnforced`, notes),
     statPrefix: message.statPrefix,
   });
+}
+
+/** What a route says instead; without a bucket it would be no limit. */
+export function compileLocalRateLimitPerRoute(message: LocalRateLimit, where: string, notes: ConfigNotes): LocalRateLimitSettings {
+  if (message.tokenBucket === undefined) throw invalid(where, "tokenBucket must be set: to limit nothing here, turn the filter off");
+  return compileLocalRateLimit(message, where, notes);
 }
 
 function bucketOf(message: LocalRateLimit, where: string, notes: ConfigNotes): TokenBucket | undefined {
@@ -34,8 +41,4 @@ function bucketOf(message: LocalRateLimit, where: string, notes: ConfigNotes): T
   // It would never be filled again.
   if (bucket.tokensPerFill === 0) throw invalid(where, "tokenBucket.tokensPerFill must be at least 1");
   return new TokenBucket({ max: bucket.maxTokens, perFill: bucket.tokensPerFill ?? 1, fillIntervalMs, clock: notes.services.clock });
-}
-
-function fieldOf(option: HeaderValueOption): readonly [name: string, value: string] {
-  return [(option.header?.key ?? "").toLowerCase(), option.header?.value ?? ""];
 }

@@ -1,9 +1,10 @@
-import type { Filter, NetworkExtAuthz, NetworkRbac } from "../../wire/envoy/index.ts";
+import type { Filter, NetworkExtAuthz, NetworkRbac, NetworkSetFilterState } from "../../wire/envoy/index.ts";
 import { NetworkExtAuthzFilter } from "../filters/network-ext-authz-filter.ts";
 import type { NetworkFilter } from "../filters/network-filter.ts";
 import { NetworkRbacFilter } from "../filters/rbac-filter.ts";
 import { unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileNetworkExtAuthz } from "./ext-authz-config.ts";
+import { tellFilterState } from "./filter-state-config.ts";
 import { compileNetworkRbac } from "./rbac-config.ts";
 import { unpack } from "./transport-config.ts";
 
@@ -26,8 +27,10 @@ export function compileNetworkFilter(message: Filter, where: string, notes: Conf
       const authz = config as NetworkExtAuthz;
       return new NetworkExtAuthzFilter(message.name, compileNetworkExtAuthz(authz, here, notes), notes.services.statistics, authz.statPrefix);
     }
-    case "stats.PluginConfig":
     case "envoy.extensions.filters.network.set_filter_state.v3.Config":
+      tellFilterState((config as NetworkSetFilterState).onNewConnection, notes);
+      return undefined;
+    case "stats.PluginConfig":
       return undefined;
     default:
       if (passiveNames.has(message.name)) return undefined;

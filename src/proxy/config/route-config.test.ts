@@ -150,6 +150,20 @@ suite("actions", () => {
     assert.deepEqual([stranger.body, stranger.headers["access-control-allow-origin"]], ["ok", undefined]);
   });
 
+  test("a CORS policy holds for all requests, for none, or is refused; what only counts is told", () => {
+    const notes: string[] = [];
+    const cors = (more: Record<string, JsonValue>): unknown => {
+      const policy = { "@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy", allowOriginStringMatch: [{ exact: "https://a.test" }], ...more };
+      const message = fromJson(RouteConfigurationSchema, one({ route: { cluster: "c" }, typedPerFilterConfig: { "envoy.filters.http.cors": policy } }), { registry: envoyRegistry() });
+      return compileRouteTable(message, new ConfigNotes((note) => notes.push(note))).virtualHosts[0]?.routes[0]?.cors;
+    };
+    const part = (numerator: number): JsonValue => ({ defaultValue: { numerator } });
+    assert.notEqual(cors({ filterEnabled: part(100) }), undefined);
+    assert.equal(cors({ filterEnabled: part(0), shadowEnabled: part(100) }), undefined);
+    assert.deepEqual(notes, ["envoy.filters.http.cors: shadowEnabled has no effect here: origins are not counted"]);
+    assert.throws(() => cors({ filterEnabled: part(50) }), /typedPerFilterConfig envoy.filters.http.cors: filterEnabled for a part of the requests is not supported/);
+  });
+
   test("what cannot be served is refused with its place and name", () => {
     const refused: readonly (readonly [route: Record<string, JsonValue>, message: RegExp])[] = [
       [{ route: { cluster: "c", hedgePolicy: { hedgeOnPerTryTimeout: true } } }, /route r: the field hedgePolicy is not supported/],

@@ -4,7 +4,7 @@ import { fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { systemClock } from "../../base/index.ts";
 import { LocalRateLimitSchema } from "../../wire/envoy/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
-import { compileLocalRateLimit } from "../config/local-rate-limit-config.ts";
+import { compileLocalRateLimit, compileLocalRateLimitPerRoute } from "../config/local-rate-limit-config.ts";
 import { testRequest } from "../testing/filter-request.ts";
 import { standaloneServices } from "./filter-services.ts";
 import { LocalRateLimitFilter } from "./local-rate-limit-filter.ts";
@@ -38,4 +38,26 @@ test("a bucket that would hold nothing, never be filled, or be filled too often 
     const message = fromJson(LocalRateLimitSchema, { statPrefix: "limiter", tokenBucket: { ...bucket, [field]: value } });
     assert.throws(() => compileLocalRateLimit(message, "test", notes), new RegExp(`tokenBucket\\.${field} must be at least`));
   }
+});
+
+test("fields are told as they say: appended, in place of another, only where there is one, and with what is known of the request", () => {
+  const services = standaloneServices();
+  const compile = (config: JsonObject) =>
+    compileLocalRateLimit(fromJson(LocalRateLimitSchema, { statPrefix: "limiter", filterEnabled: { defaultValue: { numerator: 100 } }, tokenBucket: { maxTokens: 1, fillInterval: "3600s" }, ...config }), "test", new ConfigNotes(() => undefined, services));
+  const field = (key: string, value: string, appendAction: string): JsonObject => ({ header: { key, value }, appendAction });
+  const fields = [field("x-a", "1", "APPEND_IF_EXISTS_OR_ADD"), field("x-b", "1", "OVERWRITE_IF_EXISTS"), field("x-c", "1", "ADD_IF_ABSENT"), field("x-d", "1", "OVERWRITE_IF_EXISTS_OR_ADD"), field("x-e", "%REQ(x-a)%", "APPEND_IF_EXISTS_OR_ADD")];
+  const open = new LocalRateLimitFilter("limit", compile({ requestHeadersToAddWhenNotEnforced: fields }), services);
+  assert.equal(open.onRequest(testRequest()), undefined);
+  const told = testRequest("/", { headers: { "x-a": "0", "x-c": "0", "x-d": "0" } });
+  assert.equal(open.onRequest(told), undefined);
+  assert.deepEqual(Object.fromEntries(told.fields), { "x-a": "0,1", "x-c": "0", "x-d": "1", "x-e": "0" });
+  const closed = new LocalRateLimitFilter("limit", compile({ filterEnforced: { defaultValue: { numerator: 100 } }, responseHeadersToAdd: [...fields, field("x-code", "%RESPONSE_CODE%", "ADD_IF_ABSENT")] }), services);
+  assert.equal(closed.onRequest(testRequest()), undefined);
+  assert.deepEqual(closed.onRequest(testRequest())?.headers, [["x-a", "1"], ["x-c", "1"], ["x-d", "1"], ["x-code", "429"]]);
+  assert.throws(() => compile({ responseHeadersToAdd: [field("content-length", "1", "ADD_IF_ABSENT")] }), /test: responseHeadersToAdd: the header content-length must not be changed/);
+});
+
+test("a route's limit without a bucket would be none, and is refused", () => {
+  const message = fromJson(LocalRateLimitSchema, { statPrefix: "limiter" });
+  assert.throws(() => compileLocalRateLimitPerRoute(message, "test", new ConfigNotes(() => undefined)), /test: tokenBucket must be set/);
 });

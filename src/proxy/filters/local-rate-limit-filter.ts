@@ -1,5 +1,6 @@
 import type { Clock } from "../../base/index.ts";
 import { responseFlags } from "../http/response-flags.ts";
+import { editHeaders, type HeaderMutation, type MutationContext } from "../routing/header-mutation.ts";
 import type { FilterCounter } from "./filter-statistics.ts";
 import type { FilterServices } from "./filter-services.ts";
 import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
@@ -42,18 +43,19 @@ export class LocalRateLimitSettings {
   /** Parts of the requests (0 to 1) that are counted, and of those that are refused when there is no token. */
   readonly enabled: number;
   readonly enforced: number;
-  readonly answerFields: readonly (readonly [name: string, value: string])[];
+  /** What the answer to a refused request says besides. */
+  readonly answer: HeaderMutation | undefined;
   /** Told to the upstream of a request that was counted out and let through. */
-  readonly unenforcedFields: readonly (readonly [name: string, value: string])[];
+  readonly unenforced: HeaderMutation | undefined;
   readonly statPrefix: string;
 
-  constructor(options: Pick<LocalRateLimitSettings, "bucket" | "status" | "enabled" | "enforced" | "answerFields" | "unenforcedFields" | "statPrefix">) {
+  constructor(options: Pick<LocalRateLimitSettings, "bucket" | "status" | "enabled" | "enforced" | "answer" | "unenforced" | "statPrefix">) {
     this.bucket = options.bucket;
     this.status = options.status;
     this.enabled = options.enabled;
     this.enforced = options.enforced;
-    this.answerFields = options.answerFields;
-    this.unenforcedFields = options.unenforcedFields;
+    this.answer = options.answer;
+    this.unenforced = options.unenforced;
     this.statPrefix = options.statPrefix;
   }
 }
@@ -84,11 +86,29 @@ export class LocalRateLimitFilter implements HttpFilter {
     }
     this.#counter(settings, "rate_limited").increment();
     if (random() >= settings.enforced) {
-      for (const [name, value] of settings.unenforcedFields) request.setHeader(name, value);
+      if (settings.unenforced !== undefined) this.#tellUpstream(settings.unenforced, request);
       return undefined;
     }
     this.#counter(settings, "enforced").increment();
-    return { status: settings.status, body: "local_rate_limited", headers: settings.answerFields, flag: responseFlags.rateLimited, details: "local_rate_limited" };
+    const { status, answer } = settings;
+    const headers = answer === undefined ? [] : editHeaders([answer], this.#context(request, status), () => false).added;
+    return { status, body: "local_rate_limited", headers, flag: responseFlags.rateLimited, details: "local_rate_limited" };
+  }
+
+  #tellUpstream(mutation: HeaderMutation, request: FilterRequest): void {
+    const { dropped, added } = editHeaders([mutation], this.#context(request, 0), (name) => request.header(name) !== undefined);
+    for (const name of dropped) request.removeHeader(name);
+    for (const [name, value] of added) {
+      const before = request.header(name);
+      request.setHeader(name, before === undefined ? value : `${before},${value}`);
+    }
+  }
+
+  /** What values of fields may refer to: there is no upstream yet, and no answer but ours. */
+  #context(request: FilterRequest, status: number): MutationContext {
+    const { connection, metadata } = request;
+    const none = { cluster: "", upstreamHost: "", response: undefined };
+    return { ...none, request, connection, metadata, status, clientAddress: () => request.clientAddress, startedMs: this.#services.clock.nowMs(), routeName: request.route?.name ?? "", flags: () => (status === 0 ? "" : "RL") };
   }
 
   #counter(settings: LocalRateLimitSettings, name: string): FilterCounter {
