@@ -85,6 +85,7 @@ class Reader implements DashboardReader {
   #messagesVersion = 0;
   /** Why there are no newer ones. */
   #messagesProblem: string | undefined;
+  #analysedAtMs: number | undefined;
   #pilotsVersion = 0;
   #analysisTimer: Disposable | undefined;
   #isRunning = false;
@@ -170,6 +171,7 @@ class Reader implements DashboardReader {
       try {
         this.#messages = configMessagesOf(this.#mesh.objects(), this.#mesh.unread);
         this.#messagesProblem = undefined;
+        this.#analysedAtMs = clock.nowMs();
       } catch (error) {
         this.#messagesProblem = messageOf(error);
         log.error("the configuration could not be analysed", { error: this.#messagesProblem });
@@ -211,7 +213,7 @@ class Reader implements DashboardReader {
 
   /** That nothing is found must not be taken for that nothing was looked at. */
   #analysisSource(): SourceState[] {
-    return this.#messagesProblem === undefined ? [] : [{ name: "analysis", ok: false, problem: `the configuration cannot be analysed, so that messages are missing: ${this.#messagesProblem}; serin analyze tells more` }];
+    return this.#messagesProblem === undefined ? [] : [{ name: "analysis", ok: false, ...(this.#analysedAtMs === undefined ? {} : { asOfMs: this.#analysedAtMs }), problem: `the configuration cannot be analysed, so that messages are missing: ${this.#messagesProblem}; serin analyze tells more` }];
   }
 
   async #viewOf(name: TopicName, parameters: Topics[TopicName]["parameters"], reader: ViewReader, input: ViewInput): Promise<View> {

@@ -3,7 +3,7 @@ import { yaml } from "@codemirror/lang-yaml";
 import { bracketMatching, foldGutter, foldKeymap, HighlightStyle, indentOnInput, indentUnit, syntaxHighlighting } from "@codemirror/language";
 import { lintGutter, setDiagnostics, type Diagnostic } from "@codemirror/lint";
 import { Compartment, EditorState, type Extension } from "@codemirror/state";
-import { drawSelection, EditorView, highlightActiveLine, highlightActiveLineGutter, keymap, lineNumbers } from "@codemirror/view";
+import { drawSelection, EditorView, highlightActiveLine, highlightActiveLineGutter, highlightSpecialChars, keymap, lineNumbers } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
 import type { ConfigMessage } from "../../../api/dashboard/index.ts";
 import { rangeOfMessage } from "./yaml-position.ts";
@@ -63,6 +63,8 @@ export class CodeMirrorEditor {
     root.addEventListener("keydown", (event) => event.stopPropagation());
     const extensions: Extension[] = [
       lineNumbers(),
+      // Letters that are not seen, or turn round what is: an object may hold them so that it looks like another.
+      highlightSpecialChars(),
       foldGutter(),
       lintGutter(),
       history(),

@@ -1,5 +1,6 @@
 import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
+import { seenText } from "./seen-text.ts";
 import { diffHunks, lineDiff } from "./line-diff.ts";
 
 const signs = { same: " ", gone: "−", new: "+" } as const;
@@ -26,7 +27,7 @@ export function DiffView({ before, after, label }: { readonly before: string; re
                 {signs[line.kind]}
               </span>
               <span class="visually-hidden">{words[line.kind]}</span>
-              <code>{line.text === "" ? " " : line.text}</code>
+              <code>{line.text === "" ? " " : seenText(line.text)}</code>
             </div>
           ))}
         </div>
