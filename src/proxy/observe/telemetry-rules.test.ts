@@ -42,6 +42,18 @@ test("metrics have the labels that Telemetry gives them, lose those that it take
   assert.equal(lines.filter((line) => line.startsWith("istio_request_bytes_count")).join().endsWith(" 1"), true, "the plain observation alone");
 });
 
+test("an override without a name is of all metrics; one that holds only at times, or of no metric, is told", () => {
+  const told: string[] = [];
+  const config = create(IstioStatsConfigSchema, { statPrefix: "mine", metrics: [{ tagsToRemove: ["source_app"] }, { name: "requests_total", drop: true, match: "response.code == 200" }, { name: "istio_requests_total", drop: true }] });
+  const { metrics } = compileStats(config, "listener", new ConfigNotes((note) => told.push(note)));
+  assert.deepEqual(["requests_total", "tcp_sent_bytes_total"].map((name) => [metrics.get(name)?.drop, metrics.get(name)?.removed]), [[false, new Set(["source_app"])], [false, new Set(["source_app"])]]);
+  assert.deepEqual(told.map((note) => note.replace(/: it is none of .*/, "")), [
+    "istio.stats: statPrefix mine has no effect here: names of metrics begin with istio_",
+    "istio.stats: the override of requests_total is not applied, as it holds only where response.code == 200",
+    "istio.stats: the override of istio_requests_total has no effect here",
+  ]);
+});
+
 test("a log takes what its expression holds for; one that nothing here can write is refused by its type", () => {
   const config = { case: "typedConfig" as const, value: anyPack(FileAccessLogSchema, create(FileAccessLogSchema, { path: "/dev/stdout", accessLogFormat: { case: "format", value: "%REQ_WITHOUT_QUERY(:PATH)%" } })) };
   const filtered = (expression: string) =>
