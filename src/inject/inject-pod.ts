@@ -17,6 +17,7 @@ import { applicationProbers, rewriteProbes } from "./probes.ts";
 import { mergePrometheus } from "./prometheus.ts";
 import { sidecarTemplate } from "./sidecar-template.ts";
 import { proxyContainerName, type InjectedPod, type TemplateInput } from "./template-input.ts";
+import type { Tree } from "./tree.ts";
 
 /** Whose templates are used. */
 export interface InjectionContext {
@@ -83,7 +84,7 @@ function templateInput(request: InjectionRequest, { settings, mesh, revision, na
     owner: ownerOf(pod),
     values: settings.values,
     mesh,
-    proxyConfig: podProxyConfig(mesh, proxyConfigLayers(proxyConfigs, scope)),
+    proxyConfig: podProxyConfig(mesh, [...proxyConfigLayers(proxyConfigs, scope), ...statusPortLayer(annotations[podAnnotations.statusPort])]),
     revision,
     clusterName: request.cluster ?? settings.values.clusterName,
     network: labels[podLabels.network] ?? request.network ?? settings.values.network,
@@ -93,6 +94,12 @@ function templateInput(request: InjectionRequest, { settings, mesh, revision, na
 }
 
 const nothing: InjectedPod = { labels: {}, annotations: {}, spec: {} };
+
+/** Where the proxy answers probes has to be where they are sent; none at all is no port to listen on. */
+function statusPortLayer(annotation: string | undefined): Tree[] {
+  const statusPort = Number(annotation ?? 0);
+  return statusPort === 0 ? [] : [{ statusPort }];
+}
 
 /** The templates that the pod asks for, or the configured ones, in the order in which they are laid on it. */
 function renderTemplates(input: TemplateInput, settings: InjectionSettings): InjectedPod[] {
@@ -172,16 +179,17 @@ function withProxyUser(pod: Pod, own: Container | undefined): Pod {
 
 /** What no template can say: metrics, probes, the status annotation and the order of the containers. */
 function finish(original: Pod, merged: Pod, template: InjectedPod, input: TemplateInput, { settings, revision }: InjectionContext): Pod {
-  const statusPort = Number(input.annotations[podAnnotations.statusPort] ?? input.proxyConfig.statusPort);
+  const { statusPort } = input.proxyConfig;
+  const answers = Number(input.annotations[podAnnotations.statusPort] ?? statusPort) !== 0;
   let pod = merged;
   const environment: { name: string; value: string }[] = [];
-  const metrics = mergePrometheus(pod, input.mesh, input.proxyConfig.statusPort);
+  const metrics = mergePrometheus(pod, input.mesh, statusPort);
   if (metrics !== undefined) {
     pod = withAnnotations(pod, metrics.annotations);
     if (metrics.application !== undefined) environment.push({ name: "ISTIO_PROMETHEUS_ANNOTATIONS", value: metrics.application });
   }
-  if (findAnyContainer(pod, proxyContainerName) !== undefined && rewritesProbes(original, settings)) {
-    const probers = applicationProbers(pod, input.proxyConfig.statusPort);
+  if (answers && findAnyContainer(pod, proxyContainerName) !== undefined && rewritesProbes(original, settings)) {
+    const probers = applicationProbers(pod, statusPort);
     if (probers !== undefined) environment.push({ name: "ISTIO_KUBE_APP_PROBERS", value: probers });
     pod = rewriteProbes(pod, statusPort);
   }

@@ -59,6 +59,8 @@ export function podProxyConfig(mesh: MeshForInjection, layers: readonly Tree[]):
   const proxyMetadata = Object.assign({}, ...all.map((layer) => textMapAt(layer, "proxyMetadata"))) as Record<string, string>;
   if (Object.keys(proxyMetadata).length > 0) config["proxyMetadata"] = proxyMetadata;
   else delete config["proxyMetadata"];
+  const proxyHeaders = all.reduce<Tree | undefined>((before, layer) => joinedHeaders(before, treeAt(layer, "proxyHeaders")), undefined);
+  if (proxyHeaders !== undefined) config["proxyHeaders"] = proxyHeaders;
   for (const [field, value] of Object.entries(defaults)) if (config[field] === value) delete config[field];
   const mode = textAt(config, "interceptionMode") ?? "REDIRECT";
   return {
@@ -69,6 +71,14 @@ export function podProxyConfig(mesh: MeshForInjection, layers: readonly Tree[]):
     imageType: textAt(config, "image", "imageType") ?? "",
     json: JSON.stringify(config),
   };
+}
+
+/** Of these a stronger layer that says nothing leaves what a weaker one says, as upstream does; the others go with the layer. */
+const keptHeaders = ["forwardedClientCert", "requestId", "attemptCount", "server", "envoyDebugHeaders"] as const;
+
+function joinedHeaders(before: Tree | undefined, over: Tree | undefined): Tree | undefined {
+  if (before === undefined || over === undefined) return over ?? before;
+  return { ...Object.fromEntries(keptHeaders.flatMap((field) => (before[field] === undefined ? [] : [[field, before[field]]]))), ...over };
 }
 
 /** A config is some lines; what is longer only keeps the webhook busy. */

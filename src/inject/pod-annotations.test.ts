@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { Container, Pod } from "../api/kubernetes/index.ts";
 import { annotationsWithoutEffect } from "./annotation-warnings.ts";
 import { podAnnotations } from "./annotations.ts";
+import { parseProxyConfig, podProxyConfig } from "./mesh.ts";
 import { injectPod, readInjectionSettings, readMeshForInjection, type InjectionOutcome } from "./index.ts";
 
 const defaults = { hub: "hub", tag: "1", istioNamespace: "istio-system", revision: "default", clusterName: "Kubernetes", network: "" };
@@ -135,6 +136,22 @@ test("a proxy config of a pod is read as the mesh's is: its faults refuse the po
   assert.deepEqual(found.kind === "injected" ? found.warnings : [], ["annotation proxy.istio.io/config: holdApplicationUntilProxyStart is not known here and has no effect; did you mean holdApplicationUntilProxyStarts?"]);
   assert.throws(() => outcome(config("statusPort: abc\ninterceptionMode: SOME")), /config must be a proxy config \(statusPort must be .*; interceptionMode must be one of/);
   assert.throws(() => outcome(config(`# ${"x".repeat(40_000)}`)), /must be at most 32768 characters, got 40002/);
+});
+
+test("the proxy is told to answer where the pod's probes are sent, and none are sent where it does not answer", () => {
+  const moved = injected({ [podAnnotations.statusPort]: "16000" });
+  assert.equal(container(moved, "app").readinessProbe?.httpGet?.port, 16_000);
+  assert.match(proxy(moved).env?.find(({ name }) => name === "PROXY_CONFIG")?.value ?? "", /"statusPort":16000/);
+  assert.equal(moved.metadata.annotations?.["prometheus.io/port"], "16000");
+  const silent = injected({ [podAnnotations.statusPort]: "0" });
+  assert.deepEqual(container(silent, "app").readinessProbe, { httpGet: { path: "/", port: 80 } });
+  assert.equal(proxy(silent).readinessProbe, undefined);
+});
+
+test("what a pod says of headers stands beside what the mesh says of others", () => {
+  const mesh = readMeshForInjection({ defaultConfig: { proxyHeaders: { requestId: { disabled: true }, server: { value: "mesh" }, preserveHttp1HeaderCase: true } } });
+  const { json } = podProxyConfig(mesh, [parseProxyConfig("proxyHeaders: {server: {value: pod}}")]);
+  assert.deepEqual(JSON.parse(json), { proxyHeaders: { requestId: { disabled: true }, server: { value: "pod" } } });
 });
 
 test("annotations that only keep the webhook busy are refused, or told of in one line", () => {
