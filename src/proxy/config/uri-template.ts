@@ -1,14 +1,18 @@
 import type { StringMatcher } from "../routing/matchers.ts";
 import { invalid } from "./config-check.ts";
+import { compileRegex } from "./regex.ts";
 
 /** `*` stands for one segment that is not empty, `**` for any rest, with slashes; both may be in braces, with a name. */
 export function compileUriTemplate(template: string, where: string): StringMatcher {
   if (!template.startsWith("/")) throw invalid(where, `the path template "${template}" must begin with a slash`);
   const pieces: string[] = [];
   let seenRest = false;
+  let inSegment = 0;
+  let severalInSegment = false;
   for (const match of template.matchAll(/\{([^{}]*)\}|(\*{1,2})|([^{}*]+)|./g)) {
     const [whole, braces, stars, literal] = match;
     if (literal !== undefined) {
+      if (literal.includes("/")) inSegment = 0;
       pieces.push(literal.replaceAll(/[\\^$.*+?()[\]{}|/]/g, String.raw`\$&`));
       continue;
     }
@@ -16,8 +20,12 @@ export function compileUriTemplate(template: string, where: string): StringMatch
     if (operator === undefined) throw invalid(where, `the path template "${template}" is wrong at "${whole}"`);
     if (seenRest) throw invalid(where, `the path template "${template}" has more after **`);
     seenRest = operator === "**";
+    inSegment += 1;
+    severalInSegment ||= inSegment > 1;
     pieces.push(seenRest ? ".*" : "[^/]+");
   }
+  // Several in one segment could share it in many ways, all of which JavaScript's expressions would try on a long path.
+  if (severalInSegment) return compileRegex(`(?s)${pieces.join("")}`, where).matchesWhole;
   const pattern = new RegExp(`^${pieces.join("")}$`, "s");
   return (path) => pattern.test(path);
 }

@@ -67,6 +67,8 @@ describe("permissions", () => {
     };
     const allows = (pattern: string, path: string): boolean => filterOf(policy([template(pattern)])).onRequest(testRequest(path)) === undefined;
     assert.deepEqual(["/a/x/b", "/a//b", "/a/x/y/b"].map((path) => allows("/a/{*}/b", path)), [true, false, false]);
+    assert.deepEqual(["/a/x-y/b", "/a/-y/b", "/a/x-/y/b", `/a/${"-".repeat(20_000)}`].map((path) => allows("/a/{one}-{two}/b", path)), [true, false, false, false], "also where a path could be shared out in many ways");
+    assert.deepEqual(["/a/x-y/b/c", "/a/b"].map((path) => allows("/a/{*}-{**}", path)), [true, false]);
     assert.deepEqual(["/a/", "/a/x/y", "/b"].map((path) => allows("/a/{**}", path)), [true, true, false]);
   });
 });
