@@ -90,6 +90,13 @@ test("what Envoy's filters would note beyond Istio's is told by its name", () =>
   assert.deepEqual(told, ["envoy.filters.http.grpc_stats: statsForAllMethods has no effect here", "envoy.filters.http.grpc_stats: enableUpstreamStats has no effect here", "set_filter_state: mine has no effect here"]);
 });
 
+test("attributes of the environment need not be encoded", (context) => {
+  process.env["OTEL_RESOURCE_ATTRIBUTES"] = "service.version=100%,service.namespace=a%20b";
+  context.after(() => Reflect.deleteProperty(process.env, "OTEL_RESOURCE_ATTRIBUTES"));
+  const typedConfig = { "@type": "type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig", serviceName: "web", grpcService: { envoyGrpc: { clusterName: "collector" } }, resourceDetectors: [{ name: "envoy.tracers.opentelemetry.resource_detectors.environment" }] };
+  assert.notEqual(compile({ tracing: { provider: { name: "envoy.tracers.opentelemetry", typedConfig } } }).connection.tracing, undefined);
+});
+
 test("what stands for a plugin is told of by its name, and refuses every request", async () => {
   const closed = filter("extensions.istio.io/trafficextension/shop.a", "envoy.extensions.filters.http.rbac.v3.RBAC", { rules: {} });
   const told: string[] = [];

@@ -149,7 +149,16 @@ const environmentDetector = "envoy.tracers.opentelemetry.resource_detectors.envi
 function resourceOfEnvironment(detectors: readonly string[], notes: ConfigNotes): Readonly<Record<string, string>> {
   for (const name of detectors) if (name !== environmentDetector) notes.ignored(`tracing: the resource detector ${name}`);
   const text = detectors.includes(environmentDetector) ? (process.env["OTEL_RESOURCE_ATTRIBUTES"] ?? "") : "";
-  return Object.fromEntries(text.split(",").flatMap((pair) => (pair.includes("=") ? [[pair.slice(0, pair.indexOf("=")).trim(), decodeURIComponent(pair.slice(pair.indexOf("=") + 1).trim())]] : [])));
+  return Object.fromEntries(text.split(",").flatMap((pair) => (pair.includes("=") ? [[pair.slice(0, pair.indexOf("=")).trim(), decoded(pair.slice(pair.indexOf("=") + 1).trim())]] : [])));
+}
+
+/** People write `100%` as well. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 function compileTag({ tag: name, type }: CustomTag, where: string, notes: ConfigNotes): CustomSpanTag[] {

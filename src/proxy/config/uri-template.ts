@@ -25,7 +25,10 @@ export function compileUriTemplate(template: string, where: string): StringMatch
     pieces.push(seenRest ? ".*" : "[^/]+");
   }
   // Several in one segment could share it in many ways, all of which JavaScript's expressions would try on a long path.
-  if (severalInSegment) return compileRegex(`(?s)${pieces.join("")}`, where).matchesWhole;
+  if (severalInSegment) {
+    const linear = compileRegex(`(?s)${pieces.join("")}`, where);
+    return (path) => linear.matchesWhole(path);
+  }
   const pattern = new RegExp(`^${pieces.join("")}$`, "s");
   return (path) => pattern.test(path);
 }
