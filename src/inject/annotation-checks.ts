@@ -22,6 +22,9 @@ const arePortsOrAll: Check = (value) => (value === "*" ? undefined : arePorts(va
 const isRange: Check = (value) => (/^(\d{1,3}(\.\d{1,3}){3}\/\d{1,2}|[0-9a-fA-F:.]+\/\d{1,3})$/.test(value) ? undefined : "an IP range");
 const areRanges: Check = (value) => (value === "" || value.split(",").every((range) => isRange(range) === undefined) ? undefined : "IP ranges with commas between them, such as 10.0.0.0/8,fd00::/8");
 const areRangesOrAll: Check = (value) => (value === "*" ? undefined : areRanges(value));
+/** Of Linux: at most 15 characters. */
+const isInterface = /^[a-zA-Z][a-zA-Z0-9_.-]{0,14}$/;
+const areInterfaces: Check = (value) => (value === "" || value.split(",").every((name) => isInterface.test(name.trim())) ? undefined : "names of interfaces with commas between them, such as eth1,net1");
 const isMode: Check = (value) => (["REDIRECT", "TPROXY", "NONE"].includes(value) ? undefined : "REDIRECT, TPROXY or NONE");
 const isJsonObject: Check = (value) => {
   try {
@@ -51,6 +54,9 @@ const checks: Readonly<Record<string, Check>> = {
   [podAnnotations.excludeInboundPorts]: arePorts,
   [podAnnotations.includeOutboundPorts]: arePorts,
   [podAnnotations.excludeOutboundPorts]: arePorts,
+  [podAnnotations.excludeInterfaces]: areInterfaces,
+  [podAnnotations.kubevirtInterfaces]: areInterfaces,
+  [podAnnotations.rerouteVirtualInterfaces]: areInterfaces,
   [podAnnotations.mergeMetrics]: isTruth,
   [podAnnotations.proxyCpu]: isQuantity,
   [podAnnotations.proxyCpuLimit]: isQuantity,

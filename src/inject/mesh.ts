@@ -1,7 +1,7 @@
 import { parse } from "yaml";
 import { parseMeshConfig } from "../api/istio/index.ts";
 import { messageOf, userError } from "../base/index.ts";
-import { flagAt, isTree, numberAt, textAt, textMapAt, treeAt, type Tree } from "./tree.ts";
+import { flagAt, isTree, listAt, numberAt, textAt, textMapAt, treeAt, type Tree } from "./tree.ts";
 
 /** What injection reads of the mesh config. */
 export interface MeshForInjection {
@@ -11,6 +11,8 @@ export interface MeshForInjection {
   readonly proxyInboundListenPort: number;
   readonly enablePrometheusMerge: boolean;
   readonly inboundToLocalhost: boolean;
+  /** Some collector of OpenTelemetry wants its conventions for what a service is called. */
+  readonly describesServices: boolean;
   /** `defaultConfig`, as it is written. */
   readonly defaultConfig: Tree;
 }
@@ -34,6 +36,7 @@ export function readMeshForInjection(mesh: unknown): MeshForInjection {
     proxyInboundListenPort: numberAt(mesh, "proxyInboundListenPort") ?? 15_006,
     enablePrometheusMerge: flagAt(mesh, "enablePrometheusMerge") ?? true,
     inboundToLocalhost: textAt(mesh, "inboundTrafficPolicy", "mode") === "LOCALHOST",
+    describesServices: listAt(mesh, "extensionProviders").some((provider) => textAt(provider, "opentelemetry", "serviceAttributeEnrichment") === "OTEL_SEMANTIC_CONVENTIONS"),
     defaultConfig: treeAt(mesh, "defaultConfig") ?? {},
   };
 }

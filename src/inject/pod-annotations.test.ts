@@ -154,6 +154,26 @@ test("what a pod says of headers stands beside what the mesh says of others", ()
   assert.deepEqual(JSON.parse(json), { proxyHeaders: { requestId: { disabled: true }, server: { value: "pod" } } });
 });
 
+test("collectors that want OpenTelemetry's conventions are told of the service by its annotations, labels and image", () => {
+  const mesh = { extensionProviders: [{ name: "otel", opentelemetry: { serviceAttributeEnrichment: "OTEL_SEMANTIC_CONVENTIONS" } }] };
+  const told = (image: string, metadata: Partial<Pod["metadata"]> = {}, given: unknown = mesh): string | undefined => {
+    const pod: Pod = { metadata: { name: "web", ...metadata }, spec: { containers: [{ name: "app", image }] } };
+    const found = injectPod({ pod, namespace: "demo", namespaceLabels: {} }, { settings: readInjectionSettings({}, defaults), mesh: readMeshForInjection(given), revision: "default", nativeSidecars: false, proxyConfigs: [] });
+    return found.kind === "injected" ? proxy(found.pod).env?.find(({ name }) => name === "OTEL_RESOURCE_ATTRIBUTES")?.value : undefined;
+  };
+  assert.equal(told("hub:5000/app:1.2@sha256:ab"), "service.namespace=demo,service.version=1.2@sha256:ab,service.instance.id=demo.$(POD_NAME).app");
+  assert.equal(told("hub:5000/app", { annotations: { "resource.opentelemetry.io/service.namespace": "shop", "resource.opentelemetry.io/service.instance.id": "one" } }), "service.namespace=shop,service.instance.id=one");
+  assert.equal(told("app:1", { labels: { "app.kubernetes.io/version": "2" } }), "service.namespace=demo,service.version=2,service.instance.id=demo.$(POD_NAME).app");
+  assert.equal(told("app:1", {}, {}), undefined);
+});
+
+test("interfaces are names, not whatever a rule may be made of", () => {
+  for (const name of [podAnnotations.excludeInterfaces, podAnnotations.kubevirtInterfaces, podAnnotations.rerouteVirtualInterfaces]) {
+    assert.equal(outcome({ [name]: "eth1, net1.5" }).kind, "injected");
+    for (const bad of ["eth0;x", "eth0,,eth1", "0eth", "aninterfacewithalongname"]) assert.throws(() => outcome({ [name]: bad }), new RegExp(`${name} must be names of interfaces`));
+  }
+});
+
 test("annotations that only keep the webhook busy are refused, or told of in one line", () => {
   assert.throws(() => outcome({ [podAnnotations.proxyCpu]: `${"1".repeat(20_000)}x` }), (error: Error) => /proxyCPU must be a quantity/.test(error.message) && error.message.length < 1000);
   assert.throws(() => outcome({ [podAnnotations.templates]: Array.from({ length: 21 }, () => "sidecar").join(",") }), /templates must be at most 20 names/);

@@ -156,6 +156,7 @@ function proxyEnvironment(input: TemplateInput, type: "sidecar" | "router"): Env
     ...(annotations[podAnnotations.bootstrapOverride] === undefined ? [] : [{ name: "ISTIO_BOOTSTRAP_OVERRIDE", value: "/etc/istio/custom-bootstrap/custom_bootstrap.json" }]),
     { name: "ISTIO_META_MESH_ID", value: values.meshId === "" ? trustDomain : values.meshId },
     { name: "TRUST_DOMAIN", value: trustDomain },
+    ...(mesh.describesServices && type === "sidecar" ? [{ name: "OTEL_RESOURCE_ATTRIBUTES", value: serviceAttributes(input) }] : []),
     ...metadataVariables(proxyConfig.proxyMetadata),
   ];
 }
@@ -165,6 +166,26 @@ export function metadataVariables(metadata: Readonly<Record<string, string>>): E
   return Object.entries(metadata)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, value]) => ({ name, value }));
+}
+
+/** The service by OpenTelemetry's conventions for Kubernetes: what annotations say, else what the pod tells. The kubelet puts in the pod's name. */
+function serviceAttributes(input: TemplateInput): string {
+  const { annotations, namespace, pod } = input;
+  const own = (name: string): string | undefined => annotations[`resource.opentelemetry.io/service.${name}`] || undefined;
+  const containers = applicationContainersOf(pod);
+  const [first] = containers;
+  const version = own("version") ?? labelOf(input, "app.kubernetes.io/version") ?? (containers.length === 1 ? imageVersion(first?.image ?? "") : "");
+  const instance = own("instance.id") ?? (first === undefined ? "" : `${namespace}.$(POD_NAME).${first.name}`);
+  const attributes = { namespace: own("namespace") ?? namespace, version, "instance.id": instance };
+  return Object.entries(attributes).flatMap(([name, value]) => (value === "" ? [] : [`service.${name}=${value}`])).join(",");
+}
+
+/** `<tag>@<digest>`, or which of them an image has. */
+function imageVersion(image: string): string {
+  const [name = "", digest = ""] = image.split("@");
+  const colon = name.lastIndexOf(":");
+  const tag = colon > name.lastIndexOf("/") ? name.slice(colon + 1) : "";
+  return [tag, digest].filter((part) => part !== "").join("@");
 }
 
 function field(name: string, fieldPath: string): EnvVar {
