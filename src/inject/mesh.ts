@@ -98,8 +98,11 @@ export function parseProxyConfig(text: string): Tree {
   }
   if (value === null) return {};
   if (!isTree(value)) throw userError("annotation-invalid", "annotation proxy.istio.io/config must be an object, such as holdApplicationUntilProxyStarts: true");
-  return value;
+  return Object.fromEntries(Object.entries(value).map(([field, item]) => [field, numeric.has(field) && typeof item === "string" && /^\d{1,9}$/.test(item) ? Number(item) : item]));
 }
+
+/** Protobuf's JSON takes their numbers in quotes as well. */
+const numeric: ReadonlySet<string> = new Set(["concurrency", "proxyAdminPort", "statNameLength", "statusPort"]);
 
 export interface ProxyConfigIssues {
   readonly errors: readonly string[];

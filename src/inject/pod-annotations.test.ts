@@ -134,6 +134,7 @@ test("a proxy config of a pod is read as the mesh's is: its faults refuse the po
   const config = (value: string): Record<string, string> => ({ [podAnnotations.proxyConfig]: value });
   const found = outcome(config("holdApplicationUntilProxyStart: true\nstatNameLength: 9"));
   assert.deepEqual(found.kind === "injected" ? found.warnings : [], ["annotation proxy.istio.io/config: holdApplicationUntilProxyStart is not known here and has no effect; did you mean holdApplicationUntilProxyStarts?"]);
+  assert.match(proxy(injected(config("concurrency: '2'"))).env?.find(({ name }) => name === "PROXY_CONFIG")?.value ?? "", /"concurrency":2\}/, "a number in quotes is one");
   assert.throws(() => outcome(config("statusPort: abc\ninterceptionMode: SOME")), /config must be a proxy config \(statusPort must be .*; interceptionMode must be one of/);
   assert.throws(() => outcome(config(`# ${"x".repeat(40_000)}`)), /must be at most 32768 characters, got 40002/);
 });
