@@ -1,6 +1,6 @@
 import { podKind, type Pod } from "../../../api/kubernetes/index.ts";
 import { proxySections, type ProxyAnswer, type ProxySection } from "../../../api/dashboard/index.ts";
-import { messageOf, transientError, type Clock } from "../../../base/index.ts";
+import { messageOf, SerinError, transientError, type Clock } from "../../../base/index.ts";
 import { requestOverStream } from "../../../kube/index.ts";
 import {
   addressesOf,
@@ -33,6 +33,8 @@ import type { RequestHandler } from "./request-handlers.ts";
 const adminPort = 15_000;
 const proxyContainer = "istio-proxy";
 const timeoutMs = 20_000;
+/** Of a mesh of some thousands of services; longer ones are refused. */
+const maxDumpBytes = 64 << 20;
 /** A proxy of a large mesh has tens of thousands of endpoints; nobody reads so many rows. */
 const maxRows = 5_000;
 /** Of all details together; later rows go without. */
@@ -58,9 +60,18 @@ export function readProxy({ clock }: { readonly clock: Clock }): RequestHandler<
     const isZtunnel = pod.metadata.labels?.["app"] === "ztunnel";
     checkPod(pod, isZtunnel);
     const dump = await askAdmin(identity, { namespace, pod: name, path: `/config_dump${isZtunnel ? "" : "?include_eds=true"}` }, signal);
-    const table = isZtunnel ? ztunnelTable(dump as ZtunnelDump, section, clock.nowMs()) : proxyTable(new ConfigDump(jsonNames(dump), `the answer of ${name}`), section, clock.nowMs());
-    return await answerOf(table);
+    return await answerOf(tableIn(dump, { namespace, name, isZtunnel, section, nowMs: clock.nowMs() }));
   };
+}
+
+/** Whoever may start a pod may have anything answer on that port. */
+function tableIn(dump: unknown, { namespace, name, isZtunnel, section, nowMs }: { readonly namespace: string; readonly name: string; readonly isZtunnel: boolean; readonly section: ProxySection; readonly nowMs: number }): Table {
+  try {
+    return isZtunnel ? ztunnelTable(dump as ZtunnelDump, section, nowMs) : proxyTable(new ConfigDump(jsonNames(dump), `the answer of ${name}`), section, nowMs);
+  } catch (cause) {
+    if (cause instanceof SerinError) throw cause;
+    throw transientError("unavailable", `what the proxy of ${name} answered is not the configuration of a ${isZtunnel ? "ztunnel" : "proxy"}`, { cause, hint: `kubectl -n ${namespace} port-forward ${name} ${adminPort}, and look at /config_dump` });
+  }
 }
 
 function checkPod({ metadata, spec, status }: Pod, isZtunnel: boolean): void {
@@ -75,7 +86,7 @@ async function askAdmin(identity: Identity, { namespace, pod, path }: { readonly
   let answer: { readonly status: number; readonly text: string };
   try {
     const stream = await ownOf(identity).connectToPod({ namespace, pod, port: adminPort, signal });
-    answer = await requestOverStream(stream, { method: "GET", path, signal });
+    answer = await requestOverStream(stream, { method: "GET", path, maxAnswerBytes: maxDumpBytes, signal });
   } catch (cause) {
     if (cause instanceof Error && "code" in cause && cause.code === "forbidden") throw refusal("forbidden", `you may not forward ports of pods in namespace ${namespace}`, "it takes the right to create pods/portforward there");
     throw transientError("unavailable", `the proxy of ${pod} does not answer: ${messageOf(cause)}`, { cause, hint: `kubectl -n ${namespace} logs ${pod} -c ${proxyContainer}` });

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Duplex } from "node:stream";
-import type { SeriesAnswer, SeriesRequest } from "../../../api/dashboard/index.ts";
+import { proxySections, type SeriesAnswer, type SeriesRequest } from "../../../api/dashboard/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
-import { silentLogger, systemClock } from "../../../base/index.ts";
+import { SerinError, silentLogger, systemClock } from "../../../base/index.ts";
 import type { OwnCredentials } from "../access/identity.ts";
 import { AuditLog } from "../audit-log.ts";
 import { maxLogBytes } from "./read-logs.ts";
@@ -204,6 +204,19 @@ test("a proxy's sections are tables with the whole resource by row, without keys
 test("a proxy that answers garbage is told as away", async () => {
   const { ask } = rig({ objects: [proxyPod] }, "<html>");
   await assert.rejects(ask("GET /api/proxy", { namespace: "prod", pod: "shop-1", section: "clusters" }), { code: "unavailable", message: /no JSON/ });
+});
+
+test("a proxy that answers JSON of any other form is told as such, and is no fault of the server", async () => {
+  const ztunnelPod = { ...proxyPod, metadata: { ...proxyPod.metadata, labels: { app: "ztunnel" } } };
+  const odd = ["null", "5", "[]", "[null]", '"x"', '{"configs":5}', '{"configs":[null,{"@type":5}]}', '{"configs":[{"@type":"x.ClustersConfigDump","dynamicActiveClusters":5}]}', '{"workloads":5,"services":5,"policies":5,"certificates":5}', '{"workloads":[null],"services":[null],"policies":[null],"certificates":[null]}'];
+  for (const text of odd) {
+    for (const pod of [proxyPod, ztunnelPod]) {
+      for (const section of proxySections) {
+        const asked = rig({ objects: [pod] }, text).ask("GET /api/proxy", { namespace: "prod", pod: "shop-1", section });
+        await asked.catch((error: unknown) => assert.ok(error instanceof SerinError && error.kind !== "internal", `${text} ${section}: ${String(error)}`));
+      }
+    }
+  }
 });
 
 test("what would change is not said without the rights that it takes", async () => {
