@@ -90,6 +90,17 @@ test("what Envoy's filters would note beyond Istio's is told by its name", () =>
   assert.deepEqual(told, ["envoy.filters.http.grpc_stats: statsForAllMethods has no effect here", "envoy.filters.http.grpc_stats: enableUpstreamStats has no effect here", "set_filter_state: mine has no effect here"]);
 });
 
+test("an unknown filter that is off costs nothing until a route turns it on, which is then not served without it", async () => {
+  const told: string[] = [];
+  const lua = { ...filter("envoy.filters.http.lua", "envoy.extensions.filters.http.router.v3.Router"), disabled: true };
+  compile({ httpFilters: [lua] }, told);
+  assert.deepEqual(told, ["the disabled HTTP filter envoy.filters.http.lua has no effect here"]);
+  const on = { "envoy.filters.http.lua": { "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig" } };
+  await using harness = await serving([lua], [{ match: { prefix: "/on" }, route: { cluster: "a" }, typedPerFilterConfig: on }, { match: { prefix: "/" }, route: { cluster: "a" } }]);
+  const [plain, turned] = [await harness.get("/"), await harness.get("/on")];
+  assert.deepEqual([plain.status, turned.status, turned.body], [200, 500, "the HTTP filter envoy.filters.http.lua, which this route turns on, is not supported"]);
+});
+
 test("attributes of the environment need not be encoded", (context) => {
   process.env["OTEL_RESOURCE_ATTRIBUTES"] = "service.version=100%,service.namespace=a%20b";
   context.after(() => Reflect.deleteProperty(process.env, "OTEL_RESOURCE_ATTRIBUTES"));

@@ -23,7 +23,7 @@ import type { HttpFilter } from "../filters/http-filter.ts";
 import { JwtAuthnFilter } from "../filters/jwt-authn-filter.ts";
 import { LocalRateLimitFilter } from "../filters/local-rate-limit-filter.ts";
 import { RbacFilter } from "../filters/rbac-filter.ts";
-import { filterOff, filterOn, SwitchedFilter } from "../filters/route-switch.ts";
+import { filterOff, filterOn, MissingFilter, SwitchedFilter } from "../filters/route-switch.ts";
 import type { PeerMetadataExchange } from "../http/http-connection-config.ts";
 import type { CorsPolicy } from "../routing/cors.ts";
 import { unsupported, type ConfigNotes } from "./config-check.ts";
@@ -84,7 +84,8 @@ export function compileHttpFilters(messages: readonly HttpFilterMessage[], statP
     const filter = any === undefined ? compileByName(message, where) : compileFilter(message.name, any, statPrefix, here, notes);
     if (filter === "unknown") {
       if (!message.isOptional && !message.disabled) throw unsupported(where, `the HTTP filter ${message.name}`);
-      notes.ignored(`the optional HTTP filter ${message.name}`);
+      notes.ignored(`the ${message.isOptional ? "optional" : "disabled"} HTTP filter ${message.name}`);
+      if (!message.isOptional) filters.push(new SwitchedFilter(new MissingFilter(message.name), false));
     } else if (filter !== undefined) filters.push(new SwitchedFilter(filter, !message.disabled));
   }
   return { filters, peerMetadata, stats };

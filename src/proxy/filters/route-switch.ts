@@ -1,3 +1,4 @@
+import { responseFlags } from "../http/response-flags.ts";
 import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
 
 /** What a route says to a filter that it turns off or on, besides or instead of a configuration. */
@@ -30,5 +31,18 @@ export class SwitchedFilter implements HttpFilter {
     const own = request.route?.filterConfigs.get(this.name);
     const enabled = own === undefined ? this.#enabled : own instanceof FilterSwitch ? own.enabled : true;
     return enabled ? this.#filter.onRequest(request, signal) : undefined;
+  }
+}
+
+/** Stands for a filter that is not known here and off at first: a route that turns it on is not served without it. */
+export class MissingFilter implements HttpFilter {
+  readonly name: string;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  onRequest(): LocalReply {
+    return { status: 500, body: `the HTTP filter ${this.name}, which this route turns on, is not supported`, headers: [], flag: responseFlags.none, details: "filter_not_supported" };
   }
 }
