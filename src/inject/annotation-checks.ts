@@ -1,4 +1,4 @@
-import { userError } from "../base/index.ts";
+import { addressBytes, userError } from "../base/index.ts";
 import { podAnnotations } from "./annotations.ts";
 import { proxyConfigIssues } from "./mesh.ts";
 
@@ -19,7 +19,11 @@ const isTruth: Check = (value) => (/^(1|0|t|f|true|false)$/i.test(value) ? undef
 const isQuantity: Check = (value) => (/^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+|[numkKMGTPE]|[KMGTPE]i)?$/.test(value) ? undefined : "a quantity such as 100m or 128Mi");
 const arePorts: Check = (value) => (value.trim() === "" || value.split(",").every((port) => isPort(port) === undefined) ? undefined : "port numbers with commas between them, such as 80,443");
 const arePortsOrAll: Check = (value) => (value === "*" ? undefined : arePorts(value));
-const isRange: Check = (value) => (/^(\d{1,3}(\.\d{1,3}){3}\/\d{1,2}|[0-9a-fA-F:.]+\/\d{1,3})$/.test(value) ? undefined : "an IP range");
+const isRange: Check = (value) => {
+  const [, address = "", length = ""] = /^([0-9a-fA-F:.]{1,45})\/(\d{1,3})$/.exec(value) ?? [];
+  const bytes = addressBytes(address);
+  return bytes !== undefined && Number(length) <= bytes.length * 8 ? undefined : "an IP range";
+};
 const areRanges: Check = (value) => (value === "" || value.split(",").every((range) => isRange(range) === undefined) ? undefined : "IP ranges with commas between them, such as 10.0.0.0/8,fd00::/8");
 const areRangesOrAll: Check = (value) => (value === "*" ? undefined : areRanges(value));
 /** Of Linux: at most 15 characters. */

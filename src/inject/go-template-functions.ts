@@ -26,6 +26,12 @@ function fieldOf(tree: unknown, key: unknown): unknown {
   return isTree(tree) && Object.hasOwn(tree, String(key)) ? tree[String(key)] : undefined;
 }
 
+/** In Go a map of texts, such as labels are, has the empty text under every other key. */
+function elementOf(tree: unknown, key: unknown): unknown {
+  const found = fieldOf(tree, key);
+  return found === undefined && isTree(tree) && Object.values(tree).every((value) => typeof value === "string") ? "" : found;
+}
+
 function annotation(metadata: unknown, name: unknown, fallback: unknown): string {
   const annotations = fieldOf(metadata, "annotations");
   const value = fieldOf(annotations, name) ?? fallback;
@@ -89,7 +95,7 @@ export const templateFunctions: Readonly<Record<string, TemplateFunction>> = {
   gt: (left, right) => compare(left, right) > 0,
   ge: (left, right) => compare(left, right) >= 0,
   len: (value) => (isTree(value) ? Object.keys(value).length : typeof value === "string" || Array.isArray(value) ? value.length : 0),
-  index: (tree, ...keys) => keys.reduce(fieldOf, tree),
+  index: (tree, ...keys) => keys.reduce(elementOf, tree),
   print: (...values) => values.map(textOf).join(""),
   printf: printed,
   default: (fallback, value) => (isTrue(value) ? value : fallback),

@@ -38,6 +38,7 @@ const cases: readonly (readonly [template: string, result: string])[] = [
   ["{{ trunc 2 .ObjectMeta.Name | upper }}{{ contains `/` `a/b` }}{{ valueOrDefault .Values.none `d` }}", "WEtrued"],
   ["{{ if and .Values.none .Values.on }}yes{{ else }}no{{ end }}", "no"],
   ["{{ eq (index .ObjectMeta.Labels `none`) `` }} {{ ne .Spec.NodeName `` }} {{ eq .Spec.HostNetwork false }} {{ eq .Values.none .ObjectMeta.Name }}", "true false true false"],
+  ["[{{ index .ObjectMeta.Labels `none` }}] {{ index .Values `none` }} {{ isset .ObjectMeta.Labels `none` }}", "[] <no value> false"],
   ["{{ .Values.none.deeper }}", "<no value>"],
 ];
 

@@ -168,6 +168,13 @@ test("collectors that want OpenTelemetry's conventions are told of the service b
   assert.equal(told("app:1", {}, {}), undefined);
 });
 
+test("ranges are of addresses that there are", () => {
+  for (const name of [podAnnotations.includeOutboundIpRanges, podAnnotations.excludeOutboundIpRanges]) {
+    assert.equal(outcome({ [name]: "10.0.0.0/8,fd00::/8,::ffff:1.2.3.4/128" }).kind, "injected");
+    for (const bad of ["999.0.0.0/8", "10.0.0.0/33", "::::/8", "fd00::/129", "10.0.0.0", "10.0.0.0/8, 11.0.0.0/8"]) assert.throws(() => outcome({ [name]: bad }), new RegExp(`${name} must be IP ranges`), bad);
+  }
+});
+
 test("interfaces are names, not whatever a rule may be made of", () => {
   for (const name of [podAnnotations.excludeInterfaces, podAnnotations.kubevirtInterfaces, podAnnotations.rerouteVirtualInterfaces]) {
     assert.equal(outcome({ [name]: "eth1, net1.5" }).kind, "injected");
