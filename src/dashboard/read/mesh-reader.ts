@@ -17,10 +17,11 @@ import {
   type Pod,
 } from "../../api/kubernetes/index.ts";
 import { canaryKind, checkKind, freezeKind, meshUpgradeKind, rolloutJournalKind, type Canary, type Check, type Freeze, type MeshUpgrade } from "../../api/serin/index.ts";
-import { createInformer, type Informer, type KubeClient } from "../../kube/index.ts";
+import { createInformer, type Excerpt, type Informer, type KubeClient } from "../../kube/index.ts";
 import type { MeshObjects } from "../views/index.ts";
 import { EventLog } from "./event-log.ts";
 import { KindStates } from "./kind-states.ts";
+import { podExcerpt } from "./pod-excerpt.ts";
 import { trimConfig, trimJournal, trimObject, trimPod, trimService, trimSlice, trimWorkload } from "./trim.ts";
 
 const heartbeatMs = 3000;
@@ -53,8 +54,8 @@ export class MeshReader {
     this.#states = new KindStates(clock);
     const watched = this.#states.watching(client);
     this.#events = new EventLog({ client: watched, clock, log, onChange: () => this.#changed() });
-    const of = <Value extends KubernetesObject>(kind: KindDefinition<Value>, transform: (object: Value) => Value): Informer<Value> => {
-      const informer = createInformer(watched, kind, { clock, log, transform });
+    const of = <Value extends KubernetesObject>(kind: KindDefinition<Value>, transform: (object: Value) => Value, excerpt?: Excerpt): Informer<Value> => {
+      const informer = createInformer(watched, kind, { clock, log, transform, ...(excerpt === undefined ? {} : { excerpt }) });
       this.#informers.push(informer);
       return informer;
     };
@@ -65,7 +66,7 @@ export class MeshReader {
       return informer;
     };
     const namespaces = of(namespaceKind, trimObject);
-    const pods = of(podKind, trimPod);
+    const pods = of(podKind, trimPod, podExcerpt);
     this.#pods = pods;
     const services = of(serviceKind, trimService);
     const endpointSlices = of(endpointSliceKind, trimSlice);

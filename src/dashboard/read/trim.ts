@@ -26,8 +26,11 @@ function containerOf({ name, image, ports }: Container): Container {
   return { name, ...(image === undefined ? {} : { image }), ...(ports === undefined ? {} : { ports }) };
 }
 
-function statusOf({ name, ready, restartCount, state }: ContainerStatus): ContainerStatus {
-  return { name, ready, restartCount, image: "", imageID: "", ...(state === undefined ? {} : { state }) };
+/** What is zero is not there where the API server answers in its binary form. */
+function statusOf({ name, ready, restartCount, state }: Pick<ContainerStatus, "name" | "state"> & Partial<ContainerStatus>): ContainerStatus {
+  const ended: { readonly exitCode?: number } | undefined = state?.terminated;
+  const whole = ended === undefined ? state : { ...state, terminated: { ...ended, exitCode: ended.exitCode ?? 0 } };
+  return { name, ready: ready ?? false, restartCount: restartCount ?? 0, image: "", imageID: "", ...(whole === undefined ? {} : { state: whole }) };
 }
 
 export function trimPod({ metadata, spec, status }: Pod): Pod {
