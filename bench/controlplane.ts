@@ -1,7 +1,8 @@
 // What a change costs the control plane, beside a real istiod where ISTIOD names a pilot-discovery binary.
-//   npm run bench:controlplane -- [--services 1000] [--pods 5] [--clients 200] [--many 1000] [--rounds 10] [--only connect,many,ztunnel,...] [--json]
+//   npm run bench:controlplane -- [--services 1000] [--pods 5] [--clients 200] [--many 1000] [--rounds 10] [--only start,sidecars,...] [--json]
 // Both serve from a real kube-apiserver (scripts/fetch-kube-apiserver.sh) on the loopback; K clients of bench/xdsload take what they serve.
 import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { parseArgs, promisify } from "node:util";
 import { buildLoadClient, startApiServer, xdsload, type ApiServer } from "./controlplane/api-server.ts";
 import { startSubject } from "./controlplane/subject.ts";
@@ -13,7 +14,8 @@ const { values: options } = parseArgs({
     clients: { type: "string", default: "200" },
     many: { type: "string", default: "1000" },
     rounds: { type: "string", default: "10" },
-    only: { type: "string", default: "sidecars,vhds,many,ztunnels,manyztunnels" },
+    starts: { type: "string", default: "5" },
+    only: { type: "string", default: "start,sidecars,vhds,many,ztunnels,manyztunnels" },
     json: { type: "boolean", default: false },
   },
 });
@@ -85,10 +87,34 @@ async function measure(api: ApiServer, program: string | undefined, scenario: Sc
   const args = ["bench", "-kube", api.url, "-ktoken", api.token, "-addr", subject.address, "-pid", String(subject.pid), "-n", options.services, "-m", options.pods, "-k", String(scenario.clients), "-r", options.rounds, "-gap", "500ms", ...scenario.arguments];
   const { stdout } = await promisify(execFile)(xdsload, args, { timeout: loadTimeoutMs, maxBuffer: 1 << 26 });
   const report = JSON.parse(stdout.trim().split("\n").at(-1) ?? "{}") as Report;
-  const found = { ...(scenario.name === "sidecars" ? { "start to ready: s": subject.readyMs / 1000 } : {}), ...scenario.figures(report) };
+  const found = scenario.figures(report);
   // A run is long: what is known so far is told, should it be cut off.
   process.stderr.write(`${JSON.stringify({ ...found, "CPU while idle, %": report.idle_cpu_pct })}\n`);
   return found;
+}
+
+/** Medians of starts in turns, after one of each that does not count: the API server's own first answers are slow. */
+async function measureStarts(api: ApiServer, programs: readonly (string | undefined)[]): Promise<Figures[]> {
+  const rounds = programs.map((): { readyS: number; cpuS: number }[] => []);
+  for (let round = 0; round <= Number(options.starts); round += 1) {
+    for (const [at, program] of programs.entries()) {
+      await using subject = await startSubject(api, program);
+      if (round > 0) rounds[at]?.push({ readyS: subject.readyMs / 1000, cpuS: cpuSeconds(subject.pid) });
+    }
+  }
+  const figures = rounds.map((ofOne): Figures => ({ "start to ready: s": median(ofOne.map(({ readyS }) => readyS)), "start to ready: CPU s": median(ofOne.map(({ cpuS }) => cpuS)) }));
+  for (const ofOne of figures) process.stderr.write(`${JSON.stringify(ofOne)}\n`);
+  return figures;
+}
+
+/** proc(5): user and system time of all threads, in ticks of 10 ms. */
+function cpuSeconds(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
+function median(values: number[]): number {
+  return values.sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 }
 
 function shown(value: number | undefined): string {
@@ -102,8 +128,15 @@ await buildLoadClient();
 const found: { serin: Figures; istiod: Figures } = { serin: {}, istiod: {} };
 for (const ambient of [false, true]) {
   const chosen = scenarios.filter((scenario) => scenario.ambient === ambient && wanted.has(scenario.name));
-  if (chosen.length === 0) continue;
+  const starts = !ambient && wanted.has("start");
+  if (chosen.length === 0 && !starts) continue;
   await using api = await startApiServer({ services: Number(options.services), pods: Number(options.pods), ambient });
+  if (starts) {
+    process.stderr.write("start: in turns\n");
+    const [own, other] = await measureStarts(api, istiod === undefined ? [undefined] : [undefined, istiod]);
+    Object.assign(found.serin, own);
+    Object.assign(found.istiod, other);
+  }
   for (const scenario of chosen) {
     process.stderr.write(`${scenario.name}: Serin\n`);
     Object.assign(found.serin, await measure(api, undefined, scenario));
