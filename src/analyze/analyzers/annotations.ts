@@ -56,7 +56,7 @@ const isPort = (value: string): boolean => isCount(value) && Number(value) <= ma
 const eachOf = (accepts: (part: string) => boolean): ((value: string) => boolean) => (value) => value.trim() === "" || value.split(",").every((part) => accepts(part.trim()));
 const orAll = (accepts: (value: string) => boolean): ((value: string) => boolean) => (value) => value === "*" || accepts(value);
 const isRange = (value: string): boolean => /^(\d{1,3}(\.\d{1,3}){3}\/\d{1,2}|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*\/\d{1,3})$/.test(value);
-const isQuantity = (value: string): boolean => /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+|[numkKMGTPE]|[KMGTPE]i)?$/.test(value);
+const isQuantity = (value: string): boolean => /^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+|[numkKMGTPE]|[KMGTPE]i)?$/.test(value);
 const isObject = (value: string): boolean => {
   try {
     const parsed: unknown = JSON.parse(value);
