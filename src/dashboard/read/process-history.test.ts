@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ProcessHistory } from "./process-history.ts";
+import { maxPoints, ProcessHistory } from "./process-history.ts";
 
 const hourMs = 3_600_000;
 
@@ -22,4 +22,13 @@ test("pods that have told nothing for two hours are forgotten when another one c
   history.add("shop/web", "stays", hourMs, use);
   history.add("shop/web", "comes", 2.5 * hourMs, use);
   assert.equal(history.size, 2);
+});
+
+test("two hours of points are kept, each of its own time, and older ones make room", () => {
+  const history = new ProcessHistory();
+  const pointMs = 15_000;
+  for (let point = 0; point < 1_000; point += 1) history.add("shop/web", "a", point * pointMs, { cpuSeconds: point * point, memoryBytes: point });
+  const bytesAt = (point: number): number | null => history.value("shop/web", "memoryBytes", 0, point * pointMs);
+  assert.deepEqual([bytesAt(999), bytesAt(700), bytesAt(1_000 - maxPoints), bytesAt(999 - maxPoints)], [999, 700, 1_000 - maxPoints, null]);
+  assert.equal(history.value("shop/web", "cpuSeconds", 699 * pointMs, 700 * pointMs), (700 ** 2 - 699 ** 2) / 15);
 });
