@@ -21,8 +21,7 @@ import { createInformer, type Excerpt, type Informer, type KubeClient } from "..
 import type { MeshObjects } from "../views/index.ts";
 import { EventLog } from "./event-log.ts";
 import { KindStates } from "./kind-states.ts";
-import { podExcerpt } from "./pod-excerpt.ts";
-import { trimConfig, trimJournal, trimObject, trimPod, trimService, trimSlice, trimWorkload } from "./trim.ts";
+import { podExcerpt, trimConfig, trimJournal, trimObject, trimPod, trimService, trimSlice, trimWorkload } from "./trim.ts";
 
 const heartbeatMs = 3000;
 const heartbeatTimeoutMs = 2500;

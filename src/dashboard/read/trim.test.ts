@@ -4,8 +4,7 @@ import { test } from "node:test";
 import { brotliDecompressSync } from "node:zlib";
 import type { Pod } from "../../api/kubernetes/index.ts";
 import { pickExcerpt, type Excerpt } from "../../kube/index.ts";
-import { podExcerpt } from "./pod-excerpt.ts";
-import { trimPod } from "./trim.ts";
+import { podExcerpt, trimPod } from "./trim.ts";
 
 interface KnownTypes {
   readonly names: readonly string[];
