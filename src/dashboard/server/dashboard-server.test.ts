@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { test } from "node:test";
 import { brotliDecompressSync } from "node:zlib";
-import { applyLiveMessage, type Session, type View } from "../../api/dashboard/index.ts";
+import { applyLiveMessage, type LiveMessage, type Session, type View } from "../../api/dashboard/index.ts";
 import { limits } from "./limits.ts";
 import { DashboardRig } from "./testing/dashboard-rig.ts";
 import { syntheticAccess, syntheticIdentity, syntheticToken } from "./testing/synthetic-access.ts";
@@ -172,6 +172,10 @@ test("who reads without a login has so many pages open from one address, with co
   };
   for (let count = 0; count < limits.pagesOfAddress; count += 1) assert.equal(await page(), 200, String(count));
   assert.equal(await page(), 503);
+  // A browser's page is told why: of a refusal it would see nothing.
+  const told = await rig.ask("GET", "/api/live?topic=workloads&topic=ladder", { headers: { accept: "text/event-stream" } });
+  const messages = told.text.split("\n\n").filter((event) => event !== "").map((event) => JSON.parse(event.slice("data: ".length)) as LiveMessage);
+  assert.deepEqual([told.status, messages.map((message) => message.type === "problem" && [message.topic, message.problem.code])], [200, [["workloads", "unavailable"], ["ladder", "unavailable"]]]);
   await rig.logIn(syntheticToken);
   assert.equal((await rig.open("GET", "/api/live?topic=workloads")).statusCode, 200);
 });

@@ -38,6 +38,7 @@ interface OpenPage {
   isAttended: boolean;
 }
 
+const eventStream = "text/event-stream";
 const tickMs = 1_000;
 const attendEveryTicks = 15;
 const loggedOut = { code: "logged-out", message: "the session has ended", hint: "log in again" } as const;
@@ -55,8 +56,20 @@ export class LivePages {
     return this.#pages.size;
   }
 
-  /** Answers a request with the stream of its topics. Throws where there are too many pages, or topics. */
+  /** Answers a request with the stream of its topics. Throws where there are too many pages, or topics; an EventSource is told by a stream that ends at once. */
   open(request: IncomingMessage, response: ServerResponse, topics: readonly string[], owner: PageOwner): void {
+    try {
+      this.#open(request, response, topics, owner);
+    } catch (error) {
+      const problem = problemOf(error);
+      // It gives nothing to its page but what a stream of status 200 tells.
+      if (problem.code !== "unavailable" || request.headers.accept !== eventStream) throw error;
+      response.writeHead(200, { "content-type": eventStream, "cache-control": "no-store" });
+      response.end(Buffer.concat(topics.map((topic) => encodeMessage({ type: "problem", topic, problem, atMs: this.#options.clock.nowMs() }))));
+    }
+  }
+
+  #open(request: IncomingMessage, response: ServerResponse, topics: readonly string[], owner: PageOwner): void {
     if (topics.length === 0) throw refusal("invalid", "topic is missing");
     if (topics.length > limits.topicsOfPage) throw refusal("invalid", `a page follows at most ${limits.topicsOfPage} topics, got ${topics.length}`);
     if (this.#pages.size >= limits.pages) throw refusal("unavailable", `${limits.pages} pages are open, and no more can be`, "close pages that nobody looks at");
@@ -69,7 +82,7 @@ export class LivePages {
     if (more > 0 && followed.size + more > limits.topicsOfUser) throw refusal("unavailable", `${followed.size} different views are open for ${owner.viewer} already, and no more can be`, "close pages that nobody looks at");
     request.setTimeout(0);
     response.socket?.setNoDelay(true);
-    response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no" });
+    response.writeHead(200, { "content-type": eventStream, "cache-control": "no-store", "x-accel-buffering": "no" });
     response.flushHeaders();
     const { hub, clock } = this.#options;
     const open: OpenPage = { page: new LivePage(response, hub, clock), owner, topics: [...new Set(topics)], isAttended: false };

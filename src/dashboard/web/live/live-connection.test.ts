@@ -213,3 +213,20 @@ test("a page that nobody sees holds no connection, and is back at once when it i
   rig.connection.retryNow();
   assert.equal(rig.opened.length, 2);
 });
+
+test("a server that has no room is asked ever more rarely, and its reason is told", async () => {
+  const rig = new Rig();
+  rig.connection.follow(["ladder"]);
+  await rig.pass(20);
+  const waits: number[] = [];
+  for (let i = 0; i < 6; i += 1) {
+    const fromMs = rig.nowMs;
+    rig.tell({ type: "problem", topic: "ladder", problem: { code: "unavailable", message: "256 pages are open" }, atMs: 5 });
+    rig.opened.at(-1)?.source.onerror?.();
+    const before = rig.opened.length;
+    while (rig.opened.length === before) await rig.pass(50);
+    waits.push(rig.nowMs - fromMs);
+  }
+  assert.deepEqual(waits, [400, 800, 1_600, 3_200, 6_400, 8_000]);
+  assert.deepEqual(rig.problems, Array.from({ length: 6 }, () => "ladder: unavailable"));
+});

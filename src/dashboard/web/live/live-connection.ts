@@ -154,7 +154,8 @@ export class LiveConnection {
       void this.#retry();
       return;
     }
-    this.#failures = 0;
+    // A server that has no room says why, and ends the stream: it is asked ever more rarely, as where it does not answer.
+    if (message.type !== "problem") this.#failures = 0;
     this.#downSinceMs = undefined;
     this.#heardMs = this.#host.nowMs();
     this.#sink.state({ kind: "live" });
