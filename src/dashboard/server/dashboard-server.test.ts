@@ -197,3 +197,22 @@ test("connections that say nothing sensible, and are never closed by who opened 
     for (const socket of sockets) socket.destroy();
   }
 });
+
+test("a page whose rights are being asked for ends with the logout as well; and only a GET opens one", async () => {
+  const [asked, answered] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const checkTopic = async (): Promise<void> => {
+    asked.resolve();
+    await answered.promise;
+  };
+  await using rig = await DashboardRig.start({ checkTopic });
+  await rig.logIn(syntheticToken);
+  assert.equal((await rig.ask("HEAD", "/api/live?topic=overview")).status, 400);
+  const messages = rig.live("overview");
+  const first = messages.next();
+  await asked.promise;
+  assert.equal((await rig.ask("POST", "/api/logout", { body: {} })).status, 200);
+  answered.resolve();
+  const types = [(await first).value?.type];
+  for await (const { type } of messages) if (types.push(type) > 3) break;
+  assert.equal(types.at(-1), "logged-out", types.join(" "));
+});

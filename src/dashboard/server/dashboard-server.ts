@@ -190,6 +190,8 @@ export class DashboardServer {
     if (method !== "GET" && method !== "HEAD") this.#visits.checkCsrf(request, visit);
     const name = `${method === "HEAD" ? "GET" : method} /${own}`;
     if (name === "GET /api/live") {
+      // Its answer would have no end, and nothing in it.
+      if (method === "HEAD") throw refusal("invalid", "the stream is taken by GET alone");
       this.#live(url, request, response, visit);
       return;
     }

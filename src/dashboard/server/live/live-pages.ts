@@ -36,6 +36,8 @@ interface OpenPage {
   readonly owner: PageOwner;
   readonly topics: readonly string[];
   isAttended: boolean;
+  /** What is being found out was asked for before its session ended. */
+  isAskedAgain: boolean;
 }
 
 const eventStream = "text/event-stream";
@@ -85,7 +87,7 @@ export class LivePages {
     response.writeHead(200, { "content-type": eventStream, "cache-control": "no-store", "x-accel-buffering": "no" });
     response.flushHeaders();
     const { hub, clock } = this.#options;
-    const open: OpenPage = { page: new LivePage(response, hub, clock), owner, topics: [...new Set(topics)], isAttended: false };
+    const open: OpenPage = { page: new LivePage(response, hub, clock), owner, topics: [...new Set(topics)], isAttended: false, isAskedAgain: false };
     this.#pages.add(open);
     response.on("error", () => undefined);
     response.on("close", () => {
@@ -111,7 +113,10 @@ export class LivePages {
 
   /** Ends the pages of an owner whose session was ended. */
   async attendAll(id: string): Promise<void> {
-    await Promise.all([...this.#pages].filter((open) => open.owner.id === id).map(async (open) => await this.#attend(open)));
+    await Promise.all([...this.#pages].filter((open) => open.owner.id === id).map(async (open) => {
+      open.isAskedAgain = open.isAttended;
+      await this.#attend(open);
+    }));
   }
 
   async #attend(open: OpenPage): Promise<void> {
@@ -133,6 +138,10 @@ export class LivePages {
       if (this.#pages.has(open)) for (const text of open.topics) open.page.tellOnce(text, problemOf(error));
     } finally {
       open.isAttended = false;
+      if (open.isAskedAgain && this.#pages.has(open)) {
+        open.isAskedAgain = false;
+        void this.#attend(open);
+      }
     }
   }
 
