@@ -75,6 +75,7 @@ function Content({ head, live }: { readonly head: ServiceHead; readonly live: Li
             content: () => (
               <>
                 <section class="card card-body charts" aria-label="Metrics">
+                  <h2 class="visually-hidden">Metrics</h2>
                   <SeriesChart measure="requestRate" subjects={[subject]} />
                   <SeriesChart measure="errorShare" subjects={[subject]} />
                   <SeriesChart measure="p99Ms" subjects={[subject]} />

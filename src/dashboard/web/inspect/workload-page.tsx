@@ -113,6 +113,7 @@ function Overview({ head, live }: { readonly head: WorkloadHead; readonly live: 
   return (
     <>
       <section class="card card-body charts" aria-label="Metrics">
+        <h2 class="visually-hidden">Metrics</h2>
         <SeriesChart measure="requestRate" subjects={[subject]} height={110} />
         <SeriesChart measure="errorShare" subjects={[subject]} height={110} />
         <SeriesChart measure="p99Ms" subjects={[subject]} height={110} />
