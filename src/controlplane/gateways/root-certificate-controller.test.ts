@@ -45,6 +45,10 @@ test("every namespace has the root, kube-system too; what a user changes or dele
   state.changed();
   await untilTrue(async () => (await data(client, "late", "istio-ca-crl")) === undefined);
   assert.deepEqual(await data(client, "shop", "istio-ca-crl"), { "ca-crl.pem": "mine" });
+  client.put(configMapKind, { metadata: { name: "istio-ca-crl", namespace: "late", labels: { "istio.io/config": "true" } }, data: { "ca-crl.pem": "" } } as never);
+  client.put(namespaceKind, namespace("after"));
+  await untilTrue(told("after", "root two"));
+  assert.deepEqual(await data(client, "late", "istio-ca-crl"), { "ca-crl.pem": "" }, "two control planes would take turns for ever, as upstream's keeps an empty one");
   assert.deepEqual(await data(client, "late", "istio-ca-root-cert"), { "root-cert.pem": "root two" });
 });
 

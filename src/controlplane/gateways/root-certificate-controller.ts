@@ -87,9 +87,9 @@ async function write(client: KubeClient, { name, key, text }: Copy, informer: In
   const wanted = text();
   const found = informer.get(`${namespace}/${name}`);
   if (wanted === "") {
-    // Old lists would go on being believed; what a user has put there is the user's.
+    // Old lists would go on being believed; what a user has put there is the user's, and an empty one is upstream's way to say that there is none.
     const resourceVersion = found?.metadata.resourceVersion;
-    if (resourceVersion !== undefined && found?.data?.[key] !== undefined && found.metadata.labels?.[copyLabel] === "true") await client.delete(configMapKind, name, namespace, { preconditions: { resourceVersion } });
+    if (resourceVersion !== undefined && (found?.data?.[key] ?? "").trim() !== "" && found?.metadata.labels?.[copyLabel] === "true") await client.delete(configMapKind, name, namespace, { preconditions: { resourceVersion } });
     return;
   }
   if (found?.data?.[key] === wanted) return;

@@ -205,6 +205,8 @@ export class SecretStore {
     if (own === undefined || path === undefined) return own;
     const lists = this.#file(path, true);
     if (lists === undefined) return this.#files.get(path)?.tried === true ? own : undefined;
+    // Upstream's control plane keeps the file where it has no lists.
+    if (lists.trim() === "") return own;
     return this.#kept(meshRoots, `${own.roots} ${lists}`, () => ({ roots: own.roots, revocations: lists }));
   }
 

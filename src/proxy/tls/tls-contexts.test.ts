@@ -28,4 +28,9 @@ test("the mesh's roots come with its revocation lists where these are mounted, a
   await absent.changed(AbortSignal.timeout(5000));
   assert.equal(absent.roots(roots)?.revocations, undefined);
   assert.equal(absent.roots(roots)?.roots, own);
+  const empty = store(() => Promise.resolve("\n"));
+  assert.equal(empty.roots(roots), undefined);
+  await empty.changed(AbortSignal.timeout(5000));
+  assert.deepEqual(empty.roots(roots)?.revocations, undefined, "upstream's control plane keeps the file where it has no lists");
+  assert.equal(empty.roots(roots)?.roots, own);
 });
