@@ -166,8 +166,7 @@ export const conditionAnalyzer: Analyzer = {
       const { kind = "", apiVersion = "" } = resource.object;
       const bad = kind === podKind.kind || (kind === "Gateway" && !apiVersion.startsWith("gateway.networking.k8s.io/")) ? undefined : badConditions[kind];
       if (bad === undefined) continue;
-      const status = resource.object["status"] as { conditions?: readonly StatusCondition[]; parents?: readonly { conditions?: readonly StatusCondition[] }[] } | undefined;
-      for (const { type = "", status: is, reason = "", message = "" } of [...(status?.conditions ?? []), ...(status?.parents ?? []).flatMap(({ conditions = [] }) => conditions)]) {
+      for (const { type = "", status: is, reason = "", message = "" } of conditionsOf(resource.object["status"])) {
         const isPartly = type === "WaypointAccepted" && reason === "PartiallyInvalid";
         if (!(bad.includes(type) && is === "False") && !isPartly) continue;
         report(messageTypes.negativeConditionStatus, resource, "metadata.name", `condition ${type} is ${is ?? ""} (${reason}): ${message}`);
@@ -175,3 +174,14 @@ export const conditionAnalyzer: Analyzer = {
     }
   },
 };
+
+/** Schemas leave a status open, and anybody who may write one may write anything: what has another form is passed over. */
+function conditionsOf(status: unknown): readonly StatusCondition[] {
+  const [own, parents] = [listAt(status, "conditions"), listAt(status, "parents")];
+  return [...own, ...parents.flatMap((parent) => listAt(parent, "conditions"))] as readonly StatusCondition[];
+}
+
+function listAt(value: unknown, field: string): readonly object[] {
+  const list: unknown = typeof value === "object" && value !== null ? Reflect.get(value, field) : undefined;
+  return Array.isArray(list) ? list.filter((one): one is object => typeof one === "object" && one !== null) : [];
+}
