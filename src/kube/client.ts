@@ -41,6 +41,8 @@ export interface ListOptions {
    * that are built in and costs both sides a fraction of JSON.
    */
   readonly excerpt?: Excerpt;
+  /** Objects that the server answers at a time; 500 when absent. Fewer take less memory while they are read, and more turns. */
+  readonly pageSize?: number;
 }
 
 export interface ListResult<Value> {

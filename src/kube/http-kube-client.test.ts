@@ -109,6 +109,21 @@ test("a token of a list that the server does not take any more is answered by th
   server.close();
 });
 
+test("a list comes in pages of 500 objects, or of as many as are asked for", async () => {
+  const asked: (string | null)[] = [];
+  const { server } = http2Server((request, response) => {
+    const { searchParams } = new URL(request.url, "https://any");
+    asked.push(searchParams.get("limit"));
+    response.end(`{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"7"${asked.length === 1 ? ',"continue":"two"' : ""}},"items":[]}`);
+  });
+  const client = clientOf(await listen(server));
+  await client.list(podKind, { pageSize: 20 });
+  await client.list(podKind);
+  assert.deepEqual(asked, ["20", "20", "500"]);
+  client.close();
+  server.close();
+});
+
 /** A message with one field of each number, as protobuf has short ones. */
 const short = (...fields: readonly (readonly [number, string | Buffer])[]): Buffer =>
   Buffer.concat(fields.map(([number, value]) => Buffer.concat([Buffer.from([(number << 3) | 2, Buffer.byteLength(value)]), Buffer.from(value)])));

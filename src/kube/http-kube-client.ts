@@ -43,7 +43,7 @@ const metadataList = "application/json;as=PartialObjectMetadataList;g=meta.k8s.i
 const metadataObject = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
 const binaryType = "application/vnd.kubernetes.protobuf";
 const binaryOrJson = `${binaryType},application/json`;
-const pageSize = 500;
+const defaultPageSize = 500;
 const requestTimeoutMs = 60_000;
 const maxWatchLineBytes = 16 << 20;
 const maxAnswerBytes = 512 << 20;
@@ -101,7 +101,7 @@ class HttpKubeClient implements KubeConnection {
 
   async list<Value extends KubernetesObject>(kind: KindDefinition<Value>, options: ListOptions = {}): Promise<ListResult<Value>> {
     try {
-      return await this.#pages(kind, options, pageSize);
+      return await this.#pages(kind, options, options.pageSize ?? defaultPageSize);
     } catch (error) {
       // The continue token outlived the server's history: one whole answer instead.
       if (isCode(error, "gone")) return await this.#pages(kind, options, undefined);

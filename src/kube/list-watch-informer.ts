@@ -50,12 +50,13 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
   #absentSinceMs: number | undefined;
 
   constructor(client: KubeClient, kind: KindDefinition<Value>, options: InformerOptions<Value>) {
-    const { log, clock, random = systemRandom, transform = (object) => object, namespace, labelSelector, fieldSelector, excerpt } = options;
+    const { log, clock, random = systemRandom, transform = (object) => object, namespace, labelSelector, fieldSelector, excerpt, pageSize } = options;
     const list: ListOptions = {
       ...(namespace === undefined ? {} : { namespace }),
       ...(labelSelector === undefined ? {} : { labelSelector }),
       ...(fieldSelector === undefined ? {} : { fieldSelector }),
       ...(excerpt === undefined ? {} : { excerpt }),
+      ...(pageSize === undefined ? {} : { pageSize }),
     };
     this.#transform = transform;
     this.#client = client;

@@ -24,6 +24,8 @@ import { KindStates } from "./kind-states.ts";
 import { podExcerpt, trimConfig, trimJournal, trimObject, trimPod, trimService, trimSlice, trimWorkload } from "./trim.ts";
 
 const heartbeatMs = 3000;
+/** Of each object little is kept, so that a page of them is most of what a start takes. */
+const pageSize = 100;
 const heartbeatTimeoutMs = 2500;
 
 export interface MeshReaderOptions {
@@ -54,7 +56,7 @@ export class MeshReader {
     const watched = this.#states.watching(client);
     this.#events = new EventLog({ client: watched, clock, log, onChange: () => this.#changed() });
     const of = <Value extends KubernetesObject>(kind: KindDefinition<Value>, transform: (object: Value) => Value, excerpt?: Excerpt): Informer<Value> => {
-      const informer = createInformer(watched, kind, { clock, log, transform, ...(excerpt === undefined ? {} : { excerpt }) });
+      const informer = createInformer(watched, kind, { clock, log, transform, pageSize, ...(excerpt === undefined ? {} : { excerpt }) });
       this.#informers.push(informer);
       return informer;
     };
