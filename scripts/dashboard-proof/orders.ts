@@ -1,5 +1,5 @@
 // Every order of a rollout, given by its button: what the dialog says, and what the cluster then is.
-import type { Page } from "playwright-core";
+import type { Locator, Page } from "playwright-core";
 import { canaryKind, meshUpgradeKind, type RolloutStatus } from "../../src/api/serin/index.ts";
 import type { UntypedObject } from "../../src/api/index.ts";
 import { namespaces } from "../upgrade-proof/load-plans.ts";
@@ -137,21 +137,33 @@ async function give(proof: Proof, page: Page, base: string, ordered: Ordered): P
 }
 
 async function giveOrder(proof: Proof, page: Page, ordered: Ordered, { button, why, until, shows }: Order): Promise<void> {
-  const bar = page.getByRole("group", { name: "Orders" });
-  const offered = bar.locator("button:not([aria-disabled=true])").filter({ hasText: button });
-  await offered.click({ timeout: stepTimeoutMs });
   const dialog = page.getByRole("dialog");
-  const said = await dialog.innerText({ timeout: seenTimeoutMs });
-  if (!/What will change/i.test(said)) throw new Error(`its dialog does not say what will change: ${said}`);
-  if (!ordered.command.test(said)) throw new Error(`its dialog does not say the command: ${said}`);
-  if (why !== undefined) await dialog.getByRole("textbox").fill(why);
-  const before = (await objectOf(proof, ordered))?.status;
-  await dialog.getByRole("button", { name: button, exact: true }).click();
+  let before: RolloutStatus | undefined;
+  do {
+    await page.getByRole("group", { name: "Orders" }).locator("button:not([aria-disabled=true])").filter({ hasText: button }).click({ timeout: stepTimeoutMs });
+    const said = await dialog.innerText({ timeout: seenTimeoutMs });
+    if (!/What will change/i.test(said)) throw new Error(`its dialog does not say what will change: ${said}`);
+    if (!ordered.command.test(said)) throw new Error(`its dialog does not say the command: ${said}`);
+    if (why !== undefined) await dialog.getByRole("textbox").fill(why);
+    before = (await objectOf(proof, ordered))?.status;
+  } while (!(await confirmed(dialog, button)));
   await reached(proof, ordered, `${button} is carried out`, until, before);
   await page.locator("#content").filter({ hasText: shows }).waitFor({ timeout: seenTimeoutMs });
   if (why === undefined) return;
   const approvals = JSON.stringify((await objectOf(proof, ordered))?.spec ?? {});
   if (!approvals.includes(why)) throw new Error(`the reason that was written is not in the object: ${approvals}`);
+}
+
+/** Presses the dialog's button. False: the rollout went on while it was open, as it says; who orders looks again. */
+async function confirmed(dialog: Locator, button: string): Promise<boolean> {
+  try {
+    await dialog.getByRole("button", { name: button, exact: true }).click({ timeout: seenTimeoutMs });
+    return true;
+  } catch (error) {
+    if (!(await dialog.getByText("has gone on from").isVisible())) throw error;
+    await dialog.getByRole("button", { name: "Leave it" }).click();
+    return false;
+  }
 }
 
 async function objectOf({ lab }: Proof, { kind, name, namespace }: Ordered): Promise<{ readonly spec: { readonly paused?: boolean }; readonly status?: RolloutStatus } | undefined> {
